@@ -1,0 +1,52 @@
+# Every command of the repository. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install lab test check lint bench browser clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# A path from another environment would shadow the one made here.
+unexport PYTHONPATH PYTHONHOME
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## make .venv with all that the other commands need
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@python=$$(PYTHON="$(PYTHON)" .ci/find-python) || exit 1; \
+	if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+		echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); \
+	fi
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,query]"
+	@touch $@
+
+lab: install  ## open JupyterLab on the first notebook (LAB_ARGS="--no-browser" and the like)
+	exec $(PY) -m jupyterlab notebooks/00_quickstart.ipynb $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
+
+lint: install  ## ruff: rules and format
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+check: lint  ## everything that reads the code without running it: lint, types, imports
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+# The notebooks get a store of their own, so that what an earlier run left changes nothing.
+# The tests come last: their summary is the last line.
+test: install check  ## every check: lint, types, imports, notebooks, tests
+	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_BROWSER" != 1 ]
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && HOOKNB_STORE="$$store/store.db" \
+		$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(PY) -m pytest
+
+bench: install  ## print how fast it is beside bare servers (ratios)
+	@.ci/need wrk
+	$(PY) tests/bench/run.py
+
+browser: install  ## see to a Chromium for the browser tests
+	@.ci/need chromium
+
+clean:  ## remove .venv, built files and caches (never .hooknb: it holds what came)
+	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

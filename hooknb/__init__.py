@@ -1,0 +1,120 @@
+"""Webhooks inside Jupyter: receive, understand, answer and test them.
+
+::
+
+    import hooknb
+
+    hook = hooknb.webhook("orders")     # a live URL, at once
+    hook.url
+    hook.variables                      # what came, as a DataFrame
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hooknb import paths
+from hooknb.errors import (
+    HooknbError,
+    PathError,
+    PayloadError,
+    PortInUseError,
+    RecordNotFoundError,
+    SampleError,
+    ServerError,
+    SettingError,
+    StoreError,
+    StoreUnavailableError,
+    StoreVersionError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from hooknb.engine import Context
+    from hooknb.hook import Hook
+    from hooknb.nodes import Code, Node, Response, register
+    from hooknb.records import Answer, Delivery, Execution, Job, Status
+    from hooknb.runtime import Runtime, hooks, webhook
+    from hooknb.sending import Reply
+    from hooknb.variables import Variable, parse_body, parse_query
+    from hooknb.workflow import BasicAuth, Trigger, Workflow
+
+__all__ = [
+    "Answer",
+    "BasicAuth",
+    "Code",
+    "Context",
+    "Delivery",
+    "Execution",
+    "Hook",
+    "HooknbError",
+    "Job",
+    "Node",
+    "PathError",
+    "PayloadError",
+    "PortInUseError",
+    "RecordNotFoundError",
+    "Reply",
+    "Response",
+    "Runtime",
+    "SampleError",
+    "ServerError",
+    "SettingError",
+    "Status",
+    "StoreError",
+    "StoreUnavailableError",
+    "StoreVersionError",
+    "Trigger",
+    "Variable",
+    "WaitTimeoutError",
+    "Workflow",
+    "__version__",
+    "hooks",
+    "parse_body",
+    "parse_query",
+    "paths",
+    "register",
+    "webhook",
+]
+
+__version__ = "0.1.0"
+
+# Loaded when first used, so that `import hooknb` stays light.
+_HOMES = {
+    "Answer": "hooknb.records",
+    "BasicAuth": "hooknb.workflow",
+    "Code": "hooknb.nodes",
+    "Context": "hooknb.engine",
+    "Delivery": "hooknb.records",
+    "Execution": "hooknb.records",
+    "Hook": "hooknb.hook",
+    "Job": "hooknb.records",
+    "Node": "hooknb.nodes",
+    "Reply": "hooknb.sending",
+    "Response": "hooknb.nodes",
+    "Runtime": "hooknb.runtime",
+    "Status": "hooknb.records",
+    "Trigger": "hooknb.workflow",
+    "Variable": "hooknb.variables",
+    "Workflow": "hooknb.workflow",
+    "hooks": "hooknb.runtime",
+    "parse_body": "hooknb.variables",
+    "parse_query": "hooknb.variables",
+    "register": "hooknb.nodes",
+    "webhook": "hooknb.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module 'hooknb' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,17 @@
+"""Executions: turns, nodes, jobs, endings."""
+
+from __future__ import annotations
+
+from hooknb.engine.context import Context, ExecutionInfo
+from hooknb.engine.engine import Ending, Engine, Queue, QueuedExecution
+from hooknb.engine.workers import Workers
+
+__all__ = [
+    "Context",
+    "Ending",
+    "Engine",
+    "ExecutionInfo",
+    "Queue",
+    "QueuedExecution",
+    "Workers",
+]

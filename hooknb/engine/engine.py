@@ -1,0 +1,255 @@
+"""Executions: each accepted delivery is run once, in turn, within its hook's limits.
+
+Everything here happens on the server's loop, except what its docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final
+
+from hooknb import clock
+from hooknb.engine.context import Answered, Context, Ended, ExecutionInfo, NodeFailed
+from hooknb.engine.workers import Workers
+from hooknb.errors import RecordNotFoundError
+from hooknb.records import Answer, Delivery, Job, Status
+from hooknb.workflow import Workflow
+
+__all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
+
+_LOG = logging.getLogger("hooknb.engine")
+
+_HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How an execution ended.
+
+    Attributes
+    ----------
+    id, workflow_id
+        Which one.
+    status, reason
+        How, and why where it did not end well.
+    finished_at
+        Microseconds since 1970.
+    answer
+        What a Response node answered, or ``None``.
+    jobs
+        What its nodes did.
+    """
+
+    id: int
+    workflow_id: int
+    status: Status
+    reason: str | None
+    finished_at: int
+    answer: Answer | None
+    jobs: tuple[Job, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class QueuedExecution:
+    """An execution that waits for its turn.
+
+    Attributes
+    ----------
+    id
+        Its id.
+    workflow, revision
+        What it will run.
+    delivery
+        The request, or ``None`` to have it read from the store.
+    started
+        Whether the store has it as started already.
+    recovered
+        Whether it is run again.
+    ended
+        Called with its :class:`Ending`.
+    """
+
+    id: int
+    workflow: Workflow
+    revision: int
+    delivery: Delivery | None
+    started: bool = False
+    recovered: bool = False
+    ended: Callable[[Ending], None]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Queue:
+    """The executions of one hook: first in, first out, ``concurrency`` at a time."""
+
+    workflow_id: int
+    concurrency: int
+    waiting: deque[QueuedExecution] = field(default_factory=deque)
+    running: set[_Run] = field(default_factory=set)
+    reserved: int = 0
+    closed: bool = False
+
+    def reserve(self) -> bool:
+        """Keep a place for an execution that is on its way, where it would start at once."""
+        free = self.concurrency - len(self.running) - self.reserved
+        if self.closed or self.waiting or free <= 0:
+            return False
+        self.reserved += 1
+        return True
+
+
+class Engine:
+    """Runs executions on the loop that it is called on.
+
+    Parameters
+    ----------
+    executor
+        Where plain functions run.
+    load
+        Reads a delivery: ``load(workflow_id, id)``.
+    started
+        Told of each execution that starts: ``started(id, microseconds)``.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        load: Callable[[int, int], Delivery],
+        started: Callable[[int, int], None],
+    ) -> None:
+        self._executor = executor
+        self._load = load
+        self._started = started
+
+    def enqueue(self, queue: Queue, execution: QueuedExecution) -> None:
+        """Put an execution at the end of a queue and start what may start."""
+        if len(queue.waiting) >= _HELD:
+            execution.delivery = None
+        queue.waiting.append(execution)
+        self.advance(queue)
+
+    def start_now(self, queue: Queue, execution: QueuedExecution) -> None:
+        """Start an execution whose caller waits, whatever else is running."""
+        self._start(queue, execution)
+
+    def advance(self, queue: Queue) -> None:
+        """Start what may start."""
+        while queue.waiting and not queue.closed and len(queue.running) < queue.concurrency:
+            self._start(queue, queue.waiting.popleft())
+
+    def clear(self, queue: Queue) -> int:
+        """Forget what waits; give how many there were."""
+        count = len(queue.waiting)
+        queue.waiting.clear()
+        return count
+
+    async def drain(self, queues: list[Queue], timeout: float) -> None:
+        """Start nothing more, wait for what runs, then abort the rest as ``shutdown``."""
+        for queue in queues:
+            queue.closed = True
+        runs = [run for queue in queues for run in queue.running]
+        if runs:
+            await asyncio.wait([run.task for run in runs if run.task is not None], timeout=timeout)
+        for run in runs:
+            run.abort("shutdown")
+
+    def _start(self, queue: Queue, execution: QueuedExecution) -> None:
+        if not execution.started:
+            self._started(execution.id, clock.now())
+        run = _Run(self, queue, execution)
+        queue.running.add(run)
+        run.task = asyncio.get_running_loop().create_task(run.go())
+
+    def _finished(self, run: _Run) -> None:
+        run.queue.running.discard(run)
+        self.advance(run.queue)
+
+    def context(self, execution: QueuedExecution, workflow_id: int) -> Context:
+        """Make what the nodes of an execution see."""
+        delivery = execution.delivery or self._load(workflow_id, execution.id)
+        info = ExecutionInfo(
+            id=execution.id, revision=execution.revision, recovered=execution.recovered
+        )
+        return Context(delivery, info, execution.workflow, self._executor)
+
+    def cut_off(self, workers: int) -> None:
+        """Make up for worker threads that are held by nodes which were cut off."""
+        if isinstance(self._executor, Workers):
+            for _ in range(workers):
+                self._executor.replace_one()
+
+
+class _Run:
+    """One execution while it runs; ends once, whoever ends it."""
+
+    def __init__(self, engine: Engine, queue: Queue, execution: QueuedExecution) -> None:
+        self.queue = queue
+        self.task: asyncio.Task[None] | None = None
+        self._engine = engine
+        self._execution = execution
+        self._context: Context | None = None
+        self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def go(self) -> None:
+        """Run the nodes to their end."""
+        execution = self._execution
+        workflow = execution.workflow
+        if workflow.timeout is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(workflow.timeout, self.abort, "timeout")
+        status, reason = Status.RESOLVED, None
+        try:
+            self._context = self._engine.context(execution, self.queue.workflow_id)
+            await self._context.run(workflow.nodes)
+        except Answered:
+            pass
+        except Ended as end:
+            status, reason = end.status, end.reason
+        except NodeFailed as failure:
+            cause = failure.__cause__
+            status, reason = Status.ERROR, f"{type(cause).__name__}: {cause}"[:1000]
+        except asyncio.CancelledError:
+            status, reason = Status.ABORTED, "cancelled"
+        except RecordNotFoundError:
+            status, reason = Status.ABORTED, "cleared"
+        except Exception as error:  # noqa: BLE001 - an execution that cannot begin ends as one
+            _LOG.exception("execution %d could not be run", execution.id)
+            status, reason = Status.ERROR, f"{type(error).__name__}: {error}"[:1000]
+        self._end(status, reason)
+
+    def abort(self, reason: str) -> None:
+        """End it from outside; a node that does not stop is left behind."""
+        if not self._ended:
+            held = 0 if self._context is None else self._context.held_workers
+            self._end(Status.ABORTED, reason)
+            self._engine.cut_off(held)
+            if self.task is not None:
+                self.task.cancel()
+
+    def _end(self, status: Status, reason: str | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        context = self._context
+        try:
+            self._execution.ended(
+                Ending(
+                    id=self._execution.id,
+                    workflow_id=self.queue.workflow_id,
+                    status=status,
+                    reason=reason,
+                    finished_at=clock.now(),
+                    answer=None if context is None else context.answer,
+                    jobs=() if context is None else context.close(),
+                )
+            )
+        finally:
+            self._engine._finished(self)  # noqa: SLF001 - the two are one machine

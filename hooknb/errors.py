@@ -1,0 +1,129 @@
+"""Every error that hooknb raises on purpose.
+
+::
+
+    HooknbError
+    ├── SettingError (ValueError)      a setting that cannot be: names it and the remedy
+    │   └── PathError                  a path that is not one, with the column
+    ├── PayloadError (ValueError)      a body that cannot be read as what it says it is
+    │   └── SampleError                a pasted sample that cannot be read, and where
+    ├── StoreError                     the store cannot be opened, read or written
+    │   ├── StoreVersionError          written by a newer hooknb
+    │   └── StoreUnavailableError      locked, full or read-only: may pass
+    ├── ServerError                    the server cannot start or answer
+    │   └── PortInUseError (OSError)   another program has the port
+    ├── RecordNotFoundError (LookupError)   no such delivery or execution
+    └── WaitTimeoutError (TimeoutError)     what was waited for did not come
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "HooknbError",
+    "PathError",
+    "PayloadError",
+    "PortInUseError",
+    "RecordNotFoundError",
+    "SampleError",
+    "ServerError",
+    "SettingError",
+    "StoreError",
+    "StoreUnavailableError",
+    "StoreVersionError",
+    "WaitTimeoutError",
+]
+
+
+class HooknbError(Exception):
+    """The root of every error that hooknb raises on purpose."""
+
+
+class SettingError(HooknbError, ValueError):
+    """A setting has a value that it cannot have.
+
+    Parameters
+    ----------
+    setting
+        Where the value stands: ``max_body``, ``nodes[1].status``.
+    problem
+        What is wrong with it, and what to write instead.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+class PathError(SettingError):
+    """A text is not a path of the grammar in :mod:`hooknb.paths`.
+
+    Parameters
+    ----------
+    path
+        The text that was given.
+    column
+        Where it stops being a path, counted from 1.
+    problem
+        What is wrong there, and what to write instead.
+    """
+
+    def __init__(self, path: str, column: int, problem: str) -> None:
+        super().__init__(f"path {path!r}", f"column {column}: {problem}")
+        self.path = path
+        self.column = column
+
+
+class PayloadError(HooknbError, ValueError):
+    """A body cannot be read as what it says it is.
+
+    Parameters
+    ----------
+    status
+        The HTTP status that a sender gets for it: 400, 413 or 415.
+    reason
+        The short word that the delivery keeps: ``invalid json``.
+    detail
+        One sentence for people: what is wrong, where, and the remedy.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+
+
+class SampleError(PayloadError):
+    """A pasted sample cannot be read; the message says where."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, "invalid sample", detail)
+
+
+class StoreError(HooknbError):
+    """The store cannot be opened, read or written."""
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer hooknb than this one."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store is locked, full or read-only for now; nothing was written."""
+
+
+class ServerError(HooknbError):
+    """The server cannot start, or is not running."""
+
+
+class PortInUseError(ServerError, OSError):
+    """Another program listens on the port that was asked for."""
+
+
+class RecordNotFoundError(HooknbError, LookupError):
+    """No delivery or execution has that id here."""
+
+
+class WaitTimeoutError(HooknbError, TimeoutError):
+    """What was waited for did not come in time; the message says what did."""

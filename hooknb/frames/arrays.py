@@ -1,0 +1,98 @@
+"""Lists of values from the store to the arrays that frames are made of, and frames of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionArray
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+__all__ = [
+    "Array",
+    "category",
+    "frame",
+    "integers",
+    "joined",
+    "milliseconds",
+    "objects",
+    "text",
+    "times",
+    "words",
+]
+
+Array: TypeAlias = np.ndarray[Any, Any] | ExtensionArray
+
+_NAT: Final = np.iinfo(np.int64).min
+
+
+def objects(values: Collection[Any]) -> np.ndarray[Any, Any]:
+    """Make an array of Python objects; lists among them stay values."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def text(values: Collection[str | None]) -> Array:
+    """Make an array of text, with or without pyarrow."""
+    return pd.array(objects(values), dtype="str")
+
+
+def integers(values: Collection[int | None]) -> Array:
+    """Make an array of whole numbers with gaps."""
+    mask = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
+    data = np.fromiter((value or 0 for value in values), dtype=np.int64, count=len(values))
+    return pd.arrays.IntegerArray(data, mask)
+
+
+def times(values: Collection[int | None]) -> Array:
+    """Make an array of times of microseconds since 1970."""
+    filled = (_NAT if value is None else value for value in values)
+    data = np.fromiter(filled, dtype=np.int64, count=len(values))
+    return pd.array(data.view("M8[us]"), dtype="datetime64[us, UTC]")
+
+
+def milliseconds(starts: Sequence[int | None], ends: Sequence[int | None]) -> Array:
+    """Make an array of the milliseconds between times in microseconds; NaN where one is missing."""
+    return np.fromiter(
+        (
+            np.nan if start is None or end is None else (end - start) / 1000
+            for start, end in zip(starts, ends, strict=True)
+        ),
+        dtype=np.float64,
+        count=len(starts),
+    )
+
+
+def category(*words: str) -> pd.CategoricalDtype:
+    """Make the type of a column that has these words and no others."""
+    return pd.CategoricalDtype(pd.Index(words, dtype="str"))
+
+
+def words(values: Collection[str], dtype: pd.CategoricalDtype) -> Array:
+    """Make an array of the words of a category."""
+    codes = {word: code for code, word in enumerate(dtype.categories)}
+    return pd.Categorical.from_codes([codes[value] for value in values], dtype=dtype)
+
+
+def joined(first: Array, second: Array) -> Array:
+    """Put two arrays of the same type one after the other."""
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.concatenate((first, second))
+    parts = [pd.Series(part, copy=False) for part in (first, second)]
+    array: ExtensionArray = pd.concat(parts, ignore_index=True).array
+    return array
+
+
+def frame(columns: Mapping[str, Array], ids: Sequence[int] | np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Make a frame of whole columns, whose types stay as they are."""
+    index = pd.Index(np.asarray(ids, dtype=np.int64), name="id")
+    # pandas infers `str` for an array of objects that happen to be text, unless told the type.
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, index=index, dtype=values.dtype, copy=False)
+            for name, values in columns.items()
+        },
+        index=index,
+    )

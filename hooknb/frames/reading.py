@@ -1,0 +1,92 @@
+"""Reading the store in parts, and bodies out of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from hooknb import payloads
+from hooknb.errors import PayloadError
+from hooknb.paths import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hooknb.store import Store
+
+__all__ = ["chunks", "of_ids", "read_body"]
+
+_FIRST: Final = 64  # rows of the first part, while nothing is known of their size
+_MOST: Final = (
+    1_000  # what they are parsed to stays in the processor's cache: 5,000 take a quarter longer
+)
+_BYTES: Final = 16 * 2**20  # of one part, about
+
+# What was accepted was within its hook's own limit; this one only bounds a damaged store.
+_ACCEPTED_LIMIT: Final = 2**31
+_REFUSED_LIMIT: Final = 10 * 2**20
+
+_decode = msgspec.json.Decoder().decode
+
+
+def chunks(
+    store: Store, statement: str, workflow_id: int, *, after: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Read rows in the order of their ids, a thousand at a time, fewer where they are large.
+
+    Parameters
+    ----------
+    store
+        Where to read.
+    statement
+        Selects the id and the row's size in bytes, then whatever else; its parameters are the
+        workflow, the id after which to start, and the most rows.
+    workflow_id
+        Whose rows.
+    after
+        The last id that is known already.
+
+    Yields
+    ------
+    list of tuple
+        Never an empty one.
+    """
+    limit = _FIRST
+    while rows := store.rows(statement, (workflow_id, after, limit)):
+        yield rows
+        if len(rows) < limit:
+            return
+        after = rows[-1][0]
+        average = sum(row[1] for row in rows) // len(rows) + 1
+        limit = max(1, min(_MOST, _BYTES // average))
+
+
+def of_ids(store: Store, statement: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
+    """Read the rows of any number of ids; the statement has them from ``json_each(?)``."""
+    listed = list(ids)
+    return store.rows(statement, (json.dumps(listed),)) if listed else []
+
+
+def read_body(
+    raw: bytes, content_type: str | None, content_encoding: str | None, *, accepted: bool = True
+) -> Any:
+    """Parse a body that was kept; ``MISSING`` where there is none, or it cannot be read."""
+    if not raw:
+        return MISSING
+    # It was checked when it was accepted, so that one decoding is enough now.
+    if accepted and content_encoding is None and payloads.kind(content_type) == "json":
+        try:
+            return _decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # another charset
+    try:
+        return payloads.parse(
+            raw,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            max_size=_ACCEPTED_LIMIT if accepted else _REFUSED_LIMIT,
+        )
+    except PayloadError:
+        return MISSING

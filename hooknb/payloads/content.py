@@ -1,0 +1,192 @@
+"""What a body is by its headers, whether a hook takes it, and its value."""
+
+from __future__ import annotations
+
+import re
+from email.message import Message
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from hooknb.errors import PayloadError, SettingError
+from hooknb.paths import MISSING
+from hooknb.payloads import json_text, multipart
+from hooknb.payloads.charsets import decode_text
+from hooknb.payloads.compression import decompress
+from hooknb.payloads.query import parse_query_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Kind", "accepts", "check_accept", "decompress", "kind", "media_type", "parse"]
+
+Kind: TypeAlias = Literal["json", "form", "multipart", "text", "bytes"]
+"""How a body is read."""
+
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9a-z-]+"  # noqa: S105 - RFC 9110, section 5.6.2, in lower case
+_MEDIA_RANGE: Final = re.compile(rf"\*/\*|(?!\*/){_TOKEN}/(?:\*|{_TOKEN})")
+_OPENS_JSON: Final = re.compile(r"\ufeff?[ \t\r\n]*[\[{]")
+
+
+@lru_cache(maxsize=256)
+def media_type(content_type: str | None) -> str:
+    """Give the media type in lower case, without parameters; ``""`` where there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+@lru_cache(maxsize=256)
+def kind(content_type: str | None) -> Kind:
+    """Tell how a body of this ``Content-Type`` is read.
+
+    Returns
+    -------
+    Kind
+        ``json`` for ``application/json`` and every ``+json`` type (RFC 6839), ``form`` and
+        ``multipart`` for the two kinds of HTML forms, ``text`` for ``text/*``, and ``bytes`` for
+        everything else, such as no type at all.
+    """
+    name = media_type(content_type)
+    if _is_json(name):
+        return "json"
+    if name == "application/x-www-form-urlencoded":
+        return "form"
+    if name == "multipart/form-data":
+        return "multipart"
+    return "text" if name.startswith("text/") else "bytes"
+
+
+@lru_cache(maxsize=256)
+def accepts(accept: tuple[str, ...], content_type: str | None) -> bool:
+    """Tell whether media ranges take a ``Content-Type``.
+
+    Parameters
+    ----------
+    accept
+        As :func:`check_accept` gives them. ``application/json`` also takes every ``+json`` type.
+    content_type
+        The header; where there is none, or nothing in it, only ``*/*`` takes it.
+    """
+    name = media_type(content_type)
+    for media_range in accept:
+        if media_range == "*/*" or (name and media_range == name):
+            return True
+        if media_range.endswith("/*") and name.startswith(media_range[:-1]):
+            return True
+        if media_range == "application/json" and _is_json(name):
+            return True
+    return False
+
+
+def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
+    """Check the media ranges of the setting ``accept``.
+
+    Returns
+    -------
+    tuple of str
+        The ranges in lower case.
+
+    Raises
+    ------
+    SettingError
+        A lone text, nothing at all, or something that is no media range; the error says which.
+    """
+    if isinstance(accept, str):
+        raise SettingError(
+            "accept", f"a list of media types is expected; write accept=[{accept!r}]"
+        )
+    try:
+        ranges = tuple(accept)
+    except TypeError:
+        raise SettingError("accept", f"a list of media types is expected, not {accept!r}") from None
+    if not ranges:
+        raise SettingError(
+            "accept",
+            'no media type is in it; write accept=["application/json"], or ["*/*"] for any',
+        )
+    for media_range in ranges:
+        if not isinstance(media_range, str) or not _MEDIA_RANGE.fullmatch(
+            media_range.strip().lower()
+        ):
+            raise SettingError(
+                "accept",
+                f"{media_range!r} is no media type; write one without parameters, such as "
+                '"application/json", "application/*" or "*/*"',
+            )
+    return tuple(media_range.strip().lower() for media_range in ranges)
+
+
+def parse(
+    raw: bytes, *, content_type: str | None, content_encoding: str | None = None, max_size: int
+) -> Any:
+    """Read a body.
+
+    Parameters
+    ----------
+    raw
+        The bytes as they came, chunks joined.
+    content_type
+        The header. It decides how the body is read (see :func:`kind`); whether the hook takes such
+        a type is for :func:`accepts` to say.
+    content_encoding
+        The header.
+    max_size
+        Bytes that the body may have, also once it is decompressed.
+
+    Returns
+    -------
+    value
+        :data:`hooknb.paths.MISSING` for no bytes at all; for JSON any of its values; for forms a
+        dict, nested by the rules of :mod:`hooknb.payloads.query`; for text a ``str``, read by its
+        charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without a
+        type, is read as JSON where it is a JSON object or list: real senders, such as Amazon SNS,
+        label theirs ``text/plain``.
+
+    Raises
+    ------
+    PayloadError
+        400 for a body that is not what its type says, 413 for one that is too large, 415 for an
+        unknown content coding. Never for text or bytes that merely look like JSON.
+    """
+    body = decompress(raw, content_encoding, max_size)
+    if not body:
+        return MISSING
+    name = kind(content_type)
+    if name == "json":
+        return json_text.decode(body, _parameter(content_type, "charset"))
+    if name == "form":
+        charset = _parameter(content_type, "charset")
+        return parse_query_string(decode_text(body, charset), charset=charset)
+    if name == "multipart":
+        boundary = _parameter(content_type, "boundary")
+        if not boundary:
+            detail = "The content type names no boundary; add boundary=…, as HTTP clients do."
+            raise PayloadError(400, "invalid multipart", detail)
+        return multipart.decode(body, boundary, _parameter(content_type, "charset"))
+    if name == "text":
+        text = decode_text(body, _parameter(content_type, "charset"))
+        return _json_or(text, text)
+    return body if media_type(content_type) else _json_or(decode_text(body), body)
+
+
+def _is_json(name: str) -> bool:
+    return name == "application/json" or (name.endswith("+json") and "/" in name)
+
+
+def _json_or(text: str, otherwise: str | bytes) -> Any:
+    if not _OPENS_JSON.match(text):
+        return otherwise
+    try:
+        return json_text.decode(text.encode())
+    except (PayloadError, UnicodeEncodeError):
+        return otherwise
+
+
+@lru_cache(maxsize=256)
+def _parameter(content_type: str | None, name: str) -> str | None:
+    """Take a parameter out of a ``Content-Type``."""
+    if content_type is None or ";" not in content_type:
+        return None
+    message = Message()
+    message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
+    found = message.get_param(name)
+    # A tuple is one in the extended notation of RFC 2231: charset, language, text.
+    return found[2] if isinstance(found, tuple) else found

@@ -1,0 +1,198 @@
+"""Where a text stops being JSON, and why: looked for once a body has been refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+__all__ = ["DEEPEST", "MOST_DIGITS", "Fault", "find_fault"]
+
+DEEPEST: Final = 500
+"""Levels of nesting that are read; a lone array or object is one."""
+
+MOST_DIGITS: Final = 4_000
+"""Digits of an integer that are read."""
+
+# About 0.1 s: a sender of faulty bodies shall not keep the server busy with the search for words.
+_MOST_TOKENS: Final = 200_000
+
+_TOKEN: Final = re.compile(
+    rb"""[ \t\n\r]*+(?:
+        (?P<text>"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")
+      | (?P<number>-?(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))
+      | (?P<literal>true|false|null)
+      | (?P<mark>[\[\]{},:])
+    )""",
+    re.VERBOSE,
+)
+_SPACE: Final = re.compile(rb"[ \t\n\r]*+")
+_SURROGATE: Final = re.compile(
+    rb"""\\(?:
+        u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}  # a pair
+      | (?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})
+      | .
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_STRING_PART: Final = re.compile(rb"""(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+""")
+_WORDS: Final = {b"NaN", b"Infinity", b"-Infinity", b"None", b"True", b"False", b"undefined"}
+_WORD: Final = re.compile(rb"-?[A-Za-z]++")
+
+_AFTER_VALUE: Final = {b"[": 'a comma or "]" is expected', b"{": 'a comma or "}" is expected'}
+
+
+class Fault(NamedTuple):
+    """A place in a body, and what is wrong there.
+
+    Parameters
+    ----------
+    at
+        The byte, from 0.
+    problem
+        What is wrong, to be followed by where.
+    """
+
+    at: int
+    problem: str
+
+
+def find_fault(utf8: bytes) -> Fault | None:  # noqa: C901 - one branch for each kind of token
+    """Look for the first fault in a text that should be JSON.
+
+    Parameters
+    ----------
+    utf8
+        The text.
+
+    Returns
+    -------
+    Fault or None
+        None where there is none in the first 200,000 tokens.
+    """
+    nesting: list[bytes] = []
+    # What may come: "value", "first" (a value, or the end of the list), "key", "first key",
+    # "colon", "next", "end".
+    expected = "value"
+    at = 0
+    for _ in range(_MOST_TOKENS):
+        token = _TOKEN.match(utf8, at)
+        if token is None:
+            return _no_token(utf8, at, expected, nesting)
+        kind = token.lastgroup if token.lastgroup != "fraction" else "number"
+        start = token.start(kind or 0)
+        content = token[kind or 0]
+        at = token.end()
+        if kind == "mark" and content in b"[{" and expected in {"value", "first"}:
+            if len(nesting) == DEEPEST:
+                return Fault(start, f"more than {DEEPEST} levels of nesting")
+            nesting.append(content)
+            expected = "first" if content == b"[" else "first key"
+        elif kind == "mark" and _closes(content, expected, nesting):
+            nesting.pop()
+            expected = "next" if nesting else "end"
+        elif content == b"," and expected == "next":
+            expected = "value" if nesting[-1] == b"[" else "key"
+        elif content == b":" and expected == "colon":
+            expected = "value"
+        elif kind == "text" and expected in {"key", "first key"}:
+            if (fault := _text_fault(content, start)) is not None:
+                return fault
+            expected = "colon"
+        elif kind != "mark" and expected in {"value", "first"}:
+            fault = _text_fault(content, start) if kind == "text" else _number_fault(token, start)
+            if fault is not None:
+                return fault
+            expected = "next" if nesting else "end"
+        else:
+            return Fault(start, _expectation(expected, nesting))
+    return None
+
+
+def _closes(mark: bytes, expected: str, nesting: list[bytes]) -> bool:
+    if mark == b"]":
+        return expected == "first" or (expected == "next" and nesting[-1] == b"[")
+    return mark == b"}" and (
+        expected == "first key" or (expected == "next" and nesting[-1] == b"{")
+    )
+
+
+def _expectation(expected: str, nesting: list[bytes]) -> str:
+    if expected == "next":
+        return _AFTER_VALUE[nesting[-1]]
+    return {
+        "value": "a value is expected",
+        "first": 'a value or "]" is expected',
+        "key": "a key in double quotes is expected",
+        "first key": 'a key in double quotes or "}" is expected',
+        "colon": "a colon is expected after the key",
+        "end": "the value has ended, but there is more",
+    }[expected]
+
+
+def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Fault | None:
+    """Say why no token begins here; no fault where the text ends as it should."""
+    space = _SPACE.match(utf8, at)
+    at = space.end() if space else at
+    if at == len(utf8):
+        if expected == "end":
+            return None
+        return Fault(
+            at,
+            "nothing but white space"
+            if expected == "value" and not nesting
+            else "the text ends too early",
+        )
+    if expected != "end" and utf8[at : at + 1] == b'"':
+        return _open_text(utf8, at)
+    word = _WORD.match(utf8, at)
+    if word is not None and word[0] in _WORDS:
+        return Fault(at, f"{word[0].decode()} is not JSON")
+    if not utf8[at : at + 1].isascii() and (fault := _encoding_fault(utf8[at:], at)) is not None:
+        return fault
+    return Fault(at, _expectation(expected, nesting))
+
+
+def _open_text(utf8: bytes, start: int) -> Fault:
+    """Say why the text that begins here is none."""
+    good = _STRING_PART.match(utf8, start + 1)
+    at = good.end() if good else start + 1
+    if (fault := _text_fault(utf8[start:at], start)) is not None:
+        return fault
+    if at == len(utf8):
+        return Fault(at, "the text ends too early, inside quotes")
+    if utf8[at : at + 1] == b"\\":
+        return Fault(at, "no such escape")
+    return Fault(at, "a control character that is not escaped")
+
+
+def _text_fault(content: bytes, start: int) -> Fault | None:
+    if not content.isascii() and (fault := _encoding_fault(content, start)) is not None:
+        return fault
+    if b"\\u" in content:
+        for escape in _SURROGATE.finditer(content):
+            if escape["lone"] is not None:
+                return Fault(
+                    start + escape.start(), "half of a surrogate pair, which is no character,"
+                )
+    return None
+
+
+def _encoding_fault(content: bytes, start: int) -> Fault | None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return Fault(start + error.start, "a byte that is not UTF-8")
+    return None
+
+
+def _number_fault(token: re.Match[bytes], start: int) -> Fault | None:
+    number = token["number"]
+    if number is None:
+        return None
+    if not token["fraction"]:
+        if len(number.removeprefix(b"-")) > MOST_DIGITS:
+            return Fault(start, f"an integer of more than {MOST_DIGITS:,} digits")
+        return None
+    if abs(float(number)) == float("inf"):
+        return Fault(start, "a number too large for a float")
+    return None

@@ -1,0 +1,163 @@
+"""JSON bodies: bytes to a value, as RFC 8259 has it and no further.
+
+The ordinary body costs one decoding by msgspec and a few looks at its bytes. Encodings other than
+UTF-8, and the place of a fault, are worked out only after msgspec has refused the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+from hooknb.errors import PayloadError
+from hooknb.payloads.charsets import declared_codec
+from hooknb.payloads.json_faults import DEEPEST, MOST_DIGITS, Fault, find_fault
+
+__all__ = ["decode"]
+
+_decode = msgspec.json.Decoder().decode
+
+_REFUSALS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+_TOO_LARGE: Final = 10**MOST_DIGITS
+_BYTE: Final = re.compile(r"\(byte (\d+)\)$")
+# More than 4,000 digits in a row cover four samples at this distance.
+_STRIDE: Final = 1_000
+_DIGITS: Final = re.compile(rb"[0-9]{4}")
+
+
+def decode(raw: bytes, charset: str | None = None) -> Any:
+    """Read a JSON body.
+
+    Parameters
+    ----------
+    raw
+        The bytes, without their content coding. UTF-8, UTF-16 or UTF-32, with or without a byte
+        order mark; without one they are told apart by where the zero bytes are (RFC 4627, section
+        3).
+    charset
+        The charset that the sender declared. JSON has no such parameter (RFC 8259, section 11), so
+        it only counts where the bytes are in none of the above: a sender that declares
+        ``iso-8859-1`` and means it.
+
+    Returns
+    -------
+    value
+        ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``. Of duplicate keys the
+        last wins; integers keep every digit.
+
+    Raises
+    ------
+    PayloadError
+        400 ``invalid json``, with line, column (in characters, from 1) and byte (from 0): the text
+        is not JSON, or goes beyond what can be kept exactly (a number too large for a float, more
+        than 4,000 digits in an integer, more than 500 levels, half of a surrogate pair).
+    """
+    try:
+        return _checked(raw)
+    except _REFUSALS as error:
+        codec = _codec(raw, charset)
+        if codec == "utf-8":
+            raise _refusal(raw, codec, error) from error
+    try:
+        utf8 = raw.decode(codec).encode()
+    except UnicodeDecodeError as error:
+        name, at = codec.removesuffix("-sig"), error.start
+        raise PayloadError(
+            400, "invalid json", f"The body is not JSON: it is not {name} at byte {at}."
+        ) from error
+    try:
+        return _checked(utf8)
+    except _REFUSALS as error:
+        raise _refusal(utf8, codec, error) from error
+
+
+def _checked(utf8: bytes) -> Any:
+    value = _decode(utf8)
+    if len(utf8) > 2 * DEEPEST:
+        brackets = utf8.count(b"[") + utf8.count(b"{")
+        if brackets > DEEPEST and _is_too_deep(value, brackets):
+            raise RecursionError
+    if len(utf8) > MOST_DIGITS and _DIGITS.search(utf8[::_STRIDE]) and _has_too_long(value):
+        raise OverflowError
+    return value
+
+
+def _codec(raw: bytes, charset: str | None) -> str:
+    """Tell the encoding of bytes that are no JSON in UTF-8 as they are."""
+    codec = json.detect_encoding(raw)
+    if codec == "utf-8":
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return declared_codec(charset) or codec
+    return codec
+
+
+def _is_too_deep(value: Any, brackets: int) -> bool:
+    """Go through a value level by level, while enough of its brackets are left to be too deep."""
+    level = [value] if type(value) is dict or type(value) is list else []
+    for depth in range(1, DEEPEST + 1):
+        brackets -= len(level)
+        if depth + brackets <= DEEPEST:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _has_too_long(value: Any) -> bool:
+    level = [value]
+    while level:
+        if any(type(inner) is int and abs(inner) >= _TOO_LARGE for inner in level):
+            return True
+        level = [
+            inner
+            for outer in level
+            if type(outer) is dict or type(outer) is list
+            for inner in (outer.values() if type(outer) is dict else outer)
+        ]
+    return False
+
+
+def _refusal(utf8: bytes, codec: str, error: Exception) -> PayloadError:
+    """Say what is wrong and where; ``utf8`` is the body in UTF-8, ``codec`` what it came in."""
+    fault = find_fault(utf8) or _fault_of(utf8, error)
+    before = utf8[: fault.at].decode(errors="replace")
+    line = before.count("\n") + 1
+    column = len(before) - before.rfind("\n")
+    byte = fault.at
+    if codec != "utf-8":
+        # Encoding with the codec that decoded it puts the byte order mark back, where there was
+        # one.
+        byte = len(before.encode(codec, errors="replace"))
+    return PayloadError(
+        400,
+        "invalid json",
+        f"The body is not JSON: {fault.problem} at line {line}, column {column} (byte {byte}).",
+    )
+
+
+def _fault_of(utf8: bytes, error: Exception) -> Fault:
+    """Take from msgspec's error what it says; for bodies that are too long to look through."""
+    message = str(error)
+    if isinstance(error, RecursionError):
+        return Fault(0, f"more than {DEEPEST} levels of nesting in what begins")
+    if isinstance(error, UnicodeDecodeError):
+        try:
+            utf8.decode()
+        except UnicodeDecodeError as undecodable:
+            return Fault(undecodable.start, "a byte that is not UTF-8")
+    found = _BYTE.search(message)
+    if found is None:
+        return Fault(len(utf8), f"{message[:1].lower()}{message[1:]}, seen")
+    problem = message.removesuffix(found[0]).removeprefix("JSON is malformed: ").strip()
+    return Fault(int(found[1]), problem)

@@ -1,0 +1,432 @@
+"""From a request to a delivery, and from a delivery to its answer.
+
+What flows where: the server hands the head of a request to :meth:`Reception.begin`, then the body;
+the trigger judges both; the store writes the delivery; once it is on disk the caller of an
+asynchronous hook is answered and the execution queued, and that of a synchronous one waits for
+its execution. All of it on the server's loop.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from threading import Condition
+from typing import Any, Final
+
+import msgspec
+
+from hooknb import admission, payloads
+from hooknb.admission import Refusal
+from hooknb.clock import moment
+from hooknb.engine import Ending, Engine, Queue, QueuedExecution
+from hooknb.grouping import Grouping
+from hooknb.nodes import render_answer
+from hooknb.paths import MISSING
+from hooknb.paths import compile as compile_path
+from hooknb.records import KEPT_REFUSED_BYTES, Answer, Delivery, Status
+from hooknb.server import Reception, Request, Send
+from hooknb.settings import RuntimeSettings
+from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store, job_row
+from hooknb.workflow import Workflow
+
+__all__ = ["Desk", "HookState", "Served"]
+
+_OK: Final = Answer(
+    status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
+)
+_PREFIX: Final = "/hook/"
+
+
+class Served:
+    """A revision, made ready for requests once for all of them."""
+
+    def __init__(self, workflow: Workflow, revision: int) -> None:
+        self.workflow = workflow
+        self.revision = revision
+        response = workflow.trigger.response
+        self.answer = render_answer(response.status, response.headers, response.body)
+        self.answer_headers = _encode_pairs(self.answer.headers)
+        trigger = workflow.trigger
+        self._headers = [(_usual(item.path), item.path) for item in trigger.headers]
+        self._query = [(compile_path(item.path), f"query.{item.path}") for item in trigger.query]
+        self._body = [(compile_path(item.path), f"body.{item.path}") for item in trigger.body]
+        self.reads_query = bool(self._query or workflow.nodes)
+
+    def missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
+        """Give the JSON list of the configured variables that did not come, or ``None``."""
+        absent = [f"headers.{name}" for usual, name in self._headers if usual not in headers]
+        absent += [name for get, name in self._query if get(query) is MISSING]
+        absent += [name for get, name in self._body if get(body) is MISSING]
+        return json.dumps(absent) if absent else None
+
+
+@dataclass(kw_only=True, eq=False)
+class HookState:
+    """What the server's thread and the hook's handle share.
+
+    Attributes
+    ----------
+    served
+        The current revision; replaced as a whole, never changed.
+    enabled
+        Whether it takes deliveries.
+    arrived, unfinished
+        Deliveries stored, and executions queued or running, since it is served; guarded by
+        ``changed``.
+    changed
+        Notified whenever one of the two changes.
+    listeners
+        Called on the loop with the id of each delivery that was stored.
+    """
+
+    workflow_id: int
+    name: str
+    key: str
+    served: Served
+    enabled: bool
+    queue: Queue
+    arrived: int = 0
+    unfinished: int = 0
+    changed: Condition = field(default_factory=Condition)
+    listeners: list[Callable[[int], None]] = field(default_factory=list)
+
+    def count(self, *, arrived: int = 0, unfinished: int = 0) -> None:
+        """Change the counts and wake those who wait."""
+        with self.changed:
+            self.arrived += arrived
+            self.unfinished += unfinished
+            self.changed.notify_all()
+
+
+class Desk:
+    """Receives what the server reads; a :class:`hooknb.server.Receiver`."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self.hooks: dict[str, HookState] = {}
+        self.settings = settings
+        self.grouping = Grouping(lambda group: self.store.submit(*group))
+        self.store: Store
+        self.engine: Engine
+
+    def begin(self, request: Request) -> Reception:
+        """Judge the head of a request."""
+        path, _, query = request.target.partition("?")
+        state = self.hooks.get(path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
+        if state is None:
+            return _Unknown()
+        return _Reception(self, state, request, query)
+
+    def settle(self, deliveries: list[NewDelivery]) -> None:
+        """Go on with deliveries that the writer has done with; on the loop."""
+        answers = [delivery.caller.settle(delivery) for delivery in deliveries]
+        # Asked for before any bytes leave: who has an answer finds it in the frames.
+        kept = [answer for answer in answers if answer is not None]
+        if kept:
+            self.store.submit(*kept)
+        stored = [item for item in deliveries if item.error is None]
+        running = Counter(item.caller.state for item in stored if item.owner is not None)
+        for state, count in Counter(item.caller.state for item in stored).items():
+            state.count(arrived=count, unfinished=running[state])
+        for delivery in deliveries:
+            delivery.caller.go_on(delivery)
+        self.grouping.written(len(deliveries))
+
+    def finish(
+        self,
+        state: HookState,
+        ending: Ending,
+        response_status: int | None,
+        answer: NewAnswer | None = None,
+    ) -> None:
+        """Keep how an execution ended, and what its caller got."""
+        end = EndExecution(
+            id=ending.id,
+            status=ending.status.value or 0,
+            reason=ending.reason,
+            finished_at=ending.finished_at,
+            response_status=response_status,
+            jobs=tuple(job_row(state.workflow_id, job) for job in ending.jobs),
+        )
+        self.store.submit(*([end] if answer is None else [end, answer]))
+        state.count(unfinished=-1)
+
+    def resume(self, state: HookState, left: list[tuple[int, bool]]) -> None:
+        """Queue what an earlier process left: ids, and whether each is run again. On the loop."""
+        for number, recovered in left:
+            self.engine.enqueue(
+                state.queue,
+                QueuedExecution(
+                    id=number,
+                    workflow=state.served.workflow,
+                    revision=state.served.revision,
+                    delivery=None,
+                    recovered=recovered,
+                    ended=lambda ending: self.finish(state, ending, _response_status(ending)),
+                ),
+            )
+
+
+class _Unknown:
+    """A request for a key that nobody has; all get the same answer, and none is kept."""
+
+    keep = 0
+
+    @property
+    def refused(self) -> bool:
+        return True
+
+    def finish(self, _body: bytes, _size: int, send: Send) -> None:
+        refusal = Refusal(status=404, reason="unknown", detail="There is no hook at this URL.")
+        send(_problem(refusal), None)
+
+    def abandon(self, body: bytes, size: int) -> None:
+        """Nothing to keep."""
+
+    def fail(self, _detail: str, body: bytes, size: int, send: Send) -> None:
+        self.finish(body, size, send)
+
+
+class _Reception:
+    """One request of a hook on its way in and out."""
+
+    __slots__ = (
+        "_answer",
+        "_desk",
+        "_parsed",
+        "_query",
+        "_refusal",
+        "_request",
+        "_reserved",
+        "_send",
+        "_served",
+        "keep",
+        "state",
+    )
+
+    def __init__(self, desk: Desk, state: HookState, request: Request, query: str) -> None:
+        self._desk = desk
+        self.state = state
+        self._served = state.served
+        self._request = request
+        self._query = query
+        self._send: Send | None = None
+        self._refusal = self._judge()
+        limit = self._served.workflow.trigger.max_body
+        self.keep = min(limit, KEPT_REFUSED_BYTES) if self._refusal is not None else limit
+
+    @property
+    def refused(self) -> bool:
+        return self._refusal is not None
+
+    def _judge(self) -> Refusal | None:
+        headers, state = self._request.headers, self.state
+        if not self._desk.settings.allows_host(headers.get("Host")):
+            return Refusal(
+                status=403,
+                reason="host",
+                detail=f"This server is not {headers.get('Host')!r}. Where it is reached by that "
+                "name, add it to allowed_hosts of the runtime.",
+            )
+        if not state.enabled:
+            return Refusal(status=404, reason="disabled", detail="There is no hook at this URL.")
+        if len(state.queue.waiting) >= self._desk.settings.max_queued:
+            return _busy("backlog", "Too many executions wait; send it again later.")
+        return admission.check_head(self._served.workflow.trigger, self._request.method, headers)
+
+    def finish(self, body: bytes, size: int, send: Send) -> None:
+        self._send = send
+        trigger = self._served.workflow.trigger
+        refusal = self._refusal
+        if refusal is None and size > trigger.max_body:
+            refusal = admission.too_large(trigger, size)
+        if refusal is None:
+            parsed = admission.read_body(trigger, self._request.headers, body)
+            if not isinstance(parsed, Refusal):
+                self._accept(parsed, body, size)
+                return
+            refusal = parsed
+        self._refuse(refusal, body, size)
+
+    def abandon(self, body: bytes, size: int) -> None:
+        refusal = self._refusal or Refusal(
+            status=400,
+            reason="incomplete body",
+            detail=f"The sender stopped after {size} bytes of the body.",
+        )
+        self._refuse(refusal, body, size)
+
+    def fail(self, detail: str, body: bytes, size: int, send: Send) -> None:
+        self._send = send
+        refusal = self._refusal or Refusal(status=400, reason="malformed", detail=detail)
+        self._refuse(refusal, body, size)
+
+    def _accept(self, body: Any, raw: bytes, size: int) -> None:
+        served, headers = self._served, self._request.headers
+        workflow = served.workflow
+        query = payloads.parse_query_string(self._query) if served.reads_query else {}
+        delivery = self._delivery(raw, size)
+        delivery.revision = served.revision
+        delivery.missing = served.missing(headers, query, body)
+        if workflow.nodes:
+            delivery.owner = self._desk.store.owner
+            # Stored as started where it will start at once: a mark that came later might be lost.
+            self._reserved = not workflow.sync and self.state.queue.reserve()
+            starts = workflow.sync or self._reserved
+            delivery.status = Status.STARTED.value if starts else Status.QUEUED.value
+        else:
+            delivery.status = Status.RESOLVED.value
+        # Kept for the execution, so that nothing is parsed twice.
+        self._refusal = None
+        self._parsed = (query, body)
+        self._desk.grouping.add(delivery)
+
+    def _refuse(self, refusal: Refusal, body: bytes, size: int) -> None:
+        self._refusal = refusal
+        delivery = self._delivery(body[:KEPT_REFUSED_BYTES], size)
+        delivery.reason = refusal.reason
+        delivery.detail = refusal.detail
+        self._desk.grouping.add(delivery)
+
+    def _delivery(self, body: bytes, size: int) -> NewDelivery:
+        request = self._request
+        return NewDelivery(
+            workflow_id=self.state.workflow_id,
+            received_at=request.received_at,
+            method=request.method,
+            query=self._query,
+            content_type=request.headers.get("Content-Type"),
+            content_encoding=request.headers.get("Content-Encoding"),
+            head=request.head,
+            body=body,
+            size=size,
+            remote=request.remote,
+            caller=self,
+        )
+
+    def settle(self, delivery: NewDelivery) -> NewAnswer | None:
+        """Decide once the delivery is on disk, or cannot be; give the answer to be kept."""
+        served = self._served
+        self._answer: tuple[Answer, int | None] | None = None
+        if delivery.error is not None:
+            refusal = self._refusal or _busy(
+                "store", "The delivery could not be stored; send it again later."
+            )
+            self._answer = (_problem(refusal), None)
+            return None
+        if self._refusal is not None:
+            answer, headers = _problem(self._refusal), None
+        elif not served.workflow.sync:
+            answer, headers = served.answer, served.answer_headers
+        elif not served.workflow.nodes:
+            answer, headers = _OK, None
+        else:
+            return None
+        self._answer = (answer, delivery.id)
+        return self._record(answer, delivery.id, headers)
+
+    def go_on(self, delivery: NewDelivery) -> None:
+        """Answer, and have the nodes run."""
+        state, served = self.state, self._served
+        runs = delivery.error is None and delivery.owner is not None
+        if delivery.owner is not None and self._reserved:
+            state.queue.reserved -= 1
+        if delivery.error is None:
+            for listener in tuple(state.listeners):
+                listener(delivery.id)
+        if self._answer is not None and self._send is not None:
+            self._send(*self._answer)
+        if runs:
+            engine = self._desk.engine
+            if served.workflow.sync:
+                engine.start_now(state.queue, self._execution(delivery, self._ended_in_time))
+            else:
+                engine.enqueue(state.queue, self._execution(delivery, self._ended))
+
+    def _execution(self, stored: NewDelivery, ended: Callable[[Ending], None]) -> QueuedExecution:
+        delivery = Delivery(
+            id=stored.id,
+            workflow=self.state.name,
+            received_at=moment(stored.received_at),
+            method=stored.method,
+            query_string=stored.query,
+            head=stored.head,
+            raw=stored.body,
+            size=stored.size,
+            remote=stored.remote,
+            outcome="accepted",
+        )
+        query, body = self._parsed
+        delivery.__dict__.update(query=query, body_or_missing=body)  # fills the cached properties
+        return QueuedExecution(
+            id=stored.id,
+            workflow=self._served.workflow,
+            revision=self._served.revision,
+            delivery=delivery,
+            started=stored.status == Status.STARTED.value,
+            ended=ended,
+        )
+
+    def _ended(self, ending: Ending) -> None:
+        self._desk.finish(self.state, ending, None)
+
+    def _ended_in_time(self, ending: Ending) -> None:
+        """Answer the caller who waited for the execution."""
+        answer = _closing_answer(ending)
+        record = self._record(answer, ending.id, None)
+        self._desk.finish(self.state, ending, answer.status, record)
+        if self._send is not None:
+            self._send(answer, ending.id)
+
+    def _record(self, answer: Answer, number: int, headers: bytes | None) -> NewAnswer:
+        return NewAnswer(
+            delivery_id=number,
+            status=answer.status,
+            duration_us=round((time.perf_counter() - self._request.started) * 1e6),
+            headers=_encode_pairs(answer.headers) if headers is None else headers,
+            body=answer.body,
+        )
+
+
+def _usual(name: str) -> str:
+    """Give a header's name in the usual spelling, that of the server's headers."""
+    return "-".join(word.capitalize() for word in name.split("-"))
+
+
+def _response_status(ending: Ending) -> int | None:
+    return None if ending.answer is None else ending.answer.status
+
+
+def _closing_answer(ending: Ending) -> Answer:
+    """Give what the caller of a synchronous hook gets (behaviour.md, section 4)."""
+    if ending.answer is not None:
+        return ending.answer
+    if ending.status is Status.RESOLVED:
+        return _OK
+    if ending.reason == "timeout":
+        return _problem(Refusal(status=408, reason="timeout", detail="The workflow took too long."))
+    if ending.status is Status.ABORTED:
+        return _problem(_busy("aborted", "The workflow was stopped; send it again later."))
+    return _problem(
+        Refusal(
+            status=500,
+            reason=ending.status.word,
+            detail=f"The workflow ended as {ending.status.word}.",
+        )
+    )
+
+
+def _busy(reason: str, detail: str) -> Refusal:
+    return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
+
+
+def _problem(refusal: Refusal) -> Answer:
+    headers, body = admission.problem(refusal, HTTPStatus(refusal.status).phrase)
+    return Answer(status=refusal.status, headers=headers, body=body)
+
+
+def _encode_pairs(pairs: tuple[tuple[str, str], ...]) -> bytes:
+    return msgspec.json.encode(pairs)

@@ -1,0 +1,65 @@
+"""What belongs to the process: the runtimes that are alive, and the default one.
+
+Kept in a module of its own making, which no reload of hooknb reaches: a reloaded module would
+start a second server beside the one whose thread goes on running.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+__all__ = ["default", "lock", "release_in_forks", "runtimes", "set_default"]
+
+_NAME = "_hooknb_process_state"
+
+
+def _state() -> Any:
+    state = sys.modules.get(_NAME)
+    if state is None:
+        made: Any = ModuleType(_NAME)
+        made.lock, made.runtimes, made.default = threading.RLock(), [], None
+        state = sys.modules.setdefault(_NAME, made)
+    return state
+
+
+def lock() -> threading.RLock:
+    """Give the lock that guards the registry."""
+    found: threading.RLock = _state().lock
+    return found
+
+
+def runtimes() -> list[Any]:
+    """Give the list of the runtimes that are alive; change it under :func:`lock`."""
+    found: list[Any] = _state().runtimes
+    return found
+
+
+def default() -> Any:
+    """Give the default runtime, or ``None``."""
+    return _state().default
+
+
+def set_default(runtime: Any) -> None:
+    """Make a runtime the default one, or none."""
+    _state().default = runtime
+
+
+def release_in_forks() -> None:
+    """Have forked children let go of this process's runtimes: they get sockets, but no threads."""
+    state = _state()
+    if not getattr(state, "releases", False):
+        state.releases = True
+        os.register_at_fork(after_in_child=_release)
+
+
+def _release() -> None:
+    state = _state()
+    runtimes = list(state.runtimes)
+    # The lock may have been held by a thread that the child does not have.
+    state.lock, state.runtimes, state.default = threading.RLock(), [], None
+    for runtime in runtimes:
+        runtime.let_go()

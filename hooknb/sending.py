@@ -1,0 +1,140 @@
+"""Sending a request to one's own hook."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json as json_module
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from hooknb import payloads
+from hooknb.errors import ServerError, SettingError
+from hooknb.records import HeaderMap
+from hooknb.workflow import BasicAuth
+
+__all__ = ["Reply", "send"]
+
+Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What the caller got.
+
+    Attributes
+    ----------
+    status
+        The status code.
+    headers
+        By name, whatever its case.
+    body
+        Its bytes.
+    """
+
+    status: int
+    headers: HeaderMap
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text, in UTF-8."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Give the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        return payloads.decode_json(self.body)
+
+    @cached_property
+    def delivery(self) -> int | None:
+        """The id under which the request was kept."""
+        number = self.headers.get("X-Hooknb-Delivery")
+        return None if number is None else int(number)
+
+    def __repr__(self) -> str:
+        """Show status and the start of the body."""
+        text = self.text
+        shown = text if len(text) <= 200 else f"{text[:200]}…"  # noqa: PLR2004 - a screen's width
+        return f"<{self.status} {shown!r}>"
+
+
+def send(
+    url: str,
+    *,
+    auth: BasicAuth | None,
+    method: str,
+    body: Any,
+    is_json: bool,
+    params: str | Pairs | None,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+    timeout: float,
+) -> Reply:
+    """Send one request and wait for its answer; see :meth:`hooknb.Hook.send`."""
+    content, content_type = _content(body, is_json=is_json)
+    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    named = {name.lower() for name, _ in given}
+    fields: list[tuple[str, str]] = []
+    if content_type is not None and "content-type" not in named:
+        fields.append(("Content-Type", content_type))
+    if auth is not None and "authorization" not in named:
+        token = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
+        fields.append(("Authorization", f"Basic {token}"))
+    fields += given
+    parts = urlsplit(url)
+    query = _query(params)
+    target = f"{parts.path}?{query}" if query else parts.path
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.putrequest(method, target, skip_accept_encoding=True, skip_host="host" in named)
+        if content is not None and "content-length" not in named:
+            connection.putheader("Content-Length", str(len(content)))
+        for name, value in fields:
+            connection.putheader(name, value)
+        connection.endheaders(content)
+        response = connection.getresponse()
+        received = response.read()
+        return Reply(
+            status=response.status, headers=HeaderMap(response.getheaders()), body=received
+        )
+    except TimeoutError as error:
+        message = f"no answer came within {timeout:g} s"
+        raise ServerError(message) from error
+    except (OSError, http.client.HTTPException) as error:
+        message = f"the request got no answer: {type(error).__name__}: {error}"
+        raise ServerError(message) from error
+    finally:
+        connection.close()
+
+
+def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
+    if is_json:
+        try:
+            return msgspec.json.encode(body), "application/json"
+        except (TypeError, ValueError, RecursionError):
+            return json_module.dumps(body, default=str).encode(), "application/json"
+    if body is None:
+        return None, None
+    if isinstance(body, str):
+        return body.encode(), None
+    if isinstance(body, (bytes, bytearray)):
+        return bytes(body), None
+    if isinstance(body, (Mapping, Sequence)):
+        return urlencode(_pairs(body), doseq=True).encode(), "application/x-www-form-urlencoded"
+    raise SettingError("data", f"{type(body).__name__} is not bytes, text, a mapping or pairs")
+
+
+def _query(params: str | Pairs | None) -> str:
+    if params is None:
+        return ""
+    if isinstance(params, str):
+        return quote(params.removeprefix("?"), safe="!#$%&'()*+,/:;=?@[]~-._|")
+    return urlencode(_pairs(params), doseq=True)
+
+
+def _pairs(items: Any) -> list[tuple[str, Any]]:
+    return list(items.items()) if isinstance(items, Mapping) else list(items)

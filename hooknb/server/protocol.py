@@ -1,0 +1,71 @@
+"""What the server and those who receive its requests agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hooknb.records import Answer
+
+__all__ = ["Receiver", "Reception", "Request", "Send"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """The head of a request.
+
+    Attributes
+    ----------
+    method, target
+        As in the request line.
+    headers
+        By name in the usual spelling (``Content-Type``); several of one name joined by ``", "``.
+    head
+        The block of header fields as it came.
+    remote
+        The address that it came from.
+    received_at
+        Microseconds since 1970 at which the head was complete.
+    started
+        ``time.perf_counter()`` at the same moment.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    head: bytes
+    remote: str
+    received_at: int
+    started: float
+
+
+Send = Callable[[Answer, int | None], bool]
+"""Answers the caller, with the delivery's id where there is one; false where it has hung up."""
+
+
+class Reception(Protocol):
+    """One request on its way in."""
+
+    keep: int
+    """Bytes of the body that are to be kept."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the head alone decides that it is refused."""
+
+    def finish(self, body: bytes, size: int, send: Send) -> None:
+        """Take the whole request: at most ``keep`` bytes of the ``size`` that came."""
+
+    def abandon(self, body: bytes, size: int) -> None:
+        """Take note of a request whose sender stopped in the middle of the body."""
+
+    def fail(self, problem: str, body: bytes, size: int, send: Send) -> None:
+        """Take a request whose body does not end clearly, or is no body by HTTP's rules."""
+
+
+class Receiver(Protocol):
+    """Whoever takes requests; called on the server's thread."""
+
+    def begin(self, request: Request) -> Reception:
+        """Judge the head of a request."""

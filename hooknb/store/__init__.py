@@ -1,0 +1,17 @@
+"""The durable record of everything: SQLite, written by one thread, read by any."""
+
+from __future__ import annotations
+
+from hooknb.store.operations import EndExecution, NewAnswer, NewDelivery, StartExecution, job_row
+from hooknb.store.store import Counts, Definition, Store
+
+__all__ = [
+    "Counts",
+    "Definition",
+    "EndExecution",
+    "NewAnswer",
+    "NewDelivery",
+    "StartExecution",
+    "Store",
+    "job_row",
+]

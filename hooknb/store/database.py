@@ -1,0 +1,190 @@
+"""Opening a store: where it is, who may read it, and whether it is one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+
+from hooknb import clock
+from hooknb.errors import SettingError, StoreError, StoreUnavailableError
+from hooknb.store.schema import check, migrate
+
+__all__ = ["Database", "open_database"]
+
+_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
+_MAGIC: Final = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """An open store.
+
+    Attributes
+    ----------
+    path
+        Its file, or ``None`` in memory.
+    writing
+        The one connection that writes.
+    reading
+        An engine whose connections can only read.
+    guard
+        Held while either is used; a lock in memory, where both are one connection.
+    """
+
+    path: Path | None
+    writing: Connection
+    reading: Engine
+    guard: AbstractContextManager[Any]
+
+
+def open_database(store: str | os.PathLike[str]) -> Database:
+    """Open a store, make it where there is none, and bring it to this version.
+
+    Parameters
+    ----------
+    store
+        A path, ``sqlite:///path`` or ``":memory:"``.
+
+    Raises
+    ------
+    SettingError
+        It is a URL of another kind.
+    StoreError
+        It is no store, belongs to a newer hooknb, or cannot be written.
+    """
+    path = _path(store)
+    if path is not None:
+        _prepare(path)
+    try:
+        return _open(path)
+    except DatabaseError as error:
+        reason = str(error.orig)
+        other = "not a database" in reason or "malformed" in reason
+        remedy = "make the file and its folder writable, or name another store"
+        if other:
+            remedy = "name another file"
+        elif "locked" in reason:
+            remedy = "another program holds it; close that, or name another store"
+        kind = StoreError if other else StoreUnavailableError
+        message = f"the store {path or ':memory:'} cannot be opened: {reason}; {remedy}"
+        raise kind(message) from error
+    except StoreError as error:
+        message = f"the store {path or ':memory:'} cannot be opened: {error}"
+        raise type(error)(message) from error
+
+
+def _path(store: str | os.PathLike[str]) -> Path | None:
+    text = os.fspath(store)
+    if text == ":memory:":
+        return None
+    if "://" not in text:
+        return Path(text).expanduser().absolute()
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise SettingError("store", f"{text!r} is not a database URL; use sqlite:///…") from error
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise SettingError("store", f"{url.drivername} is not supported; use sqlite:///…")
+    if url.database in {None, "", ":memory:"}:
+        return None
+    return Path(url.database or "").absolute()
+
+
+def _prepare(path: Path) -> None:
+    """Make folder and file readable by their owner only: they hold payloads and credentials."""
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+        if path.parent.name == ".hooknb":
+            with (
+                contextlib.suppress(FileExistsError),
+                (path.parent / ".gitignore").open("x") as file,
+            ):
+                file.write("*\n")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        message = (
+            f"the store {path} cannot be opened: {error.strerror}; make the file and its folder "
+            "writable, or name another store"
+        )
+        raise StoreUnavailableError(message) from error
+
+
+def _examine(path: Path) -> None:
+    """Refuse what is not a store before anything of it is changed."""
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if not start:
+        return
+    if start != _MAGIC:  # SQLite takes the smallest files for empty ones, and writes over them
+        message = "file is not a database; name another file"
+        raise StoreError(message)
+    engine = _file_engine(path, NullPool)
+    event.listen(engine, "connect", _configure_reading)
+    with engine.connect() as connection:
+        check(connection)
+
+
+def _open(path: Path | None) -> Database:
+    if path is None:
+        engine = create_engine(
+            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+        event.listen(engine, "connect", _configure_writing)
+        event.listen(engine, "begin", _begin_immediately)
+        database = Database(path=None, writing=engine.connect(), reading=engine, guard=RLock())
+    else:
+        _examine(path)
+        # What is closed must not stay open in a pool: SQLite tidies up behind the last one.
+        writing, reading = _file_engine(path, NullPool), _file_engine(path, QueuePool)
+        event.listen(writing, "connect", _configure_writing)
+        event.listen(writing, "begin", _begin_immediately)
+        event.listen(reading, "connect", _configure_reading)
+        database = Database(
+            path=path,
+            writing=writing.connect(),
+            reading=reading,
+            guard=contextlib.nullcontext(),
+        )
+    try:
+        with database.writing.begin():
+            migrate(database.writing, clock.now())
+    except BaseException:
+        database.writing.close()
+        raise
+    return database
+
+
+def _file_engine(path: Path, pool: type[Pool]) -> Engine:
+    return create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=pool,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT},
+    )
+
+
+def _configure_writing(connection: Any, _record: Any) -> None:
+    # Transactions are begun by `_begin_immediately`, not by the driver's own guesses.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # an answer leaves after the data is on disk
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _configure_reading(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_immediately(connection: Connection) -> None:
+    # Taking the write lock at once: a transaction that reads first could not wait for it later.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

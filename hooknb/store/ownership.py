@@ -1,0 +1,72 @@
+"""Which runtimes are alive: each holds a lock on a file of its own beside the store.
+
+The system frees the lock when the process ends, however it ends, so that what a killed kernel
+left unfinished is told from what another kernel, living on the same store, is running now. A
+process id would not do: it is given again to another process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+__all__ = ["Ownership"]
+
+
+class Ownership:
+    """A lock on ``<store>.owner-<token>``, held until :meth:`release`.
+
+    Parameters
+    ----------
+    store
+        The path of the store, or ``None`` for one in memory, which nobody else can see.
+    """
+
+    def __init__(self, store: Path | None) -> None:
+        self.token = secrets.token_hex(8)
+        self._store = store
+        self._descriptor: int | None = None
+        if store is not None:
+            self._descriptor = os.open(self._path(self.token), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _path(self, token: str) -> Path:
+        assert self._store is not None  # noqa: S101 - only called with a store on disk
+        return self._store.with_name(f"{self._store.name}.owner-{token}")
+
+    def is_alive(self, token: str) -> bool:
+        """Whether the runtime with that token still runs, in this process or another."""
+        if token == self.token:
+            return True
+        if self._store is None:
+            return False
+        try:
+            descriptor = os.open(self._path(token), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        else:
+            with contextlib.suppress(OSError):
+                self._path(token).unlink()
+            return False
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Give the lock up and remove the file; does nothing the second time."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                self._path(self.token).unlink()
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file and leave the lock to the process that forked this one."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

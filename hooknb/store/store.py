@@ -1,0 +1,337 @@
+"""The store: what came and what became of it, on disk before anybody is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hooknb import clock
+from hooknb.errors import RecordNotFoundError
+from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
+from hooknb.store.database import open_database
+from hooknb.store.operations import NewDelivery, Operation
+from hooknb.store.ownership import Ownership
+from hooknb.store.writer import Writer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Counts", "Definition", "Store"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """How a workflow stands in the store.
+
+    Attributes
+    ----------
+    workflow_id
+        Its number in this store.
+    key
+        The secret part of its URL.
+    revision
+        The number of its current revision, from 1.
+    enabled
+        Whether it takes deliveries.
+    """
+
+    workflow_id: int
+    key: str
+    revision: int
+    enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many deliveries of a workflow are kept, and how many of them were refused."""
+
+    deliveries: int
+    refused: int
+
+
+class Store:
+    """Deliveries, executions, jobs and definitions, in SQLite.
+
+    Writes are asked for from any thread and done by one; reads are done in the calling thread
+    and see everything that was submitted before :meth:`flush`.
+
+    Parameters
+    ----------
+    target
+        A path, ``sqlite:///path`` or ``":memory:"``.
+    stored
+        Called on the writer's thread with the deliveries of each transaction.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be opened; nothing was changed.
+    """
+
+    def __init__(
+        self, target: str | os.PathLike[str], stored: Callable[[list[NewDelivery]], None]
+    ) -> None:
+        database = open_database(target)
+        self.path = database.path
+        self._reading = database.reading
+        self._guard = database.guard
+        self._ownership = Ownership(database.path)
+        self._writer = Writer(database.writing, database.guard, stored)
+        self.owner = self._ownership.token
+
+    def submit(self, *operations: Operation) -> None:
+        """Ask for writes; returns at once, from any thread."""
+        self._writer.submit(list(operations))
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is on disk, or waits for a locked store."""
+        self._writer.call(None)
+
+    def close(self) -> None:
+        """Write what was submitted and close; blocks until then. Idempotent."""
+        self._writer.close()
+        self._reading.dispose()
+        self._ownership.release()
+
+    def forget(self) -> None:
+        """Let go of what a forked child must not hold; its parent goes on with it."""
+        self._ownership.forget()
+
+    # -- definitions ----------------------------------------------------------------------------
+
+    def define(self, name: str, definition: bytes, *, enabled: bool) -> Definition:
+        """Make ``definition`` the current revision of the workflow of that name.
+
+        A new workflow gets a new key; an equal definition makes no new revision.
+        """
+
+        def write(connection: Connection) -> Definition:
+            execute = connection.exec_driver_sql
+            found = execute("SELECT id, key FROM workflows WHERE name = ?", (name,)).fetchone()
+            now = clock.now()
+            if found is None:
+                key = secrets.token_urlsafe(16)  # 128 bits
+                workflow_id = execute(
+                    "INSERT INTO workflows (name, key, enabled, created_at) VALUES (?, ?, ?, ?) "
+                    "RETURNING id",
+                    (name, key, int(enabled), now),
+                ).scalar_one()
+            else:
+                workflow_id, key = found
+                execute(
+                    "UPDATE workflows SET enabled = ? WHERE id = ?", (int(enabled), workflow_id)
+                )
+            current = execute(
+                "SELECT number, definition FROM revisions WHERE workflow_id = ? "
+                "ORDER BY number DESC LIMIT 1",
+                (workflow_id,),
+            ).fetchone()
+            number = 1 if current is None else current[0]
+            if current is None or current[1] != definition:
+                number = 1 if current is None else current[0] + 1
+                execute(
+                    "INSERT INTO revisions VALUES (?, ?, ?, ?)",
+                    (workflow_id, number, definition, now),
+                )
+            return Definition(workflow_id=workflow_id, key=key, revision=number, enabled=enabled)
+
+        made: Definition = self._writer.call(write)
+        return made
+
+    def enable(self, workflow_id: int, *, enabled: bool) -> None:
+        """Remember whether a workflow takes deliveries."""
+        self._write("UPDATE workflows SET enabled = ? WHERE id = ?", (int(enabled), workflow_id))
+
+    def remember_port(self, workflow_id: int, port: int) -> None:
+        """Remember the port on which a workflow is served."""
+        self._write("UPDATE workflows SET port = ? WHERE id = ?", (port, workflow_id))
+
+    def remembered_ports(self, name: str) -> list[int]:
+        """Give the ports used before: that of the workflow first, then those of the others."""
+        rows = self.rows(
+            "SELECT DISTINCT port FROM workflows WHERE port IS NOT NULL ORDER BY name <> ?", (name,)
+        )
+        return [port for (port,) in rows]
+
+    def clear(self, workflow_id: int) -> None:
+        """Forget the deliveries, executions and jobs of a workflow."""
+
+        def write(connection: Connection) -> None:
+            parameters = (workflow_id,)
+            connection.exec_driver_sql(
+                "DELETE FROM answers WHERE delivery_id IN "
+                "(SELECT id FROM deliveries WHERE workflow_id = ?)",
+                parameters,
+            )
+            for table in ("jobs", "executions", "deliveries"):
+                connection.exec_driver_sql(
+                    f"DELETE FROM {table} WHERE workflow_id = ?",  # noqa: S608 - own names
+                    parameters,
+                )
+
+        self._writer.call(write)
+
+    def _write(self, statement: str, parameters: tuple[Any, ...]) -> None:
+        self._writer.call(lambda connection: connection.exec_driver_sql(statement, parameters))
+
+    # -- what is left to do ---------------------------------------------------------------------
+
+    def claim(self, workflow_id: int, revision: int) -> list[tuple[int, bool]]:
+        """Take over the unfinished executions of runtimes that are gone.
+
+        Give their ids in order, each with whether it had started and is therefore marked as
+        recovered. They will run the given revision.
+        """
+
+        def write(connection: Connection) -> list[tuple[int, bool]]:
+            rows = connection.exec_driver_sql(
+                "SELECT id, owner, recovered OR status IS 0 FROM executions "
+                "WHERE workflow_id = ? AND owner IS NOT NULL ORDER BY id",
+                (workflow_id,),
+            ).fetchall()
+            # Its own are either in memory or were given up by a hook that was closed; the caller
+            # knows which.
+            alive = {
+                owner: owner != self.owner and self._ownership.is_alive(owner)
+                for owner in {row[1] for row in rows}
+            }
+            mine = [(number, bool(again)) for number, owner, again in rows if not alive[owner]]
+            if mine:
+                connection.exec_driver_sql(
+                    "UPDATE executions SET owner = ?, revision = ?, started_at = NULL, "
+                    "status = NULL, recovered = ? WHERE id = ?",
+                    [(self.owner, revision, int(again), number) for number, again in mine],
+                )
+            return mine
+
+        claimed: list[tuple[int, bool]] = self._writer.call(write)
+        return claimed
+
+    # -- reading --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        with self._guard, self._reading.connect() as connection:
+            # The driver's own cursor: frames read hundreds of thousands of rows at once.
+            cursor = connection.connection.cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Read rows, in the calling thread, in one snapshot."""
+        with self._cursor() as cursor:
+            rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters).fetchall()
+            return rows
+
+    def counts(self, workflow_id: int) -> Counts:
+        """Count the deliveries that are kept of a workflow."""
+        [(total, refused)] = self.rows(
+            "SELECT count(*), count(reason) FROM deliveries WHERE workflow_id = ?", (workflow_id,)
+        )
+        return Counts(deliveries=total, refused=refused)
+
+    def delivery(self, workflow_id: int, number: int) -> Delivery:
+        """Read one delivery.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The workflow has none of that id.
+        """
+        rows = self.rows(
+            "SELECT w.name, d.received_at, d.method, d.query, d.head, d.body, d.size, d.remote, "
+            "d.reason, d.detail, a.status, a.duration_us, a.headers, a.body "
+            "FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
+            "LEFT JOIN answers a ON a.delivery_id = d.id WHERE d.id = ? AND d.workflow_id = ?",
+            (number, workflow_id),
+        )
+        if not rows:
+            message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
+            raise RecordNotFoundError(message)
+        name, received, method, query, head, body, size, remote, reason, detail, *answer = rows[0]
+        return Delivery(
+            id=number,
+            workflow=name,
+            received_at=clock.moment(received),
+            method=method,
+            query_string=query,
+            head=head,
+            raw=body,
+            size=size,
+            remote=remote,
+            outcome="accepted" if reason is None else "refused",
+            reason=reason,
+            detail=detail,
+            answer=_answer(answer),
+            duration_ms=None if answer[1] is None else answer[1] / 1000,
+        )
+
+    def execution(self, workflow_id: int, number: int) -> Execution:
+        """Read one execution with its jobs.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The workflow has none of that id.
+        """
+        rows = self.rows(
+            "SELECT w.name, e.revision, e.status, e.reason, e.started_at, e.finished_at, "
+            "e.response_status, e.missing, e.recovered FROM executions e "
+            "JOIN workflows w ON w.id = e.workflow_id WHERE e.id = ? AND e.workflow_id = ?",
+            (number, workflow_id),
+        )
+        if not rows:
+            message = f"there is no execution {number} of this hook; hook.executions lists them"
+            raise RecordNotFoundError(message)
+        name, revision, status, reason, started, finished, response, missing, recovered = rows[0]
+        jobs = self.rows(
+            "SELECT execution_id, node, type, status, started_at, finished_at, result, is_repr, "
+            "output, error FROM jobs WHERE execution_id = ? ORDER BY id",
+            (number,),
+        )
+        return Execution(
+            id=number,
+            workflow=name,
+            revision=revision,
+            status=Status(status),
+            reason=reason,
+            started_at=None if started is None else clock.moment(started),
+            finished_at=None if finished is None else clock.moment(finished),
+            response_status=response,
+            missing=() if missing is None else tuple(json.loads(missing)),
+            recovered=bool(recovered),
+            jobs=tuple(_job(row) for row in jobs),
+        )
+
+
+def _answer(row: Sequence[Any]) -> Answer | None:
+    status, _, headers, body = row
+    if status is None:
+        return None
+    pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
+    return Answer(status=status, headers=pairs, body=body)
+
+
+def _job(row: Sequence[Any]) -> Job:
+    execution, node, kind, status, started, finished, result, is_repr, output, error = row
+    return Job(
+        execution=execution,
+        node=node,
+        type=kind,
+        status=Status(status),
+        started_at=clock.moment(started),
+        finished_at=None if finished is None else clock.moment(finished),
+        result=decode_result(result),
+        output=output,
+        error=error,
+        stored_as_repr=bool(is_repr),
+    )

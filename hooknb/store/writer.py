@@ -1,0 +1,197 @@
+"""The one thread that writes: it takes what has queued up and writes it in one transaction.
+
+Many deliveries share one fsync in this way (group commit), and each is on disk before anybody is
+told that it was taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from hooknb.errors import StoreError, StoreUnavailableError
+from hooknb.store.operations import Call, NewDelivery, Operation, apply
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Writer"]
+
+_LOG = logging.getLogger("hooknb.store")
+
+_MOST: Final = 1000  # operations of one transaction
+_PATIENCE: Final = 0.02  # seconds that an end or an answer waits for company
+_RETRY: Final = 0.5  # seconds between tries while the store cannot be written
+_MOST_WAITING: Final = 1_000_000  # ends and answers that wait for it; a bound for the memory
+
+
+class _Stop:
+    pass
+
+
+class Writer:
+    """Owns the store's only writing connection.
+
+    Parameters
+    ----------
+    connection
+        Used by the writer's thread alone from now on, and closed by it.
+    guard
+        Held during each transaction (an in-memory store has one connection for all).
+    stored
+        Called on the writer's thread after each transaction, with its deliveries; each has its
+        ``id``, or its ``error``.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        guard: AbstractContextManager[Any],
+        stored: Callable[[list[NewDelivery]], None],
+    ) -> None:
+        self._connection = connection
+        self._guard = guard
+        self._stored = stored
+        self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
+        # Ends and answers that could not be written yet; they must not be lost for a full disk.
+        self._waiting: list[Operation] = []
+        self._thread = threading.Thread(target=self._run, name="hooknb-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operations: list[Operation]) -> None:
+        """Ask for writes; returns at once, from any thread."""
+        self._queue.put(operations)
+
+    def call(self, function: Callable[[Connection], Any] | None) -> Any:
+        """Run a function in a transaction of its own and give its result; blocks until then.
+
+        Everything that was submitted before is written first, where the store can be written.
+        ``None`` waits for that alone.
+
+        Raises
+        ------
+        StoreError
+            Where the store cannot be written.
+        """
+        call = Call(function=function)
+        self._queue.put(call)
+        while True:
+            try:
+                return call.future.result(timeout=1.0)
+            except TimeoutError:
+                if not self._thread.is_alive() and not call.future.done():
+                    message = "the store has been closed"
+                    raise StoreError(message) from None
+
+    def close(self) -> None:
+        """Write what was submitted, then end the thread; blocks until then."""
+        if self._thread.is_alive():
+            self._queue.put(_Stop())
+            self._thread.join()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            operations, call, stopping = self._take()
+            self._write([*self._waiting, *operations])
+            if call is not None:
+                self._answer(call)
+        if self._waiting:
+            _LOG.error("%d ends and answers could not be stored", len(self._waiting))
+        self._connection.close()
+
+    def _take(self) -> tuple[list[Operation], Call | None, bool]:
+        """Wait for something to do, then take what there is, up to a call or the stop.
+
+        Somebody waits for a delivery or a call; anything else waits a little for one of them, so
+        that it does not cost an fsync of its own.
+        """
+        operations: list[Operation] = []
+        urgent, end = False, None
+        if self._waiting:
+            end = time.monotonic() + _RETRY
+        while len(operations) < _MOST:
+            try:
+                if urgent:
+                    item = self._queue.get_nowait()
+                else:
+                    item = self._queue.get(timeout=None if end is None else end - time.monotonic())
+            except (Empty, ValueError):  # ValueError: the time is over
+                break
+            if isinstance(item, Call):
+                return operations, item, False
+            if isinstance(item, _Stop):
+                return operations, None, True
+            operations += item
+            urgent = urgent or any(isinstance(operation, NewDelivery) for operation in item)
+            if end is None:
+                end = time.monotonic() + _PATIENCE
+        return operations, None, False
+
+    def _transaction(self, work: Callable[[Connection], Any]) -> Any:
+        with self._guard:
+            try:
+                with self._connection.begin():
+                    return work(self._connection)
+            except OperationalError as error:
+                # Locked, full, read-only: it may pass. Whatever else is a fault of what is written.
+                raise StoreUnavailableError(str(error.orig)) from error
+            finally:
+                if self._connection.in_transaction():
+                    self._connection.rollback()
+
+    def _write(self, operations: list[Operation]) -> None:
+        if not operations:
+            return
+        self._waiting = []
+        try:
+            self._transaction(lambda connection: apply(connection, operations))
+        except StoreUnavailableError as error:
+            self._keep(operations, error)
+        except Exception as error:  # noqa: BLE001 - one row that cannot be written stops no other
+            if len(operations) == 1:
+                self._drop(operations[0], error)
+            else:
+                for operation in operations:
+                    self._write_one(operation)
+        deliveries = [item for item in operations if isinstance(item, NewDelivery)]
+        if deliveries:
+            self._stored(deliveries)
+
+    def _write_one(self, operation: Operation) -> None:
+        try:
+            self._transaction(lambda connection: apply(connection, [operation]))
+        except StoreUnavailableError as error:
+            self._keep([operation], error)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._drop(operation, error)
+
+    def _keep(self, operations: list[Operation], error: StoreUnavailableError) -> None:
+        """Give deliveries their error; hold everything else until the store can be written."""
+        for operation in operations:
+            if isinstance(operation, NewDelivery):
+                operation.error = error
+            elif len(self._waiting) < _MOST_WAITING:
+                self._waiting.append(operation)
+
+    def _drop(self, operation: Operation, error: Exception) -> None:
+        if isinstance(operation, NewDelivery):
+            operation.error = error
+        else:
+            _LOG.error("%s could not be stored: %s", type(operation).__name__, error)
+
+    def _answer(self, call: Call) -> None:
+        try:
+            call.future.set_result(call.function and self._transaction(call.function))
+        except (SQLAlchemyError, StoreError) as error:
+            wrapped = error if isinstance(error, StoreError) else StoreError(str(error))
+            call.future.set_exception(wrapped)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the one who called
+            call.future.set_exception(error)

@@ -1,0 +1,303 @@
+"""Variables: what is taken out of a request, and how a sample is turned into a list of them.
+
+A variable is named by the part of the request that it comes from (``headers``, ``query``, ``body``)
+and its path in it. Its alias labels columns and pickers, and resolves nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from hooknb import paths
+from hooknb.errors import PathError, PayloadError, SampleError, SettingError
+from hooknb.paths import MISSING
+from hooknb.payloads import decode_json, parse_query_string
+
+__all__ = ["Variable", "VariableType", "as_variables", "column", "parse_body", "parse_query"]
+
+VariableType: TypeAlias = Literal[
+    "text", "integer", "number", "boolean", "null", "list", "object", "file"
+]
+"""What a variable was in its sample. ``file`` is a part of a form with a file name, or bytes."""
+
+_DEEPEST: Final = 500
+_MOST_ELEMENTS: Final = 20
+_HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[/?]")
+_FILE: Final = frozenset({"filename", "content_type", "content"})
+_TYPES: Final[dict[type, VariableType]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "text",
+    bytes: "file",
+    type(None): "null",
+}
+
+
+class Variable(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """A value taken out of a request; equal to another with the same path, alias, type and sample.
+
+    Parameters
+    ----------
+    path
+        Where it stands in its part: ``order.id``, ``items[0].sku``, ``""`` for all of it, or a
+        header's whole name.
+    alias
+        What to call it in columns and pickers.
+    type
+        What it was in the sample that it was taken from.
+    sample
+        The value that it had there.
+
+    Raises
+    ------
+    PathError
+        The path is none, and no header's name either.
+    SettingError
+        The alias is empty or has control characters, or the type is not one of the eight.
+    """
+
+    path: str
+    alias: str | None = None
+    type: VariableType | None = None
+    sample: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be; whether a path suits its part, :func:`as_variables` says."""
+        if not isinstance(self.path, str):
+            raise SettingError("path", f"a text is expected, such as order.id, not {self.path!r}")
+        if not _HEADER.fullmatch(self.path):
+            paths.parse(self.path)
+        if self.alias is not None:
+            _check_alias(self.path, self.alias)
+        if self.type is not None and self.type not in VariableType.__args__:  # type: ignore[attr-defined]
+            known = ", ".join(VariableType.__args__)  # type: ignore[attr-defined]
+            raise SettingError(f"type of {self.path!r}", f"{self.type!r} is none of {known}")
+
+    def __hash__(self) -> int:
+        """Hash without the sample, which may be a list or a dict."""
+        return hash((self.path, self.alias, self.type))
+
+
+def _check_alias(path: str, alias: object) -> None:
+    setting = f"alias of {path!r}"
+    if not isinstance(alias, str):
+        raise SettingError(setting, f"a text is expected, not {alias!r}")
+    if not alias.strip():
+        raise SettingError(setting, "it is empty; write a name, or leave it out")
+    if _CONTROL.search(alias):
+        raise SettingError(
+            setting, f"{alias!r} has control characters; write it on one line, without tabs"
+        )
+
+
+def parse_body(sample: Any) -> list[Variable]:
+    """List the variables of a sample body.
+
+    Parameters
+    ----------
+    sample
+        JSON as ``str`` or ``bytes``; a Python value; or anything with an attribute ``body``, such
+        as a delivery: then that body, which is parsed already.
+
+    Returns
+    -------
+    list of Variable
+        One for every path, objects and lists as well as what is in them, parents first, in the
+        order of the sample; of a list the first 20 elements. A body that is one plain value gives
+        the one variable ``""``, and no body gives none.
+
+    Raises
+    ------
+    SampleError
+        The text is no JSON (with line and column), or the value holds something that no body has
+        (with its path).
+    """
+    if isinstance(sample, (str, bytes, bytearray)):
+        return _listed(_json(sample))
+    if not _is_value(sample) and hasattr(sample, "body"):
+        return _listed(sample.body)
+    return _listed(sample)
+
+
+def parse_query(sample: Any) -> list[Variable]:
+    """List the variables of a sample query.
+
+    Parameters
+    ----------
+    sample
+        A whole URL, or its query with or without the question mark; a dict; or anything with an
+        attribute ``query``, such as a delivery. A fragment is left out.
+
+    Returns
+    -------
+    list of Variable
+        As of :func:`parse_body`.
+
+    Raises
+    ------
+    SampleError
+        The sample is nothing of the kind, or a dict that holds something that no query has (with
+        its path).
+    """
+    if not _is_value(sample) and hasattr(sample, "query"):
+        sample = sample.query
+    if isinstance(sample, (bytes, bytearray)):
+        sample = sample.decode("latin-1")
+    if isinstance(sample, str):
+        sample = parse_query_string(_query_of(sample.strip()))
+    if not isinstance(sample, dict):
+        raise SampleError(f"A URL, a query string or a dict is expected, not {_named(sample)}.")
+    return _listed(sample)
+
+
+def as_variables(setting: str, items: Iterable[str | Variable] | None) -> tuple[Variable, ...]:
+    """Check a list of variables as a user writes it.
+
+    Parameters
+    ----------
+    setting
+        The part that they are taken from, ``headers``, ``query`` or ``body``; errors name it:
+        ``body[2]``.
+    items
+        Paths and variables. None is an empty list.
+
+    Raises
+    ------
+    SettingError
+        It is a lone text, or an item is no path, or no header's name (RFC 9110, section 5.1).
+    """
+    if items is None:
+        return ()
+    if isinstance(items, str):
+        raise SettingError(setting, f"a list is expected; write {setting}=[{items!r}]")
+    if isinstance(items, Variable) or not isinstance(items, Iterable):
+        raise SettingError(
+            setting, f"a list of paths and variables is expected, not {_named(items)}"
+        )
+    return tuple(
+        _as_variable(setting, f"{setting}[{index}]", item) for index, item in enumerate(items)
+    )
+
+
+def column(part: str, variable: Variable) -> str:
+    """Name a variable's column: its alias, or part and path: ``body[0].sku``, ``body``."""
+    if variable.alias is not None:
+        return variable.alias
+    if not variable.path:
+        return part
+    return f"{part}{variable.path}" if variable.path.startswith("[") else f"{part}.{variable.path}"
+
+
+def _as_variable(part: str, setting: str, item: object) -> Variable:
+    if not isinstance(item, (str, Variable)):
+        raise SettingError(setting, f"a path or a Variable is expected, not {_named(item)}")
+    path = item if isinstance(item, str) else item.path
+    if part == "headers":
+        if not _HEADER.fullmatch(path):
+            raise SettingError(
+                setting, f"{path!r} is no name of a header; write one such as X-Request-Id"
+            )
+    else:
+        try:
+            paths.parse(path)
+        except PathError as error:
+            raise SettingError(setting, f"{error}") from error
+    return Variable(item) if isinstance(item, str) else item
+
+
+# -- samples
+# -----------------------------------------------------------------------------------------------
+
+
+def _is_value(sample: object) -> bool:
+    """Tell a Python value from an object that carries one; a dict may have anything as a key."""
+    return sample is None or sample is MISSING or isinstance(sample, (dict, list, tuple, *_TYPES))
+
+
+def _json(sample: str | bytes | bytearray) -> Any:
+    try:
+        raw = sample.encode() if isinstance(sample, str) else bytes(sample)
+    except UnicodeEncodeError as error:
+        line = sample.count("\n", 0, error.start) + 1  # type: ignore[arg-type]
+        raise SampleError(
+            f"Half of a surrogate pair at line {line}, character {error.start + 1}."
+        ) from error
+    if not raw.strip():
+        raise SampleError("The sample is empty at line 1, column 1; paste a body, such as {}.")
+    try:
+        return decode_json(raw)
+    except PayloadError as error:
+        raise SampleError(error.detail.replace("The body", "The sample", 1)) from error
+
+
+def _query_of(text: str) -> str:
+    """Cut the query out of a URL; a text that is none is a query, question marks included."""
+    text = text.partition("#")[0]
+    before, mark, query = text.partition("?")
+    if mark and "=" not in before and "&" not in before:
+        return query
+    return "" if not mark and _URL.match(text) else text
+
+
+def _listed(sample: Any) -> list[Variable]:
+    if sample is MISSING:
+        return []
+    variables: list[Variable] = []
+    root = _variable("", sample)
+    if root.type not in {"object", "list"}:
+        return [root]
+    # The containers being listed: their path, and what is left of them; a recursion would not reach
+    # 500 levels.
+    pending: list[tuple[str, Iterator[tuple[str | int, Any]]]] = [("", _entries("", sample))]
+    while pending:
+        path, entries = pending[-1]
+        entry = next(entries, None)
+        if entry is None:
+            pending.pop()
+            continue
+        inner = paths.join(path, entry[0])
+        variable = _variable(inner, entry[1])
+        variables.append(variable)
+        if variable.type in {"object", "list"} or isinstance(entry[1], dict):
+            if len(pending) == _DEEPEST:
+                raise SampleError(
+                    f"More than {_DEEPEST} levels, or a value that holds itself, at {inner}."
+                )
+            pending.append((inner, _entries(inner, entry[1])))
+    return variables
+
+
+def _variable(path: str, value: Any) -> Variable:
+    return Variable(path, type=_type(path, value), sample=value)
+
+
+def _type(path: str, value: Any) -> VariableType:
+    if isinstance(value, dict):
+        return "file" if value.keys() == _FILE and isinstance(value["content"], bytes) else "object"
+    if isinstance(value, (list, tuple)):
+        return "list"
+    for known, name in _TYPES.items():
+        if isinstance(value, known):
+            return name
+    raise SampleError(f"At {path or 'the top'} stands {_named(value)}, which no request can hold.")
+
+
+def _entries(path: str, value: dict[Any, Any] | Sequence[Any]) -> Iterator[tuple[str | int, Any]]:
+    if not isinstance(value, dict):
+        return enumerate(islice(value, _MOST_ELEMENTS))
+    for key in value:
+        if not isinstance(key, str):
+            raise SampleError(f"The key {key!r} at {path or 'the top'} is no text.")
+    return iter(value.items())
+
+
+def _named(value: object) -> str:
+    return f"a value of type {type(value).__name__}"

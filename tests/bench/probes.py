@@ -1,0 +1,176 @@
+"""Measurements that need a process of their own; each prints a JSON object as its last line."""
+
+from __future__ import annotations
+
+import http.client
+import importlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def import_time(module: str) -> dict[str, Any]:
+    """Import a module in this fresh process."""
+    start = time.perf_counter()
+    importlib.import_module(module)
+    taken = time.perf_counter() - start
+    heavy = [name for name in ("pandas", "ipywidgets") if name in sys.modules]
+    return {"ms": taken * 1000, "heavy": len(heavy)}
+
+
+def first_answer() -> dict[str, Any]:
+    """Serve and answer once, after another runtime has loaded what there is to load."""
+    import hooknb
+
+    with tempfile.TemporaryDirectory() as folder:
+        with hooknb.Runtime(Path(folder) / "warm.db") as runtime:
+            runtime.webhook("x").send(json=1)
+        os.environ["HOOKNB_STORE"] = str(Path(folder) / "store.db")
+        start = time.perf_counter()
+        hook = hooknb.webhook("x")
+        assert hook.send(json=1).status == 200
+        taken = time.perf_counter() - start
+        hooknb.registry.default().close()  # type: ignore[attr-defined]
+    return {"ms": taken * 1000}
+
+
+def order(number: int) -> dict[str, Any]:
+    """Give a body of ten leaves."""
+    return {
+        "id": 9_007_199_254_740_993 + number,
+        "status": ("paid", "open", "void")[number % 3],
+        "amount": number / 100,
+        "paid": number % 2 == 0,
+        "customer": {"id": number, "email": f"c{number}@example.org", "city": "Graz"},
+        "shipping": {"carrier": "post", "cost": {"amount": number % 7, "currency": "EUR"}},
+    }
+
+
+def frames() -> dict[str, Any]:
+    """Time ``hook.variables`` and ``json_normalize`` over the same bodies, in turns."""
+    import pandas as pd
+
+    import hooknb
+
+    bodies = [json.dumps(order(number)).encode() for number in range(100_000)]
+    normalize, cold, again = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        fill(path, bodies)
+        with hooknb.Runtime(path) as runtime:
+            hook = runtime.webhook("bench")
+            for _ in range(3):
+                start = time.perf_counter()
+                frame = pd.json_normalize([json.loads(raw) for raw in bodies])
+                normalize.append(time.perf_counter() - start)
+                fresh = hooknb.Hook(runtime, hook.state)
+                start = time.perf_counter()
+                ours = fresh.variables
+                cold.append(time.perf_counter() - start)
+                assert ours["body.id"].tolist() == frame["id"].tolist()
+                for number in range(10):
+                    hook.send(json=order(number))
+                    bodies.append(json.dumps(order(number)).encode())
+                start = time.perf_counter()
+                longer = fresh.variables
+                again.append(time.perf_counter() - start)
+                assert len(longer) == len(ours) + 10
+    return {
+        "normalize_s": statistics.median(normalize),
+        "cold_s": statistics.median(cold),
+        "again_s": statistics.median(again),
+    }
+
+
+def fill(path: Path, bodies: list[bytes]) -> None:
+    """Make a store in which one hook has received the bodies."""
+    from hooknb import clock
+    from hooknb.store import NewDelivery, Store
+    from hooknb.workflow import define
+
+    store = Store(path, lambda _deliveries: None)
+    made = store.define("bench", define("bench").encode(), enabled=True)
+    for raw in bodies:
+        store.submit(
+            NewDelivery(
+                workflow_id=made.workflow_id,
+                received_at=clock.now(),
+                method="POST",
+                query="",
+                content_type="application/json",
+                content_encoding=None,
+                head=b"Content-Type: application/json",
+                body=raw,
+                size=len(raw),
+                remote="127.0.0.1",
+                revision=1,
+                status=1,
+            )
+        )
+    store.close()
+
+
+def resident_mb() -> float:
+    """Give the memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory() -> dict[str, Any]:
+    """Take 200,000 deliveries of 1 kB from a load of its own, and give the growth."""
+    import subprocess
+
+    import hooknb
+
+    with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as script:
+        script.write(
+            'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+            f"wrk.body = {json.dumps(json.dumps({'text': 'x' * 1000}))}\n"
+        )
+        script.flush()
+        with hooknb.Runtime(Path(folder) / "store.db") as runtime:
+            hook = runtime.webhook("bench")
+            hook.send(json=1)
+            before = resident_mb()
+            for _ in range(60):
+                command = ["wrk", "-t1", "-c16", "-d4s", "-s", script.name, hook.url]
+                subprocess.run(command, check=True, capture_output=True)
+                [(count,)] = runtime.store.rows("SELECT count(*) FROM deliveries")
+                if count >= 200_000:
+                    break
+            return {"deliveries": count, "grown_mb": resident_mb() - before}
+
+
+def latency(url: str) -> dict[str, Any]:
+    """Give the median of a few hundred answers on one connection."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    times = []
+    for number in range(300):
+        start = time.perf_counter()
+        connection.request(
+            "POST", parts.path, json.dumps({"id": number}), {"Content-Type": "application/json"}
+        )
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 200
+        times.append(time.perf_counter() - start)
+    return {"ms": statistics.median(times) * 1000}
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    probes = {
+        "import": import_time,
+        "first": first_answer,
+        "frames": frames,
+        "memory": memory,
+        "latency": latency,
+    }
+    print(json.dumps(probes[name](*arguments)))

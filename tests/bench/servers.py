@@ -1,0 +1,67 @@
+"""The servers that the benchmarks compare, each run as a process of its own.
+
+``python servers.py bare`` is Tornado's plain handler; ``python servers.py hook FOLDER`` a durable
+asynchronous hook with four body variables. Each prints its URL, then serves until its standard
+input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+VARIABLES = ["id", "status", "customer.email", "items[0].sku"]
+
+
+def bare() -> None:
+    """Serve ``ok`` from a ``RequestHandler``."""
+    import tornado.web
+
+    class Handler(tornado.web.RequestHandler):
+        def post(self) -> None:
+            self.write("ok")
+
+    async def serve() -> None:
+        application = tornado.web.Application([("/.*", Handler)], log_function=lambda _: None)
+        server = application.listen(0, "127.0.0.1")
+        [socket] = server._sockets.values()
+        print(f"http://127.0.0.1:{socket.getsockname()[1]}/", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+    asyncio.run(serve())
+
+
+def hook(settings: dict[str, Any], folder: Path) -> None:
+    """Serve a hook; the words ``busy`` and ``idle`` on standard input set this thread to work.
+
+    A line of standard input is waited for by another thread, so that this one can compute.
+    """
+    import hooknb
+
+    busy, ended = threading.Event(), threading.Event()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            busy.set() if line.strip() == "busy" else busy.clear()
+            print(line.strip(), flush=True)
+        busy.clear()
+        ended.set()
+
+    with hooknb.Runtime(folder / "store.db") as runtime:
+        print(runtime.webhook("bench", **settings).url, flush=True)
+        threading.Thread(target=listen, daemon=True).start()
+        while not ended.wait(0.02):
+            count = 0
+            while busy.is_set():
+                count += 1
+
+
+if __name__ == "__main__":
+    kind, folder = sys.argv[1:3]
+    if kind == "bare":
+        bare()
+    else:
+        hook({"hook": {"body": VARIABLES}}[kind], Path(folder))

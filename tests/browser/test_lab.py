@@ -1,0 +1,67 @@
+"""What only a real JupyterLab can show: a hook beside cells that run, hang and start again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab import Lab
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_lab_of_the_tests_runs_cells_and_says_what_they_raise(lab: Lab) -> None:
+    lab.open(lab.write("sums.ipynb", "print(1 + 1)", "'a' * 3"))
+    lab.run_all()
+    assert lab.output(0) == "2\n"
+    assert lab.output(1) == "'aaa'"
+
+    lab.open(lab.write("wrong.ipynb", "1 / 0"))
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        lab.run_all()
+
+
+def test_a_hook_answers_during_a_busy_cell_after_an_interrupt_and_after_a_restart(lab: Lab) -> None:
+    make, hang = (
+        "import hooknb\nhook = hooknb.webhook('orders')\nprint(hook.url)",
+        "while True: pass",
+    )
+    lab.open(lab.write("orders.ipynb", make, hang))
+
+    lab.run_cell(0)
+    url = lab.output(0).strip()
+    assert request(url, {"id": 1}) == (200, b"ok")
+
+    lab.run_cell(1, wait=False)
+    lab.wait_for_kernel("busy")
+    assert request(url, {"id": 2}) == (200, b"ok")
+    assert lab.kernel_state() == "busy"
+
+    lab.interrupt()
+    assert "KeyboardInterrupt" in lab.output(1)
+    assert request(url, {"id": 3}) == (200, b"ok")
+
+    lab.restart_kernel()
+    with pytest.raises(OSError, match="refused"):
+        request(url, {"id": 0})
+    lab.run_cell(0)
+    assert lab.output(0).strip() == url
+    assert request(url, {"id": 4}) == (200, b"ok")
+
+
+def test_the_quickstart_runs_from_top_to_bottom(start_lab: Callable[..., Lab]) -> None:
+    lab = start_lab(NOTEBOOKS / "00_quickstart.ipynb")
+    lab.open("00_quickstart.ipynb")
+    lab.run_all()
+    assert "POST http://127.0.0.1:" in lab.output(2)
+    assert lab.output(6) == "ok"
+    assert any("image/png" in output.get("data", {}) for output in lab.outputs()[-2])
