@@ -31,13 +31,16 @@ check: lint  ## everything that reads the code without running it: lint, types, 
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
-# The notebooks get a store of their own, so that what an earlier run left changes nothing.
+# Each notebook gets a store of its own, so that what another run left changes nothing.
 # The tests come last: their summary is the last line.
 test: install check  ## every check: lint, types, imports, notebooks, tests
 	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_BROWSER" != 1 ]
-	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && HOOKNB_STORE="$$store/store.db" \
+	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && \
+	for notebook in notebooks/*.ipynb; do \
+		HOOKNB_STORE="$$store/$$(basename "$$notebook").db" \
 		$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+			--nbval-sanitize-with tests/nbval_sanitize.cfg "$$notebook" || exit 1; \
+	done
 	$(PY) -m pytest
 
 bench: install  ## print how fast it is beside bare servers (ratios)

@@ -7,6 +7,8 @@
     │   └── PathError                  a path that is not one, with the column
     ├── PayloadError (ValueError)      a body that cannot be read as what it says it is
     │   └── SampleError                a pasted sample that cannot be read, and where
+    ├── ExpressionError                an expression does not apply to these values
+    ├── RequestError                   a node's request gets no answer, or may not be sent
     ├── StoreError                     the store cannot be opened, read or written
     │   ├── StoreVersionError          written by a newer hooknb
     │   └── StoreUnavailableError      locked, full or read-only: may pass
@@ -19,11 +21,13 @@
 from __future__ import annotations
 
 __all__ = [
+    "ExpressionError",
     "HooknbError",
     "PathError",
     "PayloadError",
     "PortInUseError",
     "RecordNotFoundError",
+    "RequestError",
     "SampleError",
     "ServerError",
     "SettingError",
@@ -99,6 +103,17 @@ class SampleError(PayloadError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, "invalid sample", detail)
+
+
+class ExpressionError(HooknbError):
+    """An expression does not apply to these values; the message names them."""
+
+
+class RequestError(HooknbError):
+    """A request that a node sends gets no answer, or would go where it may not.
+
+    The message has its address without user name, password and query.
+    """
 
 
 class StoreError(HooknbError):

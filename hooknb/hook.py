@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
+import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from hooknb.errors import ServerError, SettingError, WaitTimeoutError
+from hooknb.errors import (
+    RecordNotFoundError,
+    ServerError,
+    SettingError,
+    StoreError,
+    WaitTimeoutError,
+)
 from hooknb.records import MASK, Delivery, Execution
+from hooknb.revisions import Revision, read_revisions
 from hooknb.sending import Reply, send
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hooknb.frames import Frames
-    from hooknb.reception import HookState
+    from hooknb.notation import Functions
     from hooknb.runtime import Runtime
+    from hooknb.served import HookState
     from hooknb.workflow import Workflow
 
 __all__ = ["Hook"]
@@ -60,6 +70,35 @@ class Hook:
     def workflow(self) -> Workflow:
         """The current definition."""
         return self._state.served.workflow
+
+    @property
+    def revisions(self) -> list[Revision]:
+        """Every version of the workflow, oldest first: number, time, definition, what changed."""
+        rows = self._runtime.store.revisions(self._state.workflow_id)
+        return read_revisions(rows, known=self._state.functions)
+
+    def revert(self, number: int, functions: Functions = ()) -> None:
+        """Make an earlier revision the current one again.
+
+        Executions that wait go on with the revision that they were accepted under.
+
+        Parameters
+        ----------
+        number
+            Of the revision.
+        functions
+            Those that its nodes call, where they are not loaded in this process with the same
+            text: a list, or a mapping by name such as ``globals()``.
+
+        Raises
+        ------
+        RecordNotFoundError
+            There is no such revision.
+        SettingError
+            A function of it is not loaded.
+        """
+        self._open()
+        self._runtime.revert(self._state, number, functions)
 
     @property
     def url(self) -> str:
@@ -149,7 +188,7 @@ class Hook:
             It is not one of this hook's.
         """
         self._flush()
-        return self._runtime.store.delivery(self._state.workflow_id, int(id))
+        return self._runtime.store.delivery(self._state.workflow_id, _number(id))
 
     def execution(self, id: int) -> Execution:
         """Give one execution with its jobs.
@@ -160,7 +199,21 @@ class Hook:
             It is not one of this hook's.
         """
         self._flush()
-        return self._runtime.store.execution(self._state.workflow_id, int(id))
+        return self._runtime.store.execution(self._state.workflow_id, _number(id))
+
+    def cancel(self, id: int) -> bool:
+        """End an execution that is queued or running; it is kept as aborted, ``cancelled``.
+
+        A plain function that is running cannot be stopped: it is left behind, and its job says
+        aborted. Blocks until it is done.
+
+        Returns
+        -------
+        bool
+            False where it had ended already.
+        """
+        self._open()
+        return self._runtime.cancel(self._state, _number(id))
 
     def clear(self) -> None:
         """Forget what came: deliveries, executions, jobs, and what still waits to be run."""
@@ -248,6 +301,10 @@ class Hook:
             (a ``TimeoutError``) with what had come instead.
         """
         self._open()
+        if self._runtime.is_server_thread:
+            raise ServerError(
+                "hook.wait() would hold up the thread that it waits for; call it from a cell"
+            )
         state = self._state
         with state.changed:
             before = state.arrived
@@ -280,14 +337,16 @@ class Hook:
         """
         self._open()
         loop = asyncio.get_running_loop()
-        arrived: asyncio.Future[int] = loop.create_future()
+        arrived: asyncio.Future[int | None] = loop.create_future()
 
-        def set_once(number: int) -> None:
+        def set_once(number: int | None) -> None:
             if not arrived.done():
                 arrived.set_result(number)
 
-        def listen(number: int) -> None:
-            loop.call_soon_threadsafe(set_once, number)
+        def listen(number: int | None) -> None:
+            # The loop is closed where a cell's coroutine was left behind.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(set_once, number)
 
         self._state.listeners.append(listen)
         try:
@@ -297,6 +356,8 @@ class Hook:
             raise WaitTimeoutError(message) from None
         finally:
             self._state.listeners.remove(listen)
+        if number is None:
+            raise ServerError(f"hook {self.name!r} was closed while it was waited for")
         return self.delivery(number)
 
     def close(self) -> None:
@@ -313,6 +374,8 @@ class Hook:
         """Note that it is served no more, and wake those who wait for it."""
         self._closed = True
         self._state.count()
+        for listener in tuple(self._state.listeners):
+            listener(None)
 
     @property
     def state(self) -> HookState:
@@ -339,7 +402,11 @@ class Hook:
         return f"{scheme}://{quote(auth.user, safe='')}:{MASK}@{rest}"
 
     def _summary(self) -> list[tuple[str, str]]:
-        counts = self._runtime.store.counts(self._state.workflow_id)
+        try:
+            counts = self._runtime.store.counts(self._state.workflow_id)
+            deliveries = f"{counts.deliveries}, {counts.refused} of them refused"
+        except StoreError as error:
+            deliveries = f"not to be read: {error}"
         workflow = self.workflow
         state = "closed" if self._closed else ("enabled" if self.enabled else "disabled")
         return [
@@ -347,7 +414,7 @@ class Hook:
             ("url", f"{', '.join(workflow.trigger.methods)} {self._masked_url}"),
             ("mode", "synchronous" if workflow.sync else "asynchronous"),
             ("revision", str(self.revision)),
-            ("deliveries", f"{counts.deliveries}, {counts.refused} of them refused"),
+            ("deliveries", deliveries),
         ]
 
     def __repr__(self) -> str:
@@ -362,3 +429,16 @@ class Hook:
             for label, text in self._summary()
         )
         return f"<table>{rows}</table>"
+
+
+def _number(id: Any) -> int:
+    """Take an id, a whole number of Python's or of numpy's."""
+    try:
+        number = operator.index(id)
+    except TypeError:
+        raise RecordNotFoundError(
+            f"{id!r} is not an id; write the number of the frame's row"
+        ) from None
+    if not 0 < number < 2**63:
+        raise RecordNotFoundError(f"there is nothing with the id {number}")
+    return number

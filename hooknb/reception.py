@@ -8,98 +8,33 @@ its execution. All of it on the server's loop.
 
 from __future__ import annotations
 
-import json
+import asyncio
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from http import HTTPStatus
-from threading import Condition
 from typing import Any, Final
 
-import msgspec
-
-from hooknb import admission, payloads
+from hooknb import admission, depth, payloads
 from hooknb.admission import Refusal
 from hooknb.clock import moment
-from hooknb.engine import Ending, Engine, Queue, QueuedExecution
+from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.grouping import Grouping
-from hooknb.nodes import render_answer
-from hooknb.paths import MISSING
-from hooknb.paths import compile as compile_path
 from hooknb.records import KEPT_REFUSED_BYTES, Answer, Delivery, Status
+from hooknb.served import HookState, encode_pairs
 from hooknb.server import Reception, Request, Send
 from hooknb.settings import RuntimeSettings
-from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store, job_row
-from hooknb.workflow import Workflow
+from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store
 
-__all__ = ["Desk", "HookState", "Served"]
+__all__ = ["Desk"]
 
 _OK: Final = Answer(
     status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
 )
 _PREFIX: Final = "/hook/"
-
-
-class Served:
-    """A revision, made ready for requests once for all of them."""
-
-    def __init__(self, workflow: Workflow, revision: int) -> None:
-        self.workflow = workflow
-        self.revision = revision
-        response = workflow.trigger.response
-        self.answer = render_answer(response.status, response.headers, response.body)
-        self.answer_headers = _encode_pairs(self.answer.headers)
-        trigger = workflow.trigger
-        self._headers = [(_usual(item.path), item.path) for item in trigger.headers]
-        self._query = [(compile_path(item.path), f"query.{item.path}") for item in trigger.query]
-        self._body = [(compile_path(item.path), f"body.{item.path}") for item in trigger.body]
-        self.reads_query = bool(self._query or workflow.nodes)
-
-    def missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
-        """Give the JSON list of the configured variables that did not come, or ``None``."""
-        absent = [f"headers.{name}" for usual, name in self._headers if usual not in headers]
-        absent += [name for get, name in self._query if get(query) is MISSING]
-        absent += [name for get, name in self._body if get(body) is MISSING]
-        return json.dumps(absent) if absent else None
-
-
-@dataclass(kw_only=True, eq=False)
-class HookState:
-    """What the server's thread and the hook's handle share.
-
-    Attributes
-    ----------
-    served
-        The current revision; replaced as a whole, never changed.
-    enabled
-        Whether it takes deliveries.
-    arrived, unfinished
-        Deliveries stored, and executions queued or running, since it is served; guarded by
-        ``changed``.
-    changed
-        Notified whenever one of the two changes.
-    listeners
-        Called on the loop with the id of each delivery that was stored.
-    """
-
-    workflow_id: int
-    name: str
-    key: str
-    served: Served
-    enabled: bool
-    queue: Queue
-    arrived: int = 0
-    unfinished: int = 0
-    changed: Condition = field(default_factory=Condition)
-    listeners: list[Callable[[int], None]] = field(default_factory=list)
-
-    def count(self, *, arrived: int = 0, unfinished: int = 0) -> None:
-        """Change the counts and wake those who wait."""
-        with self.changed:
-            self.arrived += arrived
-            self.unfinished += unfinished
-            self.changed.notify_all()
+_LOG: Final = logging.getLogger("hooknb.server")
+_LARGE: Final = 32 * 1024  # bytes of a body from which it is read on a thread of its own
 
 
 class Desk:
@@ -108,6 +43,7 @@ class Desk:
     def __init__(self, settings: RuntimeSettings) -> None:
         self.hooks: dict[str, HookState] = {}
         self.settings = settings
+        self.reading: set[asyncio.Task[None]] = set()
         self.grouping = Grouping(lambda group: self.store.submit(*group))
         self.store: Store
         self.engine: Engine
@@ -115,6 +51,8 @@ class Desk:
     def begin(self, request: Request) -> Reception:
         """Judge the head of a request."""
         path, _, query = request.target.partition("?")
+        if path.startswith("http://"):  # the absolute form, which proxies use (RFC 9112, 3.2.2)
+            path = "/" + path.removeprefix("http://").partition("/")[2]
         state = self.hooks.get(path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
         if state is None:
             return _Unknown()
@@ -122,18 +60,23 @@ class Desk:
 
     def settle(self, deliveries: list[NewDelivery]) -> None:
         """Go on with deliveries that the writer has done with; on the loop."""
-        answers = [delivery.caller.settle(delivery) for delivery in deliveries]
-        # Asked for before any bytes leave: who has an answer finds it in the frames.
-        kept = [answer for answer in answers if answer is not None]
-        if kept:
-            self.store.submit(*kept)
-        stored = [item for item in deliveries if item.error is None]
-        running = Counter(item.caller.state for item in stored if item.owner is not None)
-        for state, count in Counter(item.caller.state for item in stored).items():
-            state.count(arrived=count, unfinished=running[state])
-        for delivery in deliveries:
-            delivery.caller.go_on(delivery)
-        self.grouping.written(len(deliveries))
+        try:
+            answers = [delivery.caller.settle(delivery) for delivery in deliveries]
+            # Asked for before any bytes leave: who has an answer finds it in the frames.
+            kept = [answer for answer in answers if answer is not None]
+            if kept:
+                self.store.submit(*kept)
+            stored = [item for item in deliveries if item.error is None]
+            running = Counter(item.caller.live for item in stored if item.owner is not None)
+            for state, count in Counter(item.caller.live for item in stored).items():
+                state.count(arrived=count, unfinished=running[state])
+            for delivery in deliveries:
+                try:
+                    delivery.caller.go_on(delivery)
+                except Exception:  # noqa: BLE001 - one caller's trouble is no other's
+                    _LOG.exception("delivery %d could not be answered", delivery.id)
+        finally:
+            self.grouping.written(len(deliveries))
 
     def finish(
         self,
@@ -147,9 +90,10 @@ class Desk:
             id=ending.id,
             status=ending.status.value or 0,
             reason=ending.reason,
+            started_at=ending.started_at,
             finished_at=ending.finished_at,
             response_status=response_status,
-            jobs=tuple(job_row(state.workflow_id, job) for job in ending.jobs),
+            jobs=ending.jobs,
         )
         self.store.submit(*([end] if answer is None else [end, answer]))
         state.count(unfinished=-1)
@@ -222,6 +166,11 @@ class _Reception:
     def refused(self) -> bool:
         return self._refusal is not None
 
+    @property
+    def live(self) -> HookState:
+        """The state of the hook by now: it may have been closed and made again meanwhile."""
+        return self._desk.hooks.get(self.state.key, self.state)
+
     def _judge(self) -> Refusal | None:
         headers, state = self._request.headers, self.state
         if not self._desk.settings.allows_host(headers.get("Host")):
@@ -233,7 +182,15 @@ class _Reception:
             )
         if not state.enabled:
             return Refusal(status=404, reason="disabled", detail="There is no hook at this URL.")
-        if len(state.queue.waiting) >= self._desk.settings.max_queued:
+        settings = self._desk.settings
+        if depth.of_header(headers.get(depth.HEADER)) > settings.max_depth:
+            return Refusal(
+                status=508,
+                reason="depth",
+                detail=f"Executions that send to hooks stand {settings.max_depth} deep "
+                "(max_depth): a hook may be calling itself.",
+            )
+        if len(state.queue.waiting) >= settings.max_queued:
             return _busy("backlog", "Too many executions wait; send it again later.")
         return admission.check_head(self._served.workflow.trigger, self._request.method, headers)
 
@@ -243,13 +200,30 @@ class _Reception:
         refusal = self._refusal
         if refusal is None and size > trigger.max_body:
             refusal = admission.too_large(trigger, size)
-        if refusal is None:
-            parsed = admission.read_body(trigger, self._request.headers, body)
-            if not isinstance(parsed, Refusal):
-                self._accept(parsed, body, size)
-                return
-            refusal = parsed
-        self._refuse(refusal, body, size)
+        if refusal is not None:
+            self._refuse(refusal, body, size)
+        elif size > _LARGE or "Content-Encoding" in self._request.headers:
+            # Small ones take less time than the way to another thread.
+            task = asyncio.get_running_loop().create_task(self._read_aside(body, size))
+            self._desk.reading.add(task)
+            task.add_done_callback(self._desk.reading.discard)
+        else:
+            self._decide(admission.read_body(trigger, self._request.headers, body), body, size)
+
+    async def _read_aside(self, body: bytes, size: int) -> None:
+        trigger, headers = self._served.workflow.trigger, self._request.headers
+        try:
+            parsed = await asyncio.to_thread(admission.read_body, trigger, headers, body)
+        except Exception:  # noqa: BLE001 - the sender is to get an answer
+            _LOG.exception("a body could not be read")
+            parsed = Refusal(status=500, reason="internal", detail="The body could not be read.")
+        self._decide(parsed, body, size)
+
+    def _decide(self, parsed: Any, body: bytes, size: int) -> None:
+        if isinstance(parsed, Refusal):
+            self._refuse(parsed, body, size)
+        else:
+            self._accept(parsed, body, size)
 
     def abandon(self, body: bytes, size: int) -> None:
         refusal = self._refusal or Refusal(
@@ -330,10 +304,10 @@ class _Reception:
 
     def go_on(self, delivery: NewDelivery) -> None:
         """Answer, and have the nodes run."""
-        state, served = self.state, self._served
+        state, served = self.live, self._served
         runs = delivery.error is None and delivery.owner is not None
         if delivery.owner is not None and self._reserved:
-            state.queue.reserved -= 1
+            self.state.queue.reserved -= 1
         if delivery.error is None:
             for listener in tuple(state.listeners):
                 listener(delivery.id)
@@ -371,13 +345,13 @@ class _Reception:
         )
 
     def _ended(self, ending: Ending) -> None:
-        self._desk.finish(self.state, ending, None)
+        self._desk.finish(self.live, ending, None)
 
     def _ended_in_time(self, ending: Ending) -> None:
         """Answer the caller who waited for the execution."""
         answer = _closing_answer(ending)
         record = self._record(answer, ending.id, None)
-        self._desk.finish(self.state, ending, answer.status, record)
+        self._desk.finish(self.live, ending, answer.status, record)
         if self._send is not None:
             self._send(answer, ending.id)
 
@@ -386,14 +360,9 @@ class _Reception:
             delivery_id=number,
             status=answer.status,
             duration_us=round((time.perf_counter() - self._request.started) * 1e6),
-            headers=_encode_pairs(answer.headers) if headers is None else headers,
+            headers=encode_pairs(answer.headers) if headers is None else headers,
             body=answer.body,
         )
-
-
-def _usual(name: str) -> str:
-    """Give a header's name in the usual spelling, that of the server's headers."""
-    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _response_status(ending: Ending) -> int | None:
@@ -426,7 +395,3 @@ def _busy(reason: str, detail: str) -> Refusal:
 def _problem(refusal: Refusal) -> Answer:
     headers, body = admission.problem(refusal, HTTPStatus(refusal.status).phrase)
     return Answer(status=refusal.status, headers=headers, body=body)
-
-
-def _encode_pairs(pairs: tuple[tuple[str, str], ...]) -> bytes:
-    return msgspec.json.encode(pairs)

@@ -43,7 +43,8 @@ KEPT_REFUSED_BYTES: Final = 64 * 1024
 
 # What was accepted was within its hook's own limit; this one only bounds a damaged store.
 _ACCEPTED_LIMIT: Final = 2**31
-_REFUSED_LIMIT: Final = 10 * 2**20
+# Of what was refused little is kept, and nobody has asked for it to be large.
+_REFUSED_LIMIT: Final = 256 * 1024
 
 Outcome = Literal["accepted", "refused"]
 
@@ -67,9 +68,22 @@ class Status(Enum):
 class Headers(list[tuple[str, str]]):
     """Header fields as they came, in order, names as written; its text form masks credentials."""
 
+    def masked(self) -> list[tuple[str, str]]:
+        """Give a plain list in which credentials are masked."""
+        return [(name, masked(name, value)) for name, value in self]
+
     def __repr__(self) -> str:
         """Show the fields with credentials masked."""
-        return repr([(name, masked(name, value)) for name, value in self])
+        return repr(self.masked())
+
+    def __getitem__(self, index: Any) -> Any:
+        """Give a field, or headers again where it is a slice."""
+        found = super().__getitem__(index)
+        return Headers(found) if isinstance(index, slice) else found
+
+    def copy(self) -> Headers:
+        """Give the same fields in a list of their own."""
+        return Headers(self)
 
 
 class HeaderMap(dict[str, str]):
@@ -100,6 +114,13 @@ class HeaderMap(dict[str, str]):
     def get(self, name: str, default: Any = None) -> Any:
         """Look a header up, or give ``default``."""
         return super().get(self._known(name), default)
+
+    def lower_names(self) -> dict[str, str]:
+        """Give a plain ``dict`` with each header under its name as written and in lower case.
+
+        Its values are not masked: it is for computing, not for showing.
+        """
+        return {**self, **{name: self[name] for name in self._names}}
 
     def masked(self) -> dict[str, str]:
         """Give a plain ``dict`` in which credentials are masked."""
@@ -355,6 +376,17 @@ def _milliseconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds() * 1000
 
 
+def _shown(value: Any) -> Any:
+    """Mask credentials in headers that are part of a result."""
+    if isinstance(value, (HeaderMap, Headers)):
+        return value.masked()
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(item) for item in value]
+    return value
+
+
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
@@ -373,11 +405,11 @@ def encode_result(value: object) -> tuple[str | None, bool]:
     if value is None:
         return None, False
     try:
-        return json.dumps(value, ensure_ascii=False, default=_plain), False
-    except Exception:  # noqa: BLE001 - whatever a user's object raises, the job is kept
+        return json.dumps(_shown(value), default=_plain), False
+    except BaseException:  # noqa: BLE001 - whatever a user's object raises, the job is kept
         try:
             text = repr(value)
-        except Exception as error:  # noqa: BLE001 - a repr may raise anything
+        except BaseException as error:  # noqa: BLE001 - a repr may raise anything
             text = f"<{type(value).__qualname__}, whose repr raised {type(error).__name__}>"
         return json.dumps(text[:KEPT_REFUSED_BYTES]), True
 

@@ -12,7 +12,16 @@ import threading
 from types import ModuleType
 from typing import Any
 
-__all__ = ["default", "lock", "release_in_forks", "runtimes", "set_default"]
+__all__ = [
+    "default",
+    "forget",
+    "leave_switch_interval",
+    "lock",
+    "release_in_forks",
+    "runtimes",
+    "set_default",
+    "want_switch_interval",
+]
 
 _NAME = "_hooknb_process_state"
 
@@ -22,6 +31,7 @@ def _state() -> Any:
     if state is None:
         made: Any = ModuleType(_NAME)
         made.lock, made.runtimes, made.default = threading.RLock(), [], None
+        made.intervals, made.interval_before = {}, None
         state = sys.modules.setdefault(_NAME, made)
     return state
 
@@ -46,6 +56,35 @@ def default() -> Any:
 def set_default(runtime: Any) -> None:
     """Make a runtime the default one, or none."""
     _state().default = runtime
+
+
+def forget(runtime: Any) -> None:
+    """Strike a runtime that is closed from the registry."""
+    state = _state()
+    with state.lock:
+        if runtime in state.runtimes:
+            state.runtimes.remove(runtime)
+        if state.default is runtime:
+            state.default = None
+
+
+def want_switch_interval(who: int, seconds: float) -> None:
+    """Set the process's switch interval to the smallest that anybody wants."""
+    state = _state()
+    with state.lock:
+        if not state.intervals:
+            state.interval_before = sys.getswitchinterval()
+        state.intervals[who] = seconds
+        sys.setswitchinterval(min(state.intervals.values()))
+
+
+def leave_switch_interval(who: int) -> None:
+    """Want nothing any more; the last one to leave gives back what was there before."""
+    state = _state()
+    with state.lock:
+        if state.intervals.pop(who, None) is not None:
+            wanted = state.intervals.values()
+            sys.setswitchinterval(min(wanted) if wanted else state.interval_before)
 
 
 def release_in_forks() -> None:

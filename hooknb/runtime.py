@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -13,20 +12,28 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hooknb import registry
-from hooknb.engine import Engine, Queue, Workers
-from hooknb.errors import PortInUseError, ServerError, SettingError, StoreUnavailableError
+from hooknb.engine import Engine, Fetcher, Queue, Services, Workers
+from hooknb.errors import (
+    PortInUseError,
+    RecordNotFoundError,
+    ServerError,
+    SettingError,
+    StoreUnavailableError,
+)
 from hooknb.hook import Hook
 from hooknb.nodes import Node, Response
-from hooknb.reception import Desk, HookState, Served
+from hooknb.notation import Functions
+from hooknb.reception import Desk
+from hooknb.served import HookState, Served
 from hooknb.server import ServerThread, bind
 from hooknb.settings import RuntimeSettings
-from hooknb.store import StartExecution, Store
+from hooknb.store import NewJobs, StartExecution, Store
 from hooknb.variables import Variable
-from hooknb.workflow import DEFAULT_MAX_BODY, BasicAuth, define
+from hooknb.workflow import DEFAULT_MAX_BODY, BasicAuth, Workflow, define
 
 __all__ = ["Runtime", "hooks", "webhook"]
 
-_STOP_GRACE: Final = 5.0
+_STOP_GRACE: Final = 2.0
 
 
 class Runtime:
@@ -71,7 +78,6 @@ class Runtime:
         self._desk = Desk(self.settings)
         self._server: ServerThread | None = None
         self._executor: Executor | None = None
-        self._interval_before: float | None = None
         self._closed = False
         self._lock = registry.lock()
         self.store = Store(store, self._stored)
@@ -132,7 +138,8 @@ class Runtime:
             Executions of an asynchronous hook at a time. The callers of a synchronous one do not
             wait for each other.
         enabled
-            Whether it takes deliveries.
+            Whether it takes deliveries. The call is the whole definition: made again without it,
+            a hook that was switched off is on again.
 
         Raises
         ------
@@ -145,6 +152,7 @@ class Runtime:
         """
         workflow = define(
             name,
+            before=self._nodes_before(name),
             sync=sync,
             methods=methods,
             accept=accept,
@@ -168,8 +176,8 @@ class Runtime:
             known = self._hooks.get(name)
             if known is not None:
                 state = known.state
-                state.served, state.enabled = served, enabled
-                state.queue.concurrency = concurrency
+                state.serve(served)
+                state.enabled = enabled
                 server.post(self._desk.engine.advance, state.queue)
                 return known
             state = HookState(
@@ -180,13 +188,50 @@ class Runtime:
                 enabled=enabled,
                 queue=Queue(workflow_id=definition.workflow_id, concurrency=concurrency),
             )
+            state.serve(served)
             left = self.store.claim(definition.workflow_id, definition.revision)
             state.count(unfinished=len(left))
             self.store.remember_port(definition.workflow_id, server.port)
-            hook = self._hooks[name] = Hook(self, state)
             self._desk.hooks[state.key] = state
+            hook = self._hooks[name] = Hook(self, state)
             server.post(self._desk.resume, state, left)
             return hook
+
+    def _nodes_before(self, name: object) -> tuple[Node, ...]:
+        """Give the nodes of the current revision, whose keys the next one keeps."""
+        if not isinstance(name, str):
+            return ()
+        if name in self._hooks:
+            return self._hooks[name].workflow.nodes
+        stored = None if self._closed else self.store.current(name)
+        if stored is None:
+            return ()
+        try:
+            return Workflow.decode(stored).nodes
+        except SettingError:
+            # A node type of one's own that is not defined yet.
+            return ()
+
+    def revert(self, state: HookState, number: int, functions: Functions) -> None:
+        """Make an earlier revision the current one; see :meth:`hooknb.Hook.revert`."""
+        stored = {row[0]: row[2] for row in self.store.revisions(state.workflow_id)}
+        if number not in stored:
+            known = ", ".join(map(str, stored))
+            raise RecordNotFoundError(f"there is no revision {number} of this hook; it has {known}")
+        workflow = Workflow.decode(stored[number], functions, known=state.functions)
+        if workflow.unbound:
+            names = ", ".join(workflow.unbound)
+            raise SettingError(
+                "functions",
+                f"revision {number} calls {names}, whose code is not loaded; define it and write "
+                f"hook.revert({number}, functions=[{names}])",
+            )
+        with self._lock:
+            self._open()
+            self.store.set_revision(state.workflow_id, number)
+            state.serve(Served(workflow, number))
+            if self._server is not None:
+                self._server.post(self._desk.engine.advance, state.queue)
 
     @property
     def hooks(self) -> dict[str, Hook]:
@@ -209,6 +254,19 @@ class Runtime:
                 )
             with contextlib.suppress(StoreUnavailableError):
                 self.store.flush()
+
+    def cancel(self, state: HookState, number: int) -> bool:
+        """End an execution from outside; see :meth:`hooknb.Hook.cancel`."""
+
+        async def cancel() -> bool:
+            return self._desk.engine.cancel(state.queue, number)
+
+        server = self._server
+        if server is None or server.is_current:
+            message = "cancel executions from a cell or a plain node, not on the server's thread"
+            raise ServerError(message)
+        ended: bool = server.run(cancel(), _STOP_GRACE)
+        return ended
 
     def clear(self, state: HookState) -> None:
         """Forget what a hook received; see :meth:`hooknb.Hook.clear`."""
@@ -249,7 +307,9 @@ class Runtime:
     def _start(self, name: str) -> ServerThread:
         """Start the server where it does not run; starting twice is starting once."""
         if self._server is not None:
-            return self._server
+            if self._server.is_alive:
+                return self._server
+            self._server.let_go()
         settings = self.settings
         server = ServerThread(
             self._bind(name),
@@ -259,16 +319,21 @@ class Runtime:
             body_timeout=settings.body_timeout,
         )
         self._executor = settings.executor or Workers(settings.workers)
+        self._fetcher = Fetcher()
         self._desk.engine = Engine(
-            self._executor,
+            Services(
+                executor=self._executor,
+                fetcher=self._fetcher,
+                keep=lambda rows: self.store.submit(NewJobs(rows=rows)),
+                env=settings.env,
+            ),
             self.store.delivery,
             lambda number, at: self.store.submit(StartExecution(id=number, started_at=at)),
         )
-        server.start()
         self._server = server
+        server.start()
         if settings.switch_interval is not None:
-            self._interval_before = sys.getswitchinterval()
-            sys.setswitchinterval(settings.switch_interval)
+            registry.want_switch_interval(id(self), settings.switch_interval)
         return server
 
     def _bind(self, name: str) -> list[Any]:
@@ -305,18 +370,29 @@ class Runtime:
         Blocks for ``drain`` seconds at the most while executions run; those that still do are
         aborted as ``shutdown``. What waits is run when the store is served again.
         """
+        if self.is_server_thread:
+            raise ServerError("a runtime cannot be closed by one of its own async nodes")
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            if self in registry.runtimes():
-                registry.runtimes().remove(self)
-            if registry.default() is self:
-                registry.set_default(None)
-        atexit.unregister(self.close)
-        server = self._server
-        if server is not None and server.is_alive:
-            queues = [hook.state.queue for hook in self._hooks.values()]
+        # Each step is taken whatever becomes of the others (Ctrl-C in the middle of one); the
+        # last one that is put on the stack is the first.
+        with contextlib.ExitStack() as steps:
+            steps.callback(self.store.close)
+            steps.callback(self._close_hooks)
+            steps.callback(registry.leave_switch_interval, id(self))
+            if isinstance(self._executor, Workers):
+                steps.callback(self._executor.shutdown, wait=False)
+            if self._server is not None:
+                steps.callback(self._server.stop)
+                steps.callback(self._drain, self._server)
+            steps.callback(atexit.unregister, self.close)
+            steps.callback(registry.forget, self)
+
+    def _drain(self, server: ServerThread) -> None:
+        queues = [hook.state.queue for hook in self._hooks.values()]
+        if server.is_alive:
             with contextlib.suppress(TimeoutError, StoreUnavailableError):
                 server.stop_listening()
                 server.run(
@@ -325,15 +401,11 @@ class Runtime:
                 )
                 # What was accepted meanwhile is on disk and answered before the connections end.
                 self.store.flush()
-            server.stop()
-        if isinstance(self._executor, Workers):
-            self._executor.shutdown(wait=False)
-        if self._interval_before is not None:
-            sys.setswitchinterval(self._interval_before)
+
+    def _close_hooks(self) -> None:
         for hook in self._hooks.values():
             hook.mark_closed()
         self._hooks.clear()
-        self.store.close()
 
     def let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""
@@ -373,11 +445,18 @@ def webhook(name: str, **settings: Any) -> Hook:
     """
     with registry.lock():
         runtime = registry.default()
-        if runtime is None:
-            chosen = RuntimeSettings.from_environment()
-            runtime = Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)
-            registry.set_default(runtime)
-        hook: Hook = runtime.webhook(name, **settings)
+        if runtime is not None:
+            found: Hook = runtime.webhook(name, **settings)
+            return found
+        chosen = RuntimeSettings.from_environment()
+        runtime = Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)
+        try:
+            hook: Hook = runtime.webhook(name, **settings)
+        except BaseException:
+            # The next try reads the environment anew.
+            runtime.close()
+            raise
+        registry.set_default(runtime)
         return hook
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from hooknb import payloads
+from hooknb import depth, payloads
 from hooknb.errors import ServerError, SettingError
 from hooknb.records import HeaderMap
 from hooknb.workflow import BasicAuth
@@ -85,6 +85,8 @@ def send(
         token = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
         fields.append(("Authorization", f"Basic {token}"))
     fields += given
+    if depth.current.get():
+        fields.append((depth.HEADER, str(depth.current.get())))
     parts = urlsplit(url)
     query = _query(params)
     target = f"{parts.path}?{query}" if query else parts.path
@@ -101,6 +103,8 @@ def send(
         return Reply(
             status=response.status, headers=HeaderMap(response.getheaders()), body=received
         )
+    except UnicodeEncodeError as error:
+        raise SettingError("headers", f"a header can hold Latin-1 only: {error}") from error
     except TimeoutError as error:
         message = f"no answer came within {timeout:g} s"
         raise ServerError(message) from error

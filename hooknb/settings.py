@@ -6,8 +6,8 @@ import ipaddress
 import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -54,6 +54,10 @@ class RuntimeSettings:
         Seconds that closing waits for running executions before it aborts them.
     max_queued
         Executions of one hook that may wait; further deliveries are answered 503.
+    max_depth
+        Executions that may stand in a chain in which each sends to the next one's hook.
+    env
+        What templates and expressions see as ``env``; the environment of the process by default.
     """
 
     store: str | os.PathLike[str] = DEFAULT_STORE
@@ -69,6 +73,8 @@ class RuntimeSettings:
     body_timeout: float = 30.0
     drain: float = 3.0
     max_queued: int = 10_000
+    max_depth: int = 8
+    env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     own_hosts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,17 +87,20 @@ class RuntimeSettings:
             raise SettingError("host", f"{self.host!r} is not a host; write '127.0.0.1'")
         if self.port is not None:
             _whole("port", self.port, 0, 65_535)
-        if isinstance(self.allowed_hosts, str):
-            raise SettingError("allowed_hosts", "write a list of host names, not one text")
-        if self.public_url is not None and not urlsplit(self.public_url).hostname:
+        _check_hosts(self.allowed_hosts)
+        if self.public_url is not None and not _is_web_url(self.public_url):
             raise SettingError(
                 "public_url", f"{self.public_url!r} is not a URL; write 'https://example.org/base'"
             )
+        _check_executor(self.executor)
         if self.switch_interval is not None:
             _seconds("switch_interval", self.switch_interval)
         _whole("workers", self.workers, 1, 10_000)
         _whole("max_connections", self.max_connections, 1, 1_000_000)
         _whole("max_queued", self.max_queued, 1, 100_000_000)
+        _whole("max_depth", self.max_depth, 0, 1000)
+        if not isinstance(self.env, Mapping):
+            raise SettingError("env", "write a dict of texts by name")
         for name in ("header_timeout", "body_timeout", "drain"):
             _seconds(name, getattr(self, name))
         object.__setattr__(self, "own_hosts", self._own_hosts())
@@ -149,6 +158,35 @@ class RuntimeSettings:
             port=number,
             public_url=environ.get("HOOKNB_PUBLIC_URL") or None,
         )
+
+
+def _check_hosts(hosts: object) -> None:
+    if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+        raise SettingError("allowed_hosts", "write a list of host names")
+    for name in hosts:
+        if not isinstance(name, str):
+            raise SettingError("allowed_hosts", f"{name!r} is not a host name")
+
+
+def _check_executor(executor: object) -> None:
+    if executor is not None and (
+        not isinstance(executor, Executor) or isinstance(executor, ProcessPoolExecutor)
+    ):
+        raise SettingError(
+            "executor",
+            f"{executor!r} cannot run functions of this process; write "
+            "concurrent.futures.ThreadPoolExecutor(…) or one like it",
+        )
+
+
+def _is_web_url(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _whole(setting: str, value: object, low: int, high: int) -> None:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from hooknb import payloads
+from hooknb import notation, payloads
 from hooknb.errors import SettingError
-from hooknb.nodes import Code, Node, Response, node_types
+from hooknb.nodes import Node, Response, as_nodes, walk, with_keys
+from hooknb.nodes.data import exactly_equal
+from hooknb.nodes.fields import check_fields
 from hooknb.records import MASK
 from hooknb.variables import Variable, as_variables, column
 
-__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "Workflow", "as_nodes", "define"]
+__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "Workflow", "define"]
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
 
@@ -27,7 +30,7 @@ _METHOD = re.compile(r"[A-Z][A-Z-]*")
 
 
 def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in text)  # noqa: PLR2004
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
 class BasicAuth(msgspec.Struct, frozen=True):
@@ -56,9 +59,20 @@ class BasicAuth(msgspec.Struct, frozen=True):
         if ":" in self.user:
             raise SettingError("auth.user", "a colon ends the user name (RFC 7617); leave it out")
 
+    @classmethod
+    def without_password(cls, user: str) -> BasicAuth:
+        """Give credentials whose password is still to be given; no hook can be served with them."""
+        auth = cls(user, MASK)
+        msgspec.structs.force_setattr(auth, "password", "")
+        return auth
+
     def __repr__(self) -> str:
         """Show the user name and a mask."""
         return f"BasicAuth({self.user!r}, {MASK!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show the same where rich shows it."""
+        return [("user", self.user), ("password", MASK)]
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,16 +136,130 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     concurrency: int = 1
 
+    def __eq__(self, other: object) -> bool:
+        """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
+        if not isinstance(other, Workflow):
+            return NotImplemented
+        return self is other or exactly_equal(self.settings(), other.settings())
+
+    def __hash__(self) -> int:
+        """Hash by name; settings may be lists and objects."""
+        return hash(self.name)
+
+    def settings(self) -> dict[str, Any]:
+        """Give the arguments of :func:`hooknb.webhook` that make it, those at defaults left out.
+
+        ``hooknb.webhook(**workflow.settings())`` serves it.
+        """
+        holders = (self, self.trigger)
+        values = {
+            name: getattr(holder, name)
+            for name in notation.SETTINGS
+            for holder in holders
+            if name in holder.__struct_fields__
+        }
+        try:
+            return {
+                name: value
+                for name, value in values.items()
+                if name == "name" or not exactly_equal(value, _DEFAULTS[name])
+            }
+        except RecursionError as error:
+            raise SettingError(self.name, "a value is nested too deep, or holds itself") from error
+
+    @property
+    def unbound(self) -> tuple[str, ...]:
+        """The names of its functions that were not given when it was read from JSON."""
+        return notation.unbound(self.nodes)
+
+    def to_json(self, *, secrets: bool = False) -> str:
+        """Write it as JSON that people can read and :meth:`from_json` takes.
+
+        Settings at their defaults are left out. Functions stand there as name and source text.
+
+        Parameters
+        ----------
+        secrets
+            Whether to write the password; otherwise ``null`` stands in its place, since what is
+            shown in a notebook is saved with it.
+        """
+        text = notation.write(self.settings(), secrets=secrets)
+        return msgspec.json.format(text, indent=2).decode()
+
+    def to_python(self) -> str:
+        """Write the Python that makes it: a whole cell, from the imports on.
+
+        The functions' texts are part of it; the password is asked for when it is run.
+        """
+        return notation.to_python(self.settings())
+
     def encode(self) -> bytes:
         """Give the definition as the JSON that the store keeps, credentials included."""
-        return msgspec.json.encode(msgspec.to_builtins(self, enc_hook=_no_function))
+        return notation.write(self.settings(), secrets=True)
+
+    @classmethod
+    def from_json(
+        cls, text: str | bytes, functions: notation.Functions = (), *, password: str | None = None
+    ) -> Workflow:
+        """Read a definition from JSON. Text of functions in it is never run.
+
+        Parameters
+        ----------
+        text
+            As :meth:`to_json` writes it.
+        functions
+            Those that its nodes call: a list of functions, found by their names, or a mapping from
+            keys of nodes, or names, to functions, such as ``globals()``. A node whose function is
+            not given raises when it is run; :attr:`unbound` names them.
+        password
+            That of its ``auth``, where the JSON has none.
+
+        Raises
+        ------
+        SettingError
+            Something in it is wrong; with its place, such as ``nodes[1].yes[0].status``.
+        """
+        return cls.decode(text, functions, password=password)
+
+    @classmethod
+    def decode(
+        cls,
+        data: str | bytes,
+        functions: notation.Functions = (),
+        *,
+        password: str | None = None,
+        known: notation.Known | None = None,
+    ) -> Workflow:
+        """Read back what :meth:`encode` gave; as :meth:`from_json`.
+
+        Parameters
+        ----------
+        known
+            Functions of this process, as :func:`hooknb.notation.known_functions` gives them; one
+            of the same node and text is taken where ``functions`` has none.
+        """
+        settings = notation.read(data)
+        auth = settings.pop("auth", None)
+        if auth is not None:
+            auth["password"] = auth["password"] if password is None else password
+            missing = auth["password"] is None
+            auth = BasicAuth.without_password(auth["user"]) if missing else BasicAuth(**auth)
+        elif password is not None:
+            raise SettingError("password", "the definition has no auth; leave it out")
+        made = define(**settings)
+        return msgspec.structs.replace(
+            made,
+            # Put in afterwards: a definition whose password is still to be given is none to serve.
+            trigger=msgspec.structs.replace(made.trigger, auth=auth),
+            nodes=notation.bind(made.nodes, functions, known),
+        )
 
 
-def _no_function(value: object) -> Any:
-    """Leave functions out of the data: their source text stands beside them."""
-    if callable(value):
-        return None
-    raise SettingError("nodes", f"{type(value).__name__} cannot be part of a definition")
+_DEFAULTS: Final = {
+    field.name: field.default
+    for kind in (Trigger, Workflow)
+    for field in msgspec.structs.fields(kind)
+}
 
 
 def define(
@@ -149,8 +277,17 @@ def define(
     timeout: float | None = None,
     max_body: int = DEFAULT_MAX_BODY,
     concurrency: int = 1,
+    before: Iterable[Node] = (),
 ) -> Workflow:
     """Make a definition of the settings as users write them.
+
+    Parameters
+    ----------
+    name, sync, methods, accept, auth, headers, query, body, response, nodes, timeout, max_body, \
+concurrency
+        See :meth:`hooknb.Runtime.webhook`.
+    before
+        The nodes of the revision before, whose keys are kept.
 
     Raises
     ------
@@ -164,9 +301,14 @@ def define(
     auth = _ours(auth, BasicAuth)
     if auth is not None and not isinstance(auth, BasicAuth):
         raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
+    if auth is not None and not auth.password:
+        raise SettingError(
+            "auth.password", "it was left out of the JSON; give from_json(text, password=…)"
+        )
     response = Response() if response is None else _ours(response, Response)
     if not isinstance(response, Response):
         raise SettingError("response", "write hooknb.Response(202, body='queued') or None")
+    check_fields(response, "response")
     if timeout is not None and (not _is_number(timeout) or timeout <= 0):
         raise SettingError("timeout", f"{timeout!r} is not a number of seconds above 0, or None")
     for setting, value in (("max_body", max_body), ("concurrency", concurrency)):
@@ -174,7 +316,7 @@ def define(
             raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
     trigger = Trigger(
         methods=_methods(methods),
-        accept=payloads.check_accept((accept,) if isinstance(accept, str) else tuple(accept)),
+        accept=payloads.check_accept(_texts("accept", accept)),
         auth=auth,
         headers=as_variables("headers", _our_variables(headers)),
         query=as_variables("query", _our_variables(query)),
@@ -183,12 +325,15 @@ def define(
         max_body=max_body,
     )
     _check_columns(trigger)
+    made = with_keys(as_nodes(() if nodes is None else nodes), before)
+    if not sync:
+        _check_answers(made)
     return Workflow(
         name=name,
         sync=sync,
         trigger=trigger,
-        nodes=as_nodes(nodes),
-        timeout=timeout,
+        nodes=made,
+        timeout=None if timeout is None else float(timeout),
         concurrency=concurrency,
     )
 
@@ -213,11 +358,40 @@ def _our_variables(items: Any) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def _texts(setting: str, values: Any) -> tuple[str, ...]:
+    """Make a tuple of one text or several."""
+    if isinstance(values, str):
+        return (values,)
+    if not isinstance(values, Iterable) or isinstance(values, (bytes, Mapping)):
+        raise SettingError(setting, f"{values!r} is neither text nor a list of texts")
+    texts = tuple(values)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise SettingError(f"{setting}[{index}]", f"{text!r} is not text")
+    return texts
+
+
+def _check_answers(nodes: tuple[Node, ...]) -> None:
+    """Refuse Response nodes where no caller waits (behaviour.md, section 6)."""
+    for place, node in walk(nodes):
+        if isinstance(node, Response):
+            raise SettingError(
+                place,
+                "a Response answers a waiting caller; set sync=True, or use response=… for the "
+                "fixed answer",
+            )
 
 
 def _methods(methods: str | Sequence[str]) -> tuple[str, ...]:
-    names = (methods,) if isinstance(methods, str) else tuple(methods)
+    names = _texts("methods", methods)
     if not names:
         raise SettingError("methods", 'name at least one: ("POST",), or "*" for any')
     if "*" in names:
@@ -239,33 +413,3 @@ def _check_columns(trigger: Trigger) -> None:
                     place, f"the name {name!r} is taken by {seen[name]}; give it another alias"
                 )
             seen[name] = place
-
-
-def as_nodes(nodes: Iterable[Node | Callable[..., Any]] | None) -> tuple[Node, ...]:
-    """Make nodes of a list as users write it: bare functions become Code nodes, keys unique."""
-    made: list[Node] = []
-    if nodes is not None and (isinstance(nodes, (str, bytes)) or not isinstance(nodes, Iterable)):
-        raise SettingError("nodes", "write a list of nodes or functions of the context")
-    types = node_types()
-    for index, item in enumerate(nodes or ()):
-        item = _ours(item, types.get(getattr(item, "type_name", ""), Node))  # noqa: PLW2901
-        if isinstance(item, Node):
-            made.append(item)
-        elif callable(item) and not isinstance(item, type):
-            made.append(Code(item))
-        else:
-            raise SettingError(f"nodes[{index}]", f"{item!r} is neither a node nor a function")
-    taken: set[str] = set()
-    keyed: list[Node] = []
-    for node in made:
-        key = unique = node.key or node.type_name
-        number = 1
-        while unique in taken:
-            number += 1
-            unique = f"{key}_{number}"
-        taken.add(unique)
-        if unique != node.key:
-            keyed.append(msgspec.structs.replace(node, key=unique))
-        else:
-            keyed.append(node)
-    return tuple(keyed)

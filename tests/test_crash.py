@@ -254,3 +254,59 @@ def test_what_a_hook_is_survives_the_end_of_its_runtime(tmp_path, enabled):
         assert hook.delivery(number).raw == b"[1]"
         assert runtime.webhook("orders", accept="*/*", enabled=enabled).revision == 2
         assert hook.url == before[0]
+
+
+MANY = """
+import asyncio, os, sys, hooknb
+
+async def work(context):
+    with open("runs", "a") as runs:
+        runs.write(f"{context.execution.id} {context.execution.recovered}\\n")
+    while os.path.exists("hold"):
+        await asyncio.sleep(0.05)
+    return context.body
+
+runtime = hooknb.Runtime("store.db")
+hook = runtime.webhook("many", nodes=[work], concurrency=200)
+print(hook.url, flush=True)
+sys.stdin.readline()
+hook.wait(timeout=60)
+runtime.close()
+"""
+
+
+def test_200_running_executions_are_each_run_once_more_and_none_twice(tmp_path):
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", MANY],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    (tmp_path / "hold").touch()
+    with start() as process:
+        parts = urlsplit(process.stdout.readline().strip())
+        with Wire(parts.port) as wire:
+            for number in range(200):
+                wire.send(post(parts.path, str(number).encode()))
+                assert wire.answer().status == 200
+        end = time.monotonic() + 30
+        while len((tmp_path / "runs").read_text().splitlines()) < 200:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert rows(tmp_path, "SELECT count(*) FROM executions WHERE status = 0") == [(200,)]
+
+    (tmp_path / "hold").unlink()
+    with start() as process:
+        assert process.stdout.readline()
+        process.communicate("\n", timeout=90)
+    runs = [line.split() for line in (tmp_path / "runs").read_text().splitlines()]
+    assert sorted(int(number) for number, again in runs if again == "True") == list(range(1, 201))
+    assert len(runs) == 400
+    assert rows(
+        tmp_path, "SELECT status, recovered, count(*) FROM executions GROUP BY status, recovered"
+    ) == [(1, 1, 200)]
+    assert rows(tmp_path, "SELECT count(*), count(DISTINCT execution_id) FROM jobs") == [(200, 200)]

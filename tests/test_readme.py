@@ -25,6 +25,9 @@ assert len(hook.variables) == 2
 assert hook.deliveries["status"].tolist() == [200, 200, 400]
 assert hook.jobs["result"].tolist() == [125.0]
 assert hook.variables["body.order.id"].tolist() == [9007199254740993, 7]
+assert payments.executions["response_status"].tolist() == [200, 422]
+assert payments.jobs["result"].tolist() == [52.5, 200, True, 52.5, 422, False]
+assert fees.jobs["result"].tolist() == [6.0, 200]
 """
     done = subprocess.run(
         [sys.executable, "-c", program + check],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hooknb.engine.context import Context, ExecutionInfo
+from hooknb.engine.context import Context, ExecutionInfo, Services
 from hooknb.engine.engine import Ending, Engine, Queue, QueuedExecution
+from hooknb.engine.fetching import Fetcher
 from hooknb.engine.workers import Workers
 
 __all__ = [
@@ -11,7 +12,9 @@ __all__ = [
     "Ending",
     "Engine",
     "ExecutionInfo",
+    "Fetcher",
     "Queue",
     "QueuedExecution",
+    "Services",
     "Workers",
 ]

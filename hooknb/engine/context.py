@@ -1,24 +1,41 @@
-"""What a node sees of the execution that runs it."""
+"""What a node sees of the execution that runs it, and what it can have done."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
 
-from hooknb import clock, paths
+from hooknb import clock, paths, templates
+from hooknb.engine.fetching import Fetched, Fetcher
 from hooknb.engine.output import Output, capturing, current_output
-from hooknb.nodes import Node, render_answer
-from hooknb.records import Answer, Delivery, HeaderMap, Job, Status
+from hooknb.nodes import Node
+from hooknb.records import Answer, Delivery, HeaderMap, Status, encode_result
+from hooknb.store import job_row
 from hooknb.variables import column
 from hooknb.workflow import Workflow
 
-__all__ = ["Answered", "Context", "Ended", "ExecutionInfo", "NodeFailed"]
+__all__ = [
+    "Answered",
+    "Context",
+    "Ended",
+    "ExecutionInfo",
+    "ExecutorGone",
+    "NodeFailed",
+    "Services",
+    "State",
+    "one_line",
+]
+
+_LONG: Final = 1.0  # seconds of waiting before which jobs are written
+_DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/nodes/")
 
 
 class Answered(Exception):  # noqa: N818 - a signal, not an error
@@ -28,14 +45,23 @@ class Answered(Exception):  # noqa: N818 - a signal, not an error
 class Ended(Exception):  # noqa: N818 - a signal, not an error
     """A node ends the execution with a status of its choice."""
 
-    def __init__(self, status: Status, reason: str | None = None) -> None:
+    def __init__(self, status: Status, reason: str | None = None, result: Any = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.result = result
+        self.node: Node | None = None
+
+
+class ExecutorGone(Exception):  # noqa: N818 - a signal, not an error
+    """The executor takes no more work, as the interpreter is ending; nothing was begun."""
 
 
 class NodeFailed(Exception):  # noqa: N818 - carries what the job already tells
     """A node raised; its job says what."""
+
+
+_SIGNALS: Final = (Answered, Ended, ExecutorGone, NodeFailed, asyncio.CancelledError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +71,70 @@ class ExecutionInfo:
     id: int
     revision: int
     recovered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What executions share.
+
+    Attributes
+    ----------
+    executor
+        Where plain functions run.
+    fetcher
+        Sends HTTP requests.
+    keep
+        Has rows of jobs written before their execution has ended.
+    env
+        What templates and expressions see as ``env``.
+    """
+
+    executor: Executor
+    fetcher: Fetcher
+    keep: Callable[[list[tuple[Any, ...]]], None]
+    env: Mapping[str, str]
+
+
+class State:
+    """What one execution has done so far; all of its contexts share it."""
+
+    def __init__(self, workflow_id: int) -> None:
+        self.workflow_id = workflow_id
+        self.nodes: dict[str, Any] = {}
+        self.answer: Answer | None = None
+        self.jobs: list[tuple[Any, ...]] = []
+        self.running: dict[object, tuple[Node, int, Output]] = {}
+        # Functions that are on a worker thread now; not those that wait for one.
+        self.in_workers: set[object] = set()
+        # Results that the worker has written as JSON already, by identity.
+        self.written: dict[int, tuple[Any, tuple[str | None, bool]]] = {}
+        self.closed = False
+
+
+class _Scope(Mapping[str, Any]):
+    """The roots that templates and expressions see; looked up when they are named."""
+
+    def __init__(self, context: Context, more: dict[str, Any]) -> None:
+        self._context = context
+        self._more = more
+
+    def __getitem__(self, root: str) -> Any:
+        context = self._context
+        if root == "body":
+            return context.delivery.body_or_missing
+        if root in {"headers", "query", "nodes"}:
+            return getattr(context, root)
+        if root == "now":
+            return datetime.now(UTC)
+        if root == "env":
+            return context.env
+        return self._more[root]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("headers", "query", "body", "nodes", "now", "env", *self._more))
+
+    def __len__(self) -> int:
+        return 6 + len(self._more)
 
 
 class Context:
@@ -58,20 +148,30 @@ class Context:
         Its :class:`ExecutionInfo`.
     nodes
         The results of the nodes that have run, by key.
+    scope
+        The roots that templates and expressions see.
+    state
+        What the execution has done so far; for the engine.
     """
 
     def __init__(
-        self, delivery: Delivery, execution: ExecutionInfo, workflow: Workflow, executor: Executor
+        self,
+        delivery: Delivery,
+        *,
+        execution: ExecutionInfo,
+        workflow: Workflow,
+        services: Services,
+        state: State,
+        more: dict[str, Any] | None = None,
     ) -> None:
         self.delivery = delivery
         self.execution = execution
-        self.nodes: dict[str, Any] = {}
-        self.answer: Answer | None = None
+        self.nodes = state.nodes
+        self.scope: Mapping[str, Any] = _Scope(self, more or {})
         self._workflow = workflow
-        self._executor = executor
-        self._jobs: list[Job] = []
-        self._running: dict[object, tuple[Node, int, Output]] = {}
-        self._in_workers = 0
+        self._services = services
+        self.state = state
+        self._more = more or {}
 
     @property
     def headers(self) -> HeaderMap:
@@ -88,7 +188,22 @@ class Context:
         """The parsed body; ``None`` where there is none."""
         return self.delivery.body
 
-    @cached_property
+    @property
+    def item(self) -> Any:
+        """The value of this turn, inside of a loop; ``None`` outside."""
+        return self._more.get("item")
+
+    @property
+    def index(self) -> int | None:
+        """The number of this turn from 0, inside of a loop; ``None`` outside."""
+        return self._more.get("index")
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The runtime's ``env``: the environment of the process, unless it was given another."""
+        return self._services.env
+
+    @property
     def variables(self) -> dict[str, Any]:
         """The configured variables that came, by alias or ``part.path``."""
         found: dict[str, Any] = {}
@@ -104,74 +219,154 @@ class Context:
                     found[column(part, variable)] = value
         return found
 
-    def respond(self, status: int, headers: dict[str, str], body: Any) -> None:
-        """Answer the caller and end the execution as resolved."""
-        self.answer = render_answer(status, headers, body)
+    def render(self, value: Any) -> Any:
+        """Fill the templates anywhere inside a value; ``MISSING`` where one leads nowhere."""
+        return templates.render(value, self.scope)
+
+    def respond(self, answer: Answer) -> None:
+        """Answer the caller and end the execution as resolved; the first answer counts."""
+        if self.state.answer is None:
+            self.state.answer = answer
+
+    def end(self, status: str, reason: str | None = None, result: Any = None) -> NoReturn:
+        """End the execution as ``resolved`` or ``failed``."""
+        raise Ended(Status[status.upper()], reason, result)
+
+    def inside(self, **roots: Any) -> Context:
+        """Give a context that sees more roots (``item``, ``index``), for one turn of a loop."""
+        return Context(
+            self.delivery,
+            execution=self.execution,
+            workflow=self._workflow,
+            services=self._services,
+            state=self.state,
+            more={**self._more, **roots},
+        )
+
+    async def fetch(self, **request: Any) -> Fetched:
+        """Send an HTTP request; see :meth:`hooknb.engine.fetching.Fetcher.fetch`."""
+        return await self._services.fetcher.fetch(**request)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait without holding anything up; what was done so far is kept meanwhile."""
+        if seconds > _LONG and self.state.jobs:
+            self._services.keep(self.state.jobs)
+            self.state.jobs = []
+        await asyncio.sleep(seconds)
 
     async def in_worker(self, function: Callable[[Context], Any]) -> Any:
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
         carried = contextvars.copy_context()
-        self._in_workers += 1
-        future = asyncio.get_running_loop().run_in_executor(
-            self._executor, _call, carried, function, self
-        )
+        try:
+            future = asyncio.get_running_loop().run_in_executor(
+                self._services.executor, _call, carried, function, self
+            )
+        except RuntimeError as error:
+            raise ExecutorGone from error
         returned, value = await future
-        self._in_workers -= 1
         if not returned:
             raise value
         return value
 
-    @property
-    def held_workers(self) -> int:
-        """How many worker threads are at work for this execution."""
-        return self._in_workers
-
-    async def run(self, nodes: Sequence[Node]) -> None:
-        """Run nodes one after the other, each with its job.
+    async def run(self, nodes: Sequence[Node]) -> Any:
+        """Run nodes one after the other, each with its job; give the result of the last one.
 
         Raises
         ------
         Answered, Ended, NodeFailed
             Where the execution ends with one of them.
         """
+        result = None
         for node in nodes:
-            await self._run_one(node)
+            result = await self._run_one(node)
+        return result
 
-    async def _run_one(self, node: Node) -> None:
+    async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
+        """Run branches at the same time.
+
+        Parameters
+        ----------
+        branches
+            Lists of nodes.
+        mode
+            ``all``: every branch must end well. ``any``: the first that ends well is enough.
+            ``race``: the first that ends decides. Branches that are not needed are cancelled.
+
+        Returns
+        -------
+        list
+            The result of each branch's last node; ``None`` for one that was cancelled or failed.
+        """
+        tasks = [asyncio.ensure_future(self.run(branch)) for branch in branches]
+        pending, failure = set(tasks), None
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                failed = [task for task in tasks if task in done and task.exception()]
+                for task in failed:
+                    failure = failure or task.exception()
+                    if mode != "any" or isinstance(task.exception(), Answered):
+                        await _cancel(pending)
+                        task.result()
+                if mode == "race" or (mode == "any" and len(failed) < len(done)):
+                    await _cancel(pending)
+                    failure, pending = None, set()
+            if failure is not None:
+                raise failure
+        except asyncio.CancelledError:
+            await _cancel(set(tasks))
+            raise
+        return [
+            task.result() if not task.cancelled() and task.exception() is None else None
+            for task in tasks
+        ]
+
+    async def _run_one(self, node: Node) -> Any:
+        state = self.state
+        if state.closed:
+            raise asyncio.CancelledError
         output, started, mark = Output(), clock.now(), object()
-        self._running[mark] = (node, started, output)
-        token = current_output.set(output)
+        state.running[mark] = (node, started, output)
+        outer = current_output.get()
+        current_output.set(output)
         status, result, error = Status.RESOLVED, None, None
         try:
-            with capturing():
+            with capturing() if node.prints else nullcontext():
                 result = await node.run(self)
-        except Ended as end:
-            status, result = end.status, end.reason
-            raise
-        except (Answered, NodeFailed):
-            raise
-        except asyncio.CancelledError:
-            status = Status.ABORTED
+            if not state.closed:
+                state.nodes[node.key] = result
+        except _SIGNALS as signal:
+            status, result, error = self._signalled(node, signal)
             raise
         except BaseException as raised:  # noqa: BLE001 - a node may raise anything
             # Also SystemExit and KeyboardInterrupt: a node ends its execution, never the server.
-            # A coroutine cannot be left by StopIteration; Python wraps it.
-            wrapped = isinstance(raised, RuntimeError) and isinstance(
-                raised.__cause__, StopIteration
-            )
-            own = raised.__cause__ if wrapped else raised
+            own = _unwrapped(raised)
             status, error = Status.ERROR, _describe(own)
             raise NodeFailed from own
-        else:
-            self.nodes[node.key] = result
         finally:
-            current_output.reset(token)
-            if self._running.pop(mark, None) is not None:
-                self._jobs.append(
+            current_output.set(outer)
+            if state.running.pop(mark, None) is not None:
+                state.jobs.append(
                     self._job(node, started, output, status=status, result=result, error=error)
                 )
-        if self.answer is not None:
+        if state.answer is not None:
             raise Answered
+        return result
+
+    def _signalled(self, node: Node, signal: BaseException) -> tuple[Status, Any, str | None]:
+        """Say how a node's job ends where the execution ends, or a node inside of it ended so."""
+        # What a node with branches gave before it ran one.
+        before = self.state.nodes.get(node.key)
+        if isinstance(signal, Ended):
+            if signal.node is None:
+                signal.node = node
+                return signal.status, signal.result, None
+            return Status.RESOLVED, before, None
+        if isinstance(signal, Answered):
+            return Status.RESOLVED, before, None
+        if isinstance(signal, NodeFailed):
+            return Status.ERROR, before, "a node inside of it failed"
+        return Status.ABORTED, None, None
 
     def _job(
         self,
@@ -182,28 +377,47 @@ class Context:
         status: Status,
         result: Any = None,
         error: str | None = None,
-    ) -> Job:
-        return Job(
+    ) -> tuple[Any, ...]:
+        return job_row(
             execution=self.execution.id,
+            workflow_id=self.state.workflow_id,
             node=node.key,
             type=node.type_name,
-            status=status,
-            started_at=clock.moment(started),
-            finished_at=clock.moment(clock.now()),
-            result=result,
+            status=status.value or 0,
+            started_at=started,
+            finished_at=clock.now(),
+            result=self._written(result),
             output=output.text,
             error=error,
         )
 
-    def close(self) -> tuple[Job, ...]:
-        """Give the jobs; nodes that still run are recorded as aborted, and change nothing more."""
-        running = list(self._running.values())
-        self._running.clear()
+    def _written(self, result: Any) -> tuple[str | None, bool]:
+        known = self.state.written.pop(id(result), None)
+        if known is not None and known[0] is result:
+            return known[1]
+        return encode_result(result)
+
+    def close(self) -> tuple[tuple[Any, ...], ...]:
+        """Give the rows of the jobs; nodes that still run are recorded as aborted."""
+        state = self.state
+        state.closed = True
+        running = list(state.running.values())
+        state.running.clear()
         aborted = [
             self._job(node, started, output, status=Status.ABORTED)
             for node, started, output in running
         ]
-        return (*self._jobs, *aborted)
+        return (*state.jobs, *aborted)
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as forgotten
 
 
 def _call(
@@ -214,12 +428,31 @@ def _call(
     A future cannot carry every exception (``StopIteration``), and ``SystemExit`` would end the
     loop that waits for it.
     """
+    mark = object()
+    context.state.in_workers.add(mark)
     try:
         # Entered here too: a node that was cut off goes on printing after its job has ended.
         with capturing():
-            return True, carried.run(function, context)
+            value = carried.run(function, context)
+            if not context.state.closed and not inspect.isawaitable(value):
+                # A large result is written here, where it holds up nobody.
+                context.state.written[id(value)] = (value, encode_result(value))
+            return True, value
     except BaseException as error:  # noqa: BLE001 - raised again on the loop's side
         return False, error
+    finally:
+        context.state.in_workers.discard(mark)
+
+
+def _unwrapped(error: BaseException) -> BaseException | None:
+    """Give what a node raised: a coroutine cannot be left by ``StopIteration``; Python wraps it."""
+    wrapped = isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration)
+    return error.__cause__ if wrapped else error
+
+
+def one_line(error: BaseException | None) -> str:
+    """Write an error's type and message, whatever its ``__str__`` does."""
+    return "".join(traceback.format_exception_only(error)).strip()[:1000]
 
 
 def _describe(error: BaseException | None) -> str:
@@ -227,8 +460,8 @@ def _describe(error: BaseException | None) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(None if error is None else error.__traceback__)
-        if "/hooknb/engine/" not in frame.filename and "/hooknb/nodes/" not in frame.filename
+        if not any(part in frame.filename for part in _DESCRIBED)
     ]
-    head = "".join(traceback.format_exception_only(error)).strip()
+    head = "".join(traceback.format_exception_only(error)).strip()  # also of a wrong __str__
     body = "".join(traceback.format_list(frames))
     return f"{head}\n\nTraceback (most recent call last):\n{body}{head}" if body else head

@@ -9,15 +9,24 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from hooknb import clock
-from hooknb.engine.context import Answered, Context, Ended, ExecutionInfo, NodeFailed
+from hooknb import clock, depth
+from hooknb.engine.context import (
+    Answered,
+    Context,
+    Ended,
+    ExecutionInfo,
+    ExecutorGone,
+    NodeFailed,
+    Services,
+    State,
+    one_line,
+)
 from hooknb.engine.workers import Workers
 from hooknb.errors import RecordNotFoundError
-from hooknb.records import Answer, Delivery, Job, Status
+from hooknb.records import Answer, Delivery, Status
 from hooknb.workflow import Workflow
 
 __all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
@@ -37,21 +46,22 @@ class Ending:
         Which one.
     status, reason
         How, and why where it did not end well.
-    finished_at
-        Microseconds since 1970.
+    started_at, finished_at
+        Microseconds since 1970; ``started_at`` is ``None`` where it never began.
     answer
         What a Response node answered, or ``None``.
     jobs
-        What its nodes did.
+        What its nodes did, as rows of the store.
     """
 
     id: int
     workflow_id: int
     status: Status
     reason: str | None
+    started_at: int | None
     finished_at: int
     answer: Answer | None
-    jobs: tuple[Job, ...]
+    jobs: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,8 +118,8 @@ class Engine:
 
     Parameters
     ----------
-    executor
-        Where plain functions run.
+    services
+        What executions share.
     load
         Reads a delivery: ``load(workflow_id, id)``.
     started
@@ -118,11 +128,11 @@ class Engine:
 
     def __init__(
         self,
-        executor: Executor,
+        services: Services,
         load: Callable[[int, int], Delivery],
         started: Callable[[int, int], None],
     ) -> None:
-        self._executor = executor
+        self._services = services
         self._load = load
         self._started = started
 
@@ -147,6 +157,30 @@ class Engine:
         count = len(queue.waiting)
         queue.waiting.clear()
         return count
+
+    def cancel(self, queue: Queue, number: int) -> bool:
+        """End an execution that waits or runs as ``cancelled``; false where it does neither."""
+        for execution in queue.waiting:
+            if execution.id == number:
+                queue.waiting.remove(execution)
+                execution.ended(
+                    Ending(
+                        id=number,
+                        workflow_id=queue.workflow_id,
+                        status=Status.ABORTED,
+                        reason="cancelled",
+                        started_at=None,
+                        finished_at=clock.now(),
+                        answer=None,
+                        jobs=(),
+                    )
+                )
+                return True
+        for run in queue.running:
+            if run.id == number:
+                run.abort("cancelled")
+                return True
+        return False
 
     async def drain(self, queues: list[Queue], timeout: float) -> None:
         """Start nothing more, wait for what runs, then abort the rest as ``shutdown``."""
@@ -175,13 +209,20 @@ class Engine:
         info = ExecutionInfo(
             id=execution.id, revision=execution.revision, recovered=execution.recovered
         )
-        return Context(delivery, info, execution.workflow, self._executor)
+        depth.current.set(depth.of_header(delivery.header_map.get(depth.HEADER)) + 1)
+        return Context(
+            delivery,
+            execution=info,
+            workflow=execution.workflow,
+            services=self._services,
+            state=State(workflow_id),
+        )
 
     def cut_off(self, workers: int) -> None:
         """Make up for worker threads that are held by nodes which were cut off."""
-        if isinstance(self._executor, Workers):
+        if isinstance(self._services.executor, Workers):
             for _ in range(workers):
-                self._executor.replace_one()
+                self._services.executor.replace_one()
 
 
 class _Run:
@@ -194,7 +235,13 @@ class _Run:
         self._execution = execution
         self._context: Context | None = None
         self._ended = False
+        self._started_at = clock.now()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def id(self) -> int:
+        """The execution's id."""
+        return self._execution.id
 
     async def go(self) -> None:
         """Run the nodes to their end."""
@@ -212,21 +259,25 @@ class _Run:
         except Ended as end:
             status, reason = end.status, end.reason
         except NodeFailed as failure:
-            cause = failure.__cause__
-            status, reason = Status.ERROR, f"{type(cause).__name__}: {cause}"[:1000]
+            status, reason = Status.ERROR, one_line(failure.__cause__)
+        except ExecutorGone:
+            # It stays in the store as it is, and is run when that is served again.
+            self.queue.closed = self._ended = True
+            self.queue.running.discard(self)
+            return
         except asyncio.CancelledError:
             status, reason = Status.ABORTED, "cancelled"
         except RecordNotFoundError:
             status, reason = Status.ABORTED, "cleared"
         except Exception as error:  # noqa: BLE001 - an execution that cannot begin ends as one
             _LOG.exception("execution %d could not be run", execution.id)
-            status, reason = Status.ERROR, f"{type(error).__name__}: {error}"[:1000]
+            status, reason = Status.ERROR, one_line(error)
         self._end(status, reason)
 
     def abort(self, reason: str) -> None:
         """End it from outside; a node that does not stop is left behind."""
         if not self._ended:
-            held = 0 if self._context is None else self._context.held_workers
+            held = 0 if self._context is None else len(self._context.state.in_workers)
             self._end(Status.ABORTED, reason)
             self._engine.cut_off(held)
             if self.task is not None:
@@ -246,8 +297,9 @@ class _Run:
                     workflow_id=self.queue.workflow_id,
                     status=status,
                     reason=reason,
+                    started_at=self._started_at,
                     finished_at=clock.now(),
-                    answer=None if context is None else context.answer,
+                    answer=None if context is None else context.state.answer,
                     jobs=() if context is None else context.close(),
                 )
             )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -47,11 +46,11 @@ class _Stream:
     """Stands in for a standard stream while nodes run, and passes on what is not theirs."""
 
     def __init__(self, original: Any) -> None:
-        self._original = original
+        self.original = original
 
     def write(self, text: str) -> int:
         output = current_output.get()
-        written: int = (self._original if output is None else output).write(text)
+        written: int = (self.original if output is None else output).write(text)
         return written
 
     def writelines(self, lines: Any) -> None:
@@ -60,34 +59,52 @@ class _Stream:
 
     def flush(self) -> None:
         if current_output.get() is None:
-            self._original.flush()
+            self.original.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
+        return getattr(self.original, name)
 
 
 _lock = threading.Lock()
 _running = 0
+# `print` uses the stream that it found without holding on to it: one that is taken out of `sys`
+# and freed meanwhile crashes the process.
+_kept_alive: deque[_Stream] = deque(maxlen=1000)
 
 
-@contextmanager
-def capturing() -> Iterator[None]:
+class capturing:  # noqa: N801 - used like a function, as contextlib's own
     """Have the standard streams look at :data:`current_output`, while any node runs.
 
     The streams are put back when the last one ends, unless somebody else replaced them since.
+    What a node prints from a thread of its own, or while a cell redirects the standard streams
+    itself (``%%capture``), goes where those print.
     """
-    global _running  # noqa: PLW0603 - the standard streams are the process's
-    with _lock:
-        _running += 1
-        for name in ("stdout", "stderr"):
-            if not isinstance(getattr(sys, name), _Stream):
-                setattr(sys, name, _Stream(getattr(sys, name)))
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        """Put the streams in."""
+        global _running  # noqa: PLW0603 - the standard streams are the process's
+        with _lock:
+            _running += 1
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if not isinstance(stream, _Stream):
+                    setattr(sys, name, _stream_for(stream))
+
+    def __exit__(self, *_error: object) -> None:
+        """Take them out, if nobody needs them any more."""
+        global _running  # noqa: PLW0603 - as above
         with _lock:
             _running -= 1
             for name in ("stdout", "stderr"):
                 stream = getattr(sys, name)
                 if _running == 0 and isinstance(stream, _Stream):
-                    setattr(sys, name, stream._original)  # noqa: SLF001 - made here
+                    setattr(sys, name, stream.original)
+
+
+def _stream_for(original: Any) -> _Stream:
+    for stream in reversed(_kept_alive):
+        if stream.original is original:
+            return stream
+    made = _Stream(original)
+    _kept_alive.append(made)
+    return made

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +9,8 @@ from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
 from hooknb.nodes.base import Context, Node, register
+from hooknb.nodes.functions import call, source_text
+from hooknb.nodes.sources import Unbound, name_of
 
 __all__ = ["Code"]
 
@@ -31,6 +30,8 @@ class Code(Node, frozen=True, tag="code"):
         Called with the :class:`hooknb.Context`.
     source
         Its source text, by which a change is told; a digest of its code where there is no text.
+        With a name in the place of the function, as JSON has it, the node waits for that function
+        to be given.
     """
 
     function: Callable[[Any], Any]
@@ -38,28 +39,16 @@ class Code(Node, frozen=True, tag="code"):
 
     def __post_init__(self) -> None:
         """Take key and source from the function where they were not given."""
+        if isinstance(self.function, str) and isinstance(self.source, str) and self.source:
+            force_setattr(self, "function", Unbound(self.function, self.source))
         if not callable(self.function):
-            raise SettingError("nodes", f"{self.function!r} is not a function of the context")
+            raise SettingError("function", f"{self.function!r} is not a function of the context")
         if not self.key:
-            name = getattr(self.function, "__name__", type(self.function).__name__)
-            force_setattr(self, "key", "code" if name == "<lambda>" else name)
+            name = name_of(self.function)
+            force_setattr(self, "key", "" if name == "<lambda>" else name)
         if not self.source:
-            force_setattr(self, "source", _source(self.function))
+            force_setattr(self, "source", source_text(self.function))
 
     async def run(self, context: Context) -> Any:
         """Call the function where it belongs."""
-        if inspect.iscoroutinefunction(self.function):
-            return await self.function(context)
-        result = await context.in_worker(self.function)
-        return await result if inspect.isawaitable(result) else result
-
-
-def _source(function: Callable[..., Any]) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        if code is None:
-            return repr(type(function))
-        digest = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()
-        return f"# no source text; code {digest[:16]}"
+        return await call(self.function, context)

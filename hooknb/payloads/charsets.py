@@ -9,7 +9,7 @@ __all__ = ["declared_codec", "decode_text"]
 
 # Codecs that are no charset of any sender, and slow or surprising on hostile bytes.
 _NO_CHARSETS: Final = frozenset(
-    {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"}
+    {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"}
 )
 
 
@@ -22,7 +22,7 @@ def declared_codec(charset: str | None) -> str | None:
         b"\0\0\0\0".decode(name, "replace")  # codecs such as "hex" make no text
     except (LookupError, ValueError):
         return None
-    return None if name in _NO_CHARSETS else name
+    return None if name.replace("-", "_") in _NO_CHARSETS else name
 
 
 def decode_text(raw: bytes, charset: str | None = None) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "accepts", "check_accept", "decompress", "kind", "media_type", "parse"]
 
+_LONGEST_TYPE = 1000  # characters of a Content-Type whose parameters are read
+
 Kind: TypeAlias = Literal["json", "form", "multipart", "text", "bytes"]
 """How a body is read."""
 
@@ -183,7 +185,9 @@ def _json_or(text: str, otherwise: str | bytes) -> Any:
 @lru_cache(maxsize=256)
 def _parameter(content_type: str | None, name: str) -> str | None:
     """Take a parameter out of a ``Content-Type``."""
-    if content_type is None or ";" not in content_type:
+    # Nobody names a charset or a boundary behind a thousand characters; reading more takes a time
+    # that grows with its square.
+    if content_type is None or ";" not in content_type or len(content_type) > _LONGEST_TYPE:
         return None
     message = Message()
     message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")

@@ -95,6 +95,7 @@ class Connection:
             self._abandon()
         except Exception:  # noqa: BLE001 - one connection's end is no other's
             _LOG.exception("a connection ended with an error")
+            self._abandon()
         finally:
             self.stream.close()
             self._server.has_ended(self)
@@ -267,8 +268,8 @@ def _look_at(written: asyncio.Future[None]) -> None:
 
 
 def _keeps_alive(version: str, headers: dict[str, str]) -> bool:
-    wish = headers.get("Connection", "").lower()
-    return wish != "close" if version == "HTTP/1.1" else wish == "keep-alive"
+    wishes = {wish.strip(" \t").lower() for wish in headers.get("Connection", "").split(",")}
+    return "close" not in wishes if version == "HTTP/1.1" else "keep-alive" in wishes
 
 
 def _content_length(headers: dict[str, str]) -> int:
@@ -276,7 +277,7 @@ def _content_length(headers: dict[str, str]) -> int:
     given = headers.get("Content-Length")
     if given is None:
         return 0
-    values = {value.strip() for value in given.split(",")}
+    values = {value.strip(" \t") for value in given.split(",")}
     if len(values) != 1 or not _LENGTH.fullmatch(next(iter(values))):
         raise _MalformedError("Content-Length is not one whole number.")
     headers["Content-Length"] = next(iter(values))
@@ -287,7 +288,7 @@ def _is_chunked(headers: dict[str, str]) -> bool:
     coding = headers.get("Transfer-Encoding")
     if coding is None:
         return False
-    if coding.strip().lower() != "chunked":
+    if coding.strip(" \t").lower() != "chunked":
         raise _MalformedError("Transfer-Encoding can only be chunked.")
     if "Content-Length" in headers:
         raise _MalformedError("There is a Content-Length beside Transfer-Encoding.")

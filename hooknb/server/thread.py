@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import threading
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,8 @@ from hooknb.server.protocol import Receiver
 __all__ = ["ServerThread", "bind"]
 
 _START_TIMEOUT: Final = 10.0
+_STOP_TIMEOUT: Final = 3.0
+_LOG: Final = logging.getLogger("hooknb.server")
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -128,13 +131,13 @@ class ServerThread:
                 self._server.stop()
 
         if self.is_alive:
-            self.run(stop(), _START_TIMEOUT)
+            self.run(stop(), _STOP_TIMEOUT)
 
     def stop(self) -> None:
         """Close every connection and end the thread; blocks until then. Idempotent."""
         if self._thread.is_alive() and self._stopping is not None:
             self.post(self._stopping.set)
-            self._thread.join(_START_TIMEOUT)
+            self._thread.join(_STOP_TIMEOUT)
 
     def let_go(self) -> None:
         """Close the sockets in a forked child, which has them but not the thread."""
@@ -146,7 +149,14 @@ class ServerThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_until_complete(self._serve())
+            serving = self.loop.create_task(self._serve())
+            while not serving.done():
+                try:
+                    self.loop.run_until_complete(serving)
+                except (SystemExit, KeyboardInterrupt):
+                    # A task of somebody's async node raised it; asyncio hands it to the loop's
+                    # caller. A node ends its execution, never the server.
+                    _LOG.warning("an async node tried to end the process; the server goes on")
         finally:
             with contextlib.suppress(Exception):
                 pending = asyncio.all_tasks(self.loop)

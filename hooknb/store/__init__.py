@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from hooknb.store.operations import EndExecution, NewAnswer, NewDelivery, StartExecution, job_row
+from hooknb.store.operations import (
+    EndExecution,
+    NewAnswer,
+    NewDelivery,
+    NewJobs,
+    StartExecution,
+    job_row,
+)
 from hooknb.store.store import Counts, Definition, Store
 
 __all__ = [
@@ -11,6 +18,7 @@ __all__ = [
     "EndExecution",
     "NewAnswer",
     "NewDelivery",
+    "NewJobs",
     "StartExecution",
     "Store",
     "job_row",

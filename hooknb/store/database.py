@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import sqlite3
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
-from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from hooknb import clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
@@ -37,13 +40,16 @@ class Database:
     reading
         An engine whose connections can only read.
     guard
-        Held while either is used; a lock in memory, where both are one connection.
+        Held while either is used; a lock in memory, where readers would get in the writer's way.
+    anchor
+        Keeps a store in memory alive until it is closed.
     """
 
     path: Path | None
     writing: Connection
     reading: Engine
     guard: AbstractContextManager[Any]
+    anchor: sqlite3.Connection | None
 
 
 def open_database(store: str | os.PathLike[str]) -> Database:
@@ -135,26 +141,25 @@ def _examine(path: Path) -> None:
 
 
 def _open(path: Path | None) -> Database:
+    anchor = None
+    guard: AbstractContextManager[Any] = contextlib.nullcontext()
     if path is None:
-        engine = create_engine(
-            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
-        )
-        event.listen(engine, "connect", _configure_writing)
-        event.listen(engine, "begin", _begin_immediately)
-        database = Database(path=None, writing=engine.connect(), reading=engine, guard=RLock())
+        # It lives as long as one connection to it. Those of the pool can be lost: one that is
+        # interrupted (Ctrl-C) is closed.
+        uri = f"file:hooknb-{secrets.token_hex(8)}?mode=memory&cache=shared"
+        anchor, guard = _connect(uri), RLock()
+        writing = create_engine("sqlite://", creator=partial(_connect, uri), poolclass=NullPool)
+        reading = create_engine("sqlite://", creator=partial(_connect, uri), poolclass=NullPool)
     else:
         _examine(path)
         # What is closed must not stay open in a pool: SQLite tidies up behind the last one.
         writing, reading = _file_engine(path, NullPool), _file_engine(path, QueuePool)
-        event.listen(writing, "connect", _configure_writing)
-        event.listen(writing, "begin", _begin_immediately)
-        event.listen(reading, "connect", _configure_reading)
-        database = Database(
-            path=path,
-            writing=writing.connect(),
-            reading=reading,
-            guard=contextlib.nullcontext(),
-        )
+    event.listen(writing, "connect", _configure_writing)
+    event.listen(writing, "begin", _begin_immediately)
+    event.listen(reading, "connect", _configure_reading)
+    database = Database(
+        path=path, writing=writing.connect(), reading=reading, guard=guard, anchor=anchor
+    )
     try:
         with database.writing.begin():
             migrate(database.writing, clock.now())
@@ -162,6 +167,10 @@ def _open(path: Path | None) -> Database:
         database.writing.close()
         raise
     return database
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, check_same_thread=False)
 
 
 def _file_engine(path: Path, pool: type[Pool]) -> Engine:

@@ -9,9 +9,6 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.clock import microseconds
-from hooknb.records import Job, encode_result
-
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -20,6 +17,7 @@ __all__ = [
     "EndExecution",
     "NewAnswer",
     "NewDelivery",
+    "NewJobs",
     "Operation",
     "StartExecution",
     "job_row",
@@ -132,9 +130,17 @@ class EndExecution:
     id: int
     status: int
     reason: str | None
+    started_at: int | None
     finished_at: int
     response_status: int | None
     jobs: tuple[tuple[Any, ...], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class NewJobs:
+    """Keep jobs, as rows made by :func:`job_row`, of an execution that goes on."""
+
+    rows: list[tuple[Any, ...]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,7 +151,7 @@ class Call:
     future: Future[Any] = field(default_factory=Future)
 
 
-Operation = NewDelivery | NewAnswer | StartExecution | EndExecution
+Operation = NewDelivery | NewAnswer | NewJobs | StartExecution | EndExecution
 
 
 _DELIVERY: Final = (
@@ -164,8 +170,8 @@ _JOB: Final = (
 _ANSWER: Final = "delivery_id, status, duration_us, headers, body"
 _START: Final = "UPDATE executions SET status = 0, started_at = ? WHERE id = ?"
 _END: Final = (
-    "UPDATE executions SET status = ?, reason = ?, finished_at = ?, response_status = ?, "
-    "owner = NULL WHERE id = ?"
+    "UPDATE executions SET status = ?, reason = ?, started_at = coalesce(?, started_at), "
+    "finished_at = ?, response_status = ?, owner = NULL WHERE id = ?"
 )
 _PRUNE: Final = (
     "SELECT id FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL "
@@ -229,12 +235,20 @@ def apply(connection: Connection, operations: list[Operation]) -> None:
         connection.exec_driver_sql(
             _END,
             [
-                (item.status, item.reason, item.finished_at, item.response_status, item.id)
+                (
+                    item.status,
+                    None if item.reason is None else storable(item.reason),
+                    item.started_at,
+                    item.finished_at,
+                    item.response_status,
+                    item.id,
+                )
                 for item in ends
             ],
         )
-        jobs = [row for item in ends for row in item.jobs]
-        _insert_all(connection, "jobs", _JOB, jobs, parent="executions")
+    jobs = [row for item in operations if isinstance(item, NewJobs) for row in item.rows]
+    jobs += [row for item in ends for row in item.jobs]
+    _insert_all(connection, "jobs", _JOB, jobs, parent="executions")
     answers = [
         (item.delivery_id, item.status, item.duration_us, item.headers, item.body)
         for item in operations
@@ -251,19 +265,36 @@ def _prune(connection: Connection, workflow_id: int) -> None:
         connection.exec_driver_sql("DELETE FROM answers WHERE delivery_id = ?", ids)
 
 
-def job_row(workflow_id: int, job: Job) -> tuple[Any, ...]:
-    """Make the row of a job, where its node ran: what it gave may change under the writer."""
-    result, is_repr = encode_result(job.result)
+def job_row(
+    *,
+    execution: int,
+    workflow_id: int,
+    node: str,
+    type: str,
+    status: int,
+    started_at: int,
+    finished_at: int,
+    result: tuple[str | None, bool],
+    output: str,
+    error: str | None,
+) -> tuple[Any, ...]:
+    """Make the row of a job; ``result`` is what :func:`hooknb.records.encode_result` gave."""
+    text, is_repr = result
     return (
-        job.execution,
+        execution,
         workflow_id,
-        job.node,
-        job.type,
-        job.status.value,
-        microseconds(job.started_at),
-        None if job.finished_at is None else microseconds(job.finished_at),
-        result,
+        node,
+        type,
+        status,
+        started_at,
+        finished_at,
+        text,
         int(is_repr),
-        job.output,
-        job.error,
+        storable(output),
+        None if error is None else storable(error),
     )
+
+
+def storable(text: str) -> str:
+    """Write what UTF-8 cannot hold (lone surrogates, as in names of files) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

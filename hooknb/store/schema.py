@@ -41,6 +41,7 @@ workflows = Table(
     Column("key", Text, nullable=False, unique=True),
     Column("enabled", Integer, nullable=False),
     Column("port", Integer),  # the one it was served on last
+    Column("current", Integer, nullable=False),  # the number of its current revision
     Column("created_at", Integer, nullable=False),
 )
 
@@ -118,7 +119,8 @@ jobs = Table(
 _FIRST = """
 CREATE TABLE workflows (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,
-    enabled INTEGER NOT NULL, port INTEGER, created_at INTEGER NOT NULL);
+    enabled INTEGER NOT NULL, port INTEGER, current INTEGER NOT NULL,
+    created_at INTEGER NOT NULL);
 CREATE TABLE revisions (
     workflow_id INTEGER NOT NULL REFERENCES workflows (id), number INTEGER NOT NULL,
     definition BLOB NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (workflow_id, number));

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlalchemy.exc import DatabaseError
 
 from hooknb import clock
-from hooknb.errors import RecordNotFoundError
+from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
 from hooknb.store.database import open_database
 from hooknb.store.operations import NewDelivery, Operation
@@ -82,9 +85,11 @@ class Store:
         self.path = database.path
         self._reading = database.reading
         self._guard = database.guard
+        self._anchor = database.anchor
         self._ownership = Ownership(database.path)
         self._writer = Writer(database.writing, database.guard, stored)
         self.owner = self._ownership.token
+        self._is_gone = False
 
     def submit(self, *operations: Operation) -> None:
         """Ask for writes; returns at once, from any thread."""
@@ -97,6 +102,9 @@ class Store:
     def close(self) -> None:
         """Write what was submitted and close; blocks until then. Idempotent."""
         self._writer.close()
+        self._is_gone = self.path is None
+        if self._anchor is not None:
+            self._anchor.close()
         self._reading.dispose()
         self._ownership.release()
 
@@ -114,36 +122,75 @@ class Store:
 
         def write(connection: Connection) -> Definition:
             execute = connection.exec_driver_sql
-            found = execute("SELECT id, key FROM workflows WHERE name = ?", (name,)).fetchone()
+            found = execute(
+                "SELECT w.id, w.key, w.current, r.definition FROM workflows w JOIN revisions r "
+                "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
+                (name,),
+            ).fetchone()
             now = clock.now()
             if found is None:
-                key = secrets.token_urlsafe(16)  # 128 bits
+                key, number = secrets.token_urlsafe(16), 1  # 128 bits
                 workflow_id = execute(
-                    "INSERT INTO workflows (name, key, enabled, created_at) VALUES (?, ?, ?, ?) "
-                    "RETURNING id",
-                    (name, key, int(enabled), now),
+                    "INSERT INTO workflows (name, key, enabled, current, created_at) "
+                    "VALUES (?, ?, ?, ?, ?) RETURNING id",
+                    (name, key, int(enabled), number, now),
                 ).scalar_one()
             else:
-                workflow_id, key = found
-                execute(
-                    "UPDATE workflows SET enabled = ? WHERE id = ?", (int(enabled), workflow_id)
-                )
-            current = execute(
-                "SELECT number, definition FROM revisions WHERE workflow_id = ? "
-                "ORDER BY number DESC LIMIT 1",
-                (workflow_id,),
-            ).fetchone()
-            number = 1 if current is None else current[0]
-            if current is None or current[1] != definition:
-                number = 1 if current is None else current[0] + 1
-                execute(
-                    "INSERT INTO revisions VALUES (?, ?, ?, ?)",
-                    (workflow_id, number, definition, now),
-                )
+                workflow_id, key, number, _ = found
+            if found is None or found[3] != definition:
+                # The current one may be an earlier one; numbers are never given again.
+                number = execute(
+                    "INSERT INTO revisions (workflow_id, number, definition, created_at) "
+                    "SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM revisions "
+                    "WHERE workflow_id = ? RETURNING number",
+                    (workflow_id, definition, now, workflow_id),
+                ).scalar_one()
+            execute(
+                "UPDATE workflows SET enabled = ?, current = ? WHERE id = ?",
+                (int(enabled), number, workflow_id),
+            )
             return Definition(workflow_id=workflow_id, key=key, revision=number, enabled=enabled)
 
         made: Definition = self._writer.call(write)
         return made
+
+    def current(self, name: str) -> bytes | None:
+        """Give the current definition of the workflow of that name, where there is one."""
+        rows = self.rows(
+            "SELECT r.definition FROM workflows w JOIN revisions r "
+            "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
+            (name,),
+        )
+        return rows[0][0] if rows else None
+
+    def revisions(self, workflow_id: int) -> list[tuple[int, datetime, bytes]]:
+        """Give number, time of creation and definition of every revision, oldest first."""
+        rows = self.rows(
+            "SELECT number, created_at, definition FROM revisions WHERE workflow_id = ? "
+            "ORDER BY number",
+            (workflow_id,),
+        )
+        return [(number, clock.moment(created), data) for number, created, data in rows]
+
+    def set_revision(self, workflow_id: int, number: int) -> None:
+        """Make an earlier revision the current one again.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The workflow has none of that number.
+        """
+
+        def write(connection: Connection) -> int:
+            return connection.exec_driver_sql(
+                "UPDATE workflows SET current = ? WHERE id = ? AND EXISTS "
+                "(SELECT 1 FROM revisions WHERE workflow_id = workflows.id AND number = ?)",
+                (number, workflow_id, number),
+            ).rowcount
+
+        if not self._writer.call(write):
+            message = f"there is no revision {number} of this hook; hook.revisions lists them"
+            raise RecordNotFoundError(message)
 
     def enable(self, workflow_id: int, *, enabled: bool) -> None:
         """Remember whether a workflow takes deliveries."""
@@ -209,6 +256,10 @@ class Store:
                     "status = NULL, recovered = ? WHERE id = ?",
                     [(self.owner, revision, int(again), number) for number, again in mine],
                 )
+                # They are run from their beginning; what they did before is not part of that.
+                connection.exec_driver_sql(
+                    "DELETE FROM jobs WHERE execution_id = ?", [(number,) for number, _ in mine]
+                )
             return mine
 
         claimed: list[tuple[int, bool]] = self._writer.call(write)
@@ -218,13 +269,17 @@ class Store:
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
-        with self._guard, self._reading.connect() as connection:
-            # The driver's own cursor: frames read hundreds of thousands of rows at once.
-            cursor = connection.connection.cursor()
-            try:
-                yield cursor
-            finally:
-                cursor.close()
+        try:
+            with self._guard, self._reading.connect() as connection:
+                # The driver's own cursor: frames read hundreds of thousands of rows at once.
+                cursor = connection.connection.cursor()
+                try:
+                    yield cursor
+                finally:
+                    cursor.close()
+        except (sqlite3.DatabaseError, DatabaseError) as error:
+            reason = "it was in memory and is closed" if self._is_gone else str(error)
+            raise StoreUnavailableError(f"the store cannot be read: {reason}") from error
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read rows, in the calling thread, in one snapshot."""

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -124,8 +125,6 @@ def resident_mb() -> float:
 
 def memory() -> dict[str, Any]:
     """Take 200,000 deliveries of 1 kB from a load of its own, and give the growth."""
-    import subprocess
-
     import hooknb
 
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as script:
@@ -145,6 +144,69 @@ def memory() -> dict[str, Any]:
                 if count >= 200_000:
                     break
             return {"deliveries": count, "grown_mb": resident_mb() - before}
+
+
+def executions() -> dict[str, Any]:
+    """Time executions from their starts to their ends, and watch the memory over many."""
+    import threading
+
+    import hooknb
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        hooknb.Runtime(Path(folder) / "store.db", max_queued=1_000_000) as runtime,
+    ):
+        node = hooknb.Condition('body.status == "paid"', yes=[], no=[])
+        many = runtime.webhook("many", sync=True, nodes=[node] * 100)
+        for _ in range(50):
+            many.send(json={"status": "paid"})
+        hundred = float(many.executions["duration_ms"].median())
+
+        gate = threading.Event()
+        hook = runtime.webhook("drain", nodes=[lambda _context: gate.is_set() or gate.wait(60)])
+        send(hook.url, 10_000)
+        start = time.perf_counter()
+        gate.set()
+        hook.wait(timeout=60)
+        drained = 10_000 / (time.perf_counter() - start)
+
+        before = resident_mb()
+        for _ in range(10):
+            send(hook.url, 10_000)
+            hook.wait(timeout=120)
+        grown = resident_mb() - before
+        [(count,)] = runtime.store.rows("SELECT count(*) FROM executions WHERE status = 1")
+        assert count >= 110_050
+    return {"hundred_ms": hundred, "drained": drained, "grown_mb": grown}
+
+
+def send(url: str, count: int) -> None:
+    """Post ``1`` so often, on sixteen connections, from a process of its own."""
+    subprocess.run(
+        [sys.executable, __file__, "post", url, str(count)], check=True, capture_output=True
+    )
+
+
+def post(url: str, count: str) -> dict[str, Any]:
+    """Post ``1`` so often; each answer must be 200."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    parts = urlsplit(url)
+    share = int(count) // 16
+
+    def work() -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        for _ in range(share):
+            connection.request("POST", parts.path, b"1", {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200
+        connection.close()
+
+    with ThreadPoolExecutor(16) as pool:
+        for done in [pool.submit(work) for _ in range(16)]:
+            done.result()
+    return {"sent": share * 16}
 
 
 def latency(url: str) -> dict[str, Any]:
@@ -172,5 +234,7 @@ if __name__ == "__main__":
         "frames": frames,
         "memory": memory,
         "latency": latency,
+        "executions": executions,
+        "post": post,
     }
     print(json.dumps(probes[name](*arguments)))

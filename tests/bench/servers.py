@@ -34,6 +34,24 @@ def bare() -> None:
     asyncio.run(serve())
 
 
+def settings(kind: str) -> dict[str, Any]:
+    """Give the settings of a hook."""
+    from hooknb import Condition, Response
+
+    if kind == "hook":
+        return {"body": VARIABLES}
+    return {
+        "sync": True,
+        "nodes": [
+            Condition(
+                'body.status == "paid"',
+                yes=[Response(200, body={"ok": True, "id": "{{ body.id }}"})],
+                no=[Response(422, body={"error": "not paid"})],
+            )
+        ],
+    }
+
+
 def hook(settings: dict[str, Any], folder: Path) -> None:
     """Serve a hook; the words ``busy`` and ``idle`` on standard input set this thread to work.
 
@@ -64,4 +82,4 @@ if __name__ == "__main__":
     if kind == "bare":
         bare()
     else:
-        hook({"hook": {"body": VARIABLES}}[kind], Path(folder))
+        hook(settings(kind), Path(folder))

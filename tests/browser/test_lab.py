@@ -58,6 +58,13 @@ def test_a_hook_answers_during_a_busy_cell_after_an_interrupt_and_after_a_restar
     assert request(url, {"id": 4}) == (200, b"ok")
 
 
+def test_the_answering_notebook_runs_from_top_to_bottom(start_lab: Callable[..., Lab]) -> None:
+    lab = start_lab(NOTEBOOKS / "01_answering.ipynb")
+    lab.open("01_answering.ipynb")
+    lab.run_all()
+    assert lab.output(2) == """<200 '{"ok":true,"total":52.5}'>"""
+
+
 def test_the_quickstart_runs_from_top_to_bottom(start_lab: Callable[..., Lab]) -> None:
     lab = start_lab(NOTEBOOKS / "00_quickstart.ipynb")
     lab.open("00_quickstart.ipynb")

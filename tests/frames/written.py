@@ -6,7 +6,9 @@ import json
 from itertools import count
 from typing import Any
 
+from hooknb.clock import microseconds
 from hooknb.frames import Frames
+from hooknb.records import Job, encode_result
 from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store, job_row
 
 ABSENT: Any = object()
@@ -50,13 +52,28 @@ class Hook:
         self.store.submit(answer)
         self.store.flush()
 
+    def _row(self, job: Job) -> tuple[Any, ...]:
+        return job_row(
+            execution=job.execution,
+            workflow_id=self.id,
+            node=job.node,
+            type=job.type,
+            status=job.status.value,
+            started_at=microseconds(job.started_at),
+            finished_at=job.finished_at and microseconds(job.finished_at),
+            result=encode_result(job.result),
+            output=job.output,
+            error=job.error,
+        )
+
     def end(self, execution: int, **changes: Any) -> None:
         settings: dict[str, Any] = {
             "status": 1,
             "reason": None,
+            "started_at": None,
             "finished_at": next(self._moments) + 2_500,
             "response_status": None,
         }
-        rows = tuple(job_row(self.id, job) for job in changes.pop("jobs", ()))
+        rows = tuple(self._row(job) for job in changes.pop("jobs", ()))
         self.store.submit(EndExecution(id=execution, jobs=rows, **(settings | changes)))
         self.store.flush()

@@ -182,7 +182,13 @@ def test_a_poisoned_answer_does_not_stop_the_others(store, workflow):
     assert store._writer._waiting == []
 
 
-END = {"status": 1, "reason": None, "finished_at": 3_000_000, "response_status": None}
+END = {
+    "status": 1,
+    "reason": None,
+    "started_at": 2_000_000,
+    "finished_at": 3_000_000,
+    "response_status": None,
+}
 
 
 def test_an_execution_starts_and_ends(store, workflow):
@@ -208,6 +214,26 @@ def test_an_equal_definition_is_no_new_revision(store):
     second = store.define("same", b"2", enabled=True)
     assert (second.revision, second.key) == (first.revision + 1, first.key)
     assert store.define("other", b"1", enabled=True).key != first.key
+
+
+def test_an_earlier_revision_can_be_the_current_one_again(backed):
+    store = backed.store
+    made = store.define("reverted", b"1", enabled=True)
+    number = made.workflow_id
+    store.define("reverted", b"2", enabled=True)
+    store.define("other", b"9", enabled=True)
+    store.set_revision(number, 1)
+    assert store.define("reverted", b"1", enabled=True).revision == 1
+    assert store.define("reverted", b"2", enabled=True).revision == 3
+    revisions = store.revisions(number)
+    assert [(one, data) for one, _, data in revisions] == [(1, b"1"), (2, b"2"), (3, b"2")]
+    times = [at for _, at, _ in revisions]
+    assert times == sorted(times)
+    assert times[0].tzinfo is UTC
+    for missing in (0, 4):
+        with pytest.raises(RecordNotFoundError, match=f"no revision {missing} of this hook"):
+            store.set_revision(number, missing)
+    assert store.define("reverted", b"2", enabled=True).revision == 3
 
 
 def test_clear_leaves_nothing_and_no_id_is_given_again(backed):
@@ -542,5 +568,5 @@ def test_what_is_acknowledged_is_on_disk(stored_runtime):
 
 
 def test_readers_cannot_write(stored_runtime):
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreUnavailableError, match="readonly"):
         stored_runtime.store.rows("DELETE FROM deliveries")

@@ -1,0 +1,216 @@
+"""Workflows as their callers see them: branches, answers, limits, chains."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import hooknb
+from hooknb import Runtime, Status
+from wire import Wire, request
+
+
+def test_500_callers_at_once_get_their_own_answers():
+    def double(context):
+        time.sleep(0.05)
+        return context.body * 2
+
+    with Runtime(":memory:", workers=64) as runtime:
+        hook = runtime.webhook(
+            "many",
+            sync=True,
+            nodes=[double, hooknb.Response(200, body={"is": "{{ nodes.double }}"})],
+        )
+        wires = [Wire(hook) for _ in range(500)]
+        try:
+            for number, wire in enumerate(wires):
+                wire.send(request(hook, str(number).encode()))
+            for number, wire in enumerate(wires):
+                answer = wire.answer()
+                assert (answer.status, answer.body) == (200, b'{"is":%d}' % (number * 2))
+        finally:
+            for wire in wires:
+                wire.__exit__(None, None, None)
+
+
+def test_a_hook_that_calls_itself_is_stopped(runtime: Runtime):
+    def again(context):
+        return hook.send(json=context.body + 1).status
+
+    hook = runtime.webhook("self", nodes=[again], concurrency=20)
+    hook.send(json=0)
+    hook.wait()
+    frame = hook.deliveries
+    assert frame["outcome"].tolist() == ["accepted"] * 9 + ["refused"]
+    assert (frame["reason"].iloc[-1], frame["status"].iloc[-1]) == ("depth", 508)
+    assert hook.execution(9).jobs[0].result == 508
+
+
+def test_an_execution_that_runs_or_waits_can_be_cancelled(runtime: Runtime):
+    entered, gate = threading.Event(), threading.Event()
+
+    def node(_context):
+        entered.set()
+        gate.wait(30)
+
+    hook = runtime.webhook("cancel", nodes=[node])
+    hook.send(json=1)
+    hook.send(json=2)
+    assert entered.wait(10)
+    assert hook.cancel(2)
+    assert hook.cancel(1)
+    hook.wait()
+    gate.set()
+    assert not hook.cancel(1)
+    for number in (1, 2):
+        execution = hook.execution(number)
+        assert (execution.status, execution.reason) == (Status.ABORTED, "cancelled")
+    assert [job.status for job in hook.execution(1).jobs] == [Status.ABORTED]
+    assert hook.execution(2).started_at is None
+
+
+def test_a_node_that_starts_threads_goes_on_and_so_does_the_server(runtime: Runtime):
+    ended = threading.Event()
+
+    def node(_context):
+        threading.Thread(target=lambda: (time.sleep(0.05), ended.set())).start()
+        return "started"
+
+    hook = runtime.webhook("threads", nodes=[node])
+    hook.send(json=1)
+    hook.wait()
+    assert hook.execution(1).jobs[0].result == "started"
+    assert ended.wait(10)
+    assert hook.send(json=2).status == 200
+
+
+def test_a_long_wait_keeps_what_was_done_before_it(stored_runtime: Runtime):
+    async def pause(context):
+        await context.wait(30)
+
+    hook = stored_runtime.webhook("long", nodes=[lambda _context: "first", pause])
+    hook.send(json=1)
+    end = time.monotonic() + 10
+    while not len(hook.jobs):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert hook.jobs["result"].tolist() == ["first"]
+    assert hook.execution(1).status is Status.STARTED
+    hook.cancel(1)
+    assert [job.status.word for job in hook.execution(1).jobs] == ["resolved", "aborted"]
+
+
+@pytest.mark.parametrize("mode", ["all", "any", "race"])
+def test_branches_at_the_same_time(runtime: Runtime, mode: str):
+    async def quick(_context):
+        return "quick"
+
+    async def slow(_context):
+        await asyncio.sleep(0.05 if mode == "all" else 30)
+        return "slow"
+
+    hook = runtime.webhook(
+        mode, sync=True, nodes=[hooknb.Parallel([[slow], [quick]], mode=mode, key="both")]
+    )
+    assert hook.send(json=1).status == 200
+    execution = hook.execution(1)
+    assert execution.jobs[-1].result == (["slow", "quick"] if mode == "all" else [None, "quick"])
+    statuses = {job.node: job.status.word for job in execution.jobs}
+    assert statuses["slow"] == ("resolved" if mode == "all" else "aborted")
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [("all", "error"), ("any", "resolved"), ("race", "error")]
+)
+def test_a_branch_that_fails(runtime: Runtime, mode: str, status: str):
+    async def wrong(_context):
+        raise ValueError("no")
+
+    async def right(_context):
+        await asyncio.sleep(0.05)
+        return "right"
+
+    hook = runtime.webhook(mode, sync=True, nodes=[hooknb.Parallel([[wrong], [right]], mode=mode)])
+    hook.send(json=1)
+    assert hook.execution(1).status.word == status
+    statuses = {job.node: job.status.word for job in hook.execution(1).jobs}
+    assert statuses["wrong"] == "error"
+    assert statuses["right"] == ("resolved" if mode == "any" else "aborted")
+
+
+def test_any_branch_may_answer(runtime: Runtime):
+    async def slow(_context):
+        await asyncio.sleep(30)
+
+    hook = runtime.webhook(
+        "answer",
+        sync=True,
+        nodes=[hooknb.Parallel([[slow], [hooknb.Response(202, body="here")]]), lambda _c: 1],
+    )
+    reply = hook.send(json=1)
+    assert (reply.status, reply.body) == (202, b"here")
+    assert {job.node: job.status.word for job in hook.execution(1).jobs} == {
+        "slow": "aborted",
+        "response": "resolved",
+        "parallel": "resolved",
+    }
+
+
+def test_revisions_say_what_changed_and_an_old_one_can_be_current_again(runtime: Runtime):
+    def total(context):
+        return context.body * 2
+
+    hook = runtime.webhook("rev", sync=True, nodes=[total])
+    runtime.webhook("rev", sync=True, nodes=[total], body=["a"], timeout=5)
+    runtime.webhook("rev", sync=True, nodes=[hooknb.Calculation("body * 3", key="triple")])
+    assert [revision.number for revision in hook.revisions] == [1, 2, 3]
+    assert set(hook.revisions[1].changes) == {"body", "timeout"}
+    assert "nodes: + triple" in hook.revisions[2].changes
+    assert "nodes: - total" in hook.revisions[2].changes
+    hook.send(json=4)
+    assert hook.execution(1).jobs[0].result == 12
+
+    hook.revert(1)
+    assert hook.revision == 1
+    hook.send(json=4)
+    execution = hook.execution(2)
+    assert (execution.revision, execution.jobs[0].result) == (1, 8)
+    # Numbers are never given again.
+    assert runtime.webhook("rev", sync=True, nodes=[total], body=["b"]).revision == 4
+    with pytest.raises(hooknb.RecordNotFoundError, match=r"no revision 9 .* it has 1, 2, 3, 4"):
+        hook.revert(9)
+
+
+def test_an_old_revision_of_another_process_needs_its_functions(tmp_path):
+    def total(context):
+        return context.body * 2
+
+    with Runtime(tmp_path / "s.db") as runtime:
+        runtime.webhook("rev", sync=True, nodes=[total])
+    with Runtime(tmp_path / "s.db") as runtime:
+        hook = runtime.webhook("rev", sync=True)
+        assert hook.revision == 2
+        with pytest.raises(hooknb.SettingError, match=r"revert\(1, functions=\[total\]\)"):
+            hook.revert(1)
+        hook.revert(1, functions=[total])
+        hook.send(json=4)
+        assert hook.execution(1).jobs[0].result == 8
+
+
+def test_keys_stay_the_same_across_revisions_and_processes(tmp_path):
+    first, second, third = (f"body.n == {number}" for number in range(3))
+    with Runtime(tmp_path / "s.db") as runtime:
+        hook = runtime.webhook("keys", nodes=[hooknb.Calculation(text) for text in (first, second)])
+        assert [node.key for node in hook.workflow.nodes] == ["calculation", "calculation_2"]
+    with Runtime(tmp_path / "s.db") as runtime:
+        hook = runtime.webhook(
+            "keys", nodes=[hooknb.Calculation(text) for text in (third, first, second)]
+        )
+        assert [node.key for node in hook.workflow.nodes] == [
+            "calculation_3",
+            "calculation",
+            "calculation_2",
+        ]
