@@ -20,6 +20,7 @@ from hooknb.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.nodes.data import exactly_equal
 from hooknb.nodes.fields import check_fields
 from hooknb.records import MASK
+from hooknb.templates import has_templates
 from hooknb.variables import Variable, as_variables, column
 
 __all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "Workflow", "define"]
@@ -305,10 +306,7 @@ concurrency
         raise SettingError(
             "auth.password", "it was left out of the JSON; give from_json(text, password=…)"
         )
-    response = Response() if response is None else _ours(response, Response)
-    if not isinstance(response, Response):
-        raise SettingError("response", "write hooknb.Response(202, body='queued') or None")
-    check_fields(response, "response")
+    response = _fixed(response)
     if timeout is not None and (not _is_number(timeout) or timeout <= 0):
         raise SettingError("timeout", f"{timeout!r} is not a number of seconds above 0, or None")
     for setting, value in (("max_body", max_body), ("concurrency", concurrency)):
@@ -336,6 +334,21 @@ concurrency
         timeout=None if timeout is None else float(timeout),
         concurrency=concurrency,
     )
+
+
+def _fixed(response: Any) -> Response:
+    """Check the answer of an asynchronous hook."""
+    response = Response() if response is None else _ours(response, Response)
+    if not isinstance(response, Response):
+        raise SettingError("response", "write hooknb.Response(202, body='queued') or None")
+    check_fields(response, "response")
+    if has_templates([response.status, response.headers, response.body]):
+        raise SettingError(
+            "response",
+            "it is fixed, and goes out before the workflow runs; for templates set sync=True and "
+            "put a Response into nodes",
+        )
+    return response
 
 
 def _ours(value: Any, kind: type[msgspec.Struct]) -> Any:

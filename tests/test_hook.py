@@ -226,6 +226,8 @@ def test_a_main_thread_that_computes_does_not_hold_up_an_answer(runtime: Runtime
         ({"body": ["a", "a"]}, r"body\[1\]: the name 'body\.a' is taken by body\[0\]"),
         ({"headers": ["X Y"]}, "X Y"),
         ({"response": "ok"}, "response: write hooknb.Response"),
+        ({"response": Response(200, body="{{ body }}")}, "response: it is fixed"),
+        ({"response": Response(200, headers={"A": "{{ body }}"})}, "response: it is fixed"),
         ({"nodes": ["total"]}, r"nodes\[0\]: 'total' is neither"),
         ({"nodes": "total"}, "nodes: write a list"),
         ({"timeout": 0}, "timeout: 0 is not"),

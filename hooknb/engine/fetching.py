@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPError, HTTPRequest
+from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from hooknb import depth
@@ -74,7 +75,7 @@ class Fetcher:
             nonlocal size
             size += len(piece)
             if size > max_size:
-                raise HooknbError(f"the answer has more than {max_size} bytes (max_size)")
+                raise StreamClosedError  # Tornado's own way to end a connection without a log
             pieces.append(piece)
 
         request = HTTPRequest(
@@ -93,6 +94,12 @@ class Fetcher:
             response = await self._client.fetch(request, raise_error=False)
         except HTTPTimeoutError as error:
             raise TimeoutError(f"no answer came within {timeout:g} s") from error
+        except HTTPError as error:  # the connection was closed in the middle
+            if size > max_size:
+                raise HooknbError(
+                    f"the answer has more than {max_size} bytes (max_size)"
+                ) from error
+            raise OSError("the connection was closed before the answer was complete") from error
         failure: Any = response.error
         if response.code == 599:  # noqa: PLR2004 - Tornado's code for no answer at all
             if size > max_size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
@@ -41,8 +41,9 @@ class Query(Node, frozen=True, tag="query"):
     """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata (behaviour.md, section 6).
 
     A query that looks at more than one place runs on a worker thread, so that a slow one holds
-    up no caller; JSONPath and JSONata are given up after ten seconds. JMESPath and JSONata give
-    ``None`` where they find nothing. JSONPath always gives the list of the values that it found.
+    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. JMESPath
+    and JSONata give ``None`` where they find nothing. JSONPath always gives the list of the values
+    that it found.
     JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
 
     Attributes
@@ -130,31 +131,46 @@ def _is_quick(node: Any) -> bool:
 
 def _jsonpath(query: str) -> _Program:
     try:
-        from jsonpath import JSONPathEnvironment, JSONPathError
+        from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
     except ImportError as error:
         raise _no_package("jsonpath", error) from error
+
+    class Environment(JSONPathEnvironment):
+        def getitem(self, obj: Any, key: Any) -> Any:
+            """Take no slice of a text, which is no array (RFC 9535, section 2.3.4.2.2)."""
+            return () if isinstance(obj, str) else super().getitem(obj, key)
+
     try:
-        compiled = JSONPathEnvironment(strict=True).compile(query)
+        compiled = Environment(strict=True).compile(query)
     except JSONPathError as error:
         index = -1 if error.token is None else error.token.index
         column = index + 1 if index >= 0 else None
         raise _refusal(query, "JSONPath", column, error.message) from error
 
+    # Unions are no part of RFC 9535, so that a strict environment gives simple paths only.
+    segments: Iterable[Any] = getattr(compiled, "segments", ())
+
+    class Timed(JSONPathMatch):
+        """A place in the value from which no step is taken any more when the time is over."""
+
+        def new_child(self, obj: object, key: int | str) -> JSONPathMatch:
+            if time.monotonic() > self.filter_context()["end"]:
+                raise ExpressionError(f"{query!r}: took longer than {_SECONDS:g} s")
+            return super().new_child(obj, key)
+
     def run(value: Any) -> list[Any]:
-        given_up = time.monotonic() + _SECONDS
-        found = []
-        # The package reads text as JSON; here a text is a value.
-        matches = [] if isinstance(value, str) and query != "$" else compiled.finditer(value)
+        # Not by `finditer`, which reads text as JSON; here a text is a value.
+        context = {"end": time.monotonic() + _SECONDS}
+        root = Timed(filter_context=context, obj=value, parent=None, parts=(), path="$", root=value)
+        matches: Iterable[JSONPathMatch] = [root]
+        for segment in segments:
+            matches = segment.resolve(matches)
         try:
-            for match in matches:
-                found.append(match.obj)
-                if time.monotonic() > given_up:
-                    raise ExpressionError(f"{query!r}: took longer than {_SECONDS:g} s")
+            return [match.obj for match in matches]
         except JSONPathError as error:
             raise ExpressionError(f"{query!r}: {error.message}") from error
-        return found
 
-    return _Program((lambda value: [value]) if query == "$" else run)
+    return _Program(run)
 
 
 def _jsonata(query: str) -> _Program:

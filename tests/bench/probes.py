@@ -175,6 +175,7 @@ def executions() -> dict[str, Any]:
             send(hook.url, 10_000)
             hook.wait(timeout=120)
         grown = resident_mb() - before
+        runtime.store.flush()
         [(count,)] = runtime.store.rows("SELECT count(*) FROM executions WHERE status = 1")
         assert count >= 110_050
     return {"hundred_ms": hundred, "drained": drained, "grown_mb": grown}

