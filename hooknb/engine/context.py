@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -14,6 +13,15 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from hooknb import clock, paths, templates
+from hooknb.engine.endings import (
+    SIGNALS,
+    Answered,
+    Ended,
+    ExecutorGone,
+    NodeFailed,
+    describe,
+    unwrapped,
+)
 from hooknb.engine.fetching import Fetched, Fetcher
 from hooknb.engine.output import Output, capturing, current_output
 from hooknb.nodes import Node
@@ -22,46 +30,9 @@ from hooknb.store import job_row
 from hooknb.variables import column
 from hooknb.workflow import Workflow
 
-__all__ = [
-    "Answered",
-    "Context",
-    "Ended",
-    "ExecutionInfo",
-    "ExecutorGone",
-    "NodeFailed",
-    "Services",
-    "State",
-    "one_line",
-]
+__all__ = ["Context", "ExecutionInfo", "Services", "State"]
 
 _LONG: Final = 1.0  # seconds of waiting before which jobs are written
-_DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/nodes/")
-
-
-class Answered(Exception):  # noqa: N818 - a signal, not an error
-    """The caller has its answer: the execution ends here as resolved."""
-
-
-class Ended(Exception):  # noqa: N818 - a signal, not an error
-    """A node ends the execution with a status of its choice."""
-
-    def __init__(self, status: Status, reason: str | None = None, result: Any = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.result = result
-        self.node: Node | None = None
-
-
-class ExecutorGone(Exception):  # noqa: N818 - a signal, not an error
-    """The executor takes no more work, as the interpreter is ending; nothing was begun."""
-
-
-class NodeFailed(Exception):  # noqa: N818 - carries what the job already tells
-    """A node raised; its job says what."""
-
-
-_SIGNALS: Final = (Answered, Ended, ExecutorGone, NodeFailed, asyncio.CancelledError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,13 +306,13 @@ class Context:
                 result = await node.run(self)
             if not state.closed:
                 state.nodes[node.key] = result
-        except _SIGNALS as signal:
+        except SIGNALS as signal:
             status, result, error = self._signalled(node, signal)
             raise
         except BaseException as raised:  # noqa: BLE001 - a node may raise anything
             # Also SystemExit and KeyboardInterrupt: a node ends its execution, never the server.
-            own = _unwrapped(raised)
-            status, error = Status.ERROR, _describe(own)
+            own = unwrapped(raised)
+            status, error = Status.ERROR, describe(own)
             raise NodeFailed from own
         finally:
             current_output.set(outer)
@@ -442,26 +413,3 @@ def _call(
         return False, error
     finally:
         context.state.in_workers.discard(mark)
-
-
-def _unwrapped(error: BaseException) -> BaseException | None:
-    """Give what a node raised: a coroutine cannot be left by ``StopIteration``; Python wraps it."""
-    wrapped = isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration)
-    return error.__cause__ if wrapped else error
-
-
-def one_line(error: BaseException | None) -> str:
-    """Write an error's type and message, whatever its ``__str__`` does."""
-    return "".join(traceback.format_exception_only(error)).strip()[:1000]
-
-
-def _describe(error: BaseException | None) -> str:
-    """Write type and message on the first line, then the traceback of the node's own frames."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(None if error is None else error.__traceback__)
-        if not any(part in frame.filename for part in _DESCRIBED)
-    ]
-    head = "".join(traceback.format_exception_only(error)).strip()  # also of a wrong __str__
-    body = "".join(traceback.format_list(frames))
-    return f"{head}\n\nTraceback (most recent call last):\n{body}{head}" if body else head

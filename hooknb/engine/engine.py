@@ -13,17 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hooknb import clock, depth
-from hooknb.engine.context import (
-    Answered,
-    Context,
-    Ended,
-    ExecutionInfo,
-    ExecutorGone,
-    NodeFailed,
-    Services,
-    State,
-    one_line,
-)
+from hooknb.engine.context import Context, ExecutionInfo, Services, State
+from hooknb.engine.endings import Answered, Ended, ExecutorGone, NodeFailed, one_line
 from hooknb.engine.workers import Workers
 from hooknb.errors import RecordNotFoundError
 from hooknb.records import Answer, Delivery, Status

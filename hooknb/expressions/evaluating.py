@@ -1,37 +1,12 @@
-"""Expressions in CEL, the Common Expression Language: ``body.status == "paid"``.
-
-They see the roots ``headers``, ``query``, ``body``, ``nodes``, ``env`` and ``now``, and inside of
-a loop ``item`` and ``index``. They compute and do nothing else, so that a definition that comes
-from elsewhere is safe to evaluate. What one should know of CEL:
-
-* A missing key is an error: ask ``has(body.amount)`` first. A body that is absent is ``null``
-  where it is named as a whole, and an object without keys where something in it is.
-* It compares whole numbers with others and does not mix them in arithmetic:
-  ``double(body.amount) * 1.25``.
-* Headers are found by their names as written anywhere in the expression, whatever the case, and
-  by those in lower case: ``headers["x-request-id"]``.
-* Whole numbers beyond 64 bits are doubles inside of an expression, as CEL has none. An
-  expression that is only a path (``body.order.id``) gives the value itself, with every digit.
-* What CEL has no type for is handed over as text: objects of Python's classes.
-
-Nothing here goes on for ever. CEL has no loops but ``all``, ``exists``, ``exists_one``, ``map``
-and ``filter``, which may be nested. Over a million numbers ``all`` takes about 3 s (half of it
-to hand them over), ``map``, whose cost is the square of the elements, 3 s for 10,000 and hours for
-a million; and CEL lets no other thread run meanwhile. So each step asks for the time, and a loop
-finds itself ended with an error once the evaluation has computed for more than a second. Without
-loops the time grows with what is handed over, and with the text that a regular expression reads.
-An expression has at most 4,000 characters and sees values nested 500 levels deep, since CEL
-follows deeper ones until the process dies.
-"""
+"""Compiling and evaluating: the names of an expression are found, its loops are timed."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Integral, Real
@@ -42,12 +17,12 @@ import cel
 
 from hooknb import paths, templates
 from hooknb.errors import ExpressionError, SettingError
+from hooknb.expressions.values import handed_over
 from hooknb.paths import MISSING
 
 __all__ = ["compile_expression", "evaluate"]
 
 _LONGEST: Final = 4_000
-_DEEPEST: Final = 500
 _SECONDS: Final = 1.0
 
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
@@ -104,7 +79,7 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
     clock = _Clock() if expression.loops else None
     try:
         seen = {
-            root: _handed_over(scope[root], tree)
+            root: handed_over(scope[root], tree)
             for root, tree in expression.roots.items()
             if root in scope
         }
@@ -356,93 +331,6 @@ def _follow(path: paths.Path, scope: Mapping[str, Any]) -> Any:
     except Exception:  # noqa: BLE001 - a list too short, or a mapping that raises
         return MISSING
     return value
-
-
-def _handed_over(value: Any, tree: dict[str, Any] | None) -> Any:
-    """Give what an expression names of a value, as CEL takes it.
-
-    CEL copies all that it is given: a body of a thousand small objects takes it 7 ms.
-    """
-    if tree is None:
-        return _plain(value, 0)
-    if value is MISSING:
-        return {}
-    if not isinstance(value, Mapping):
-        return _plain(value, 0)
-    seen = {}
-    for key, branch in tree.items():
-        found = value.get(key, MISSING)
-        if found is not MISSING:
-            seen[key] = _handed_over(found, branch)
-    return seen
-
-
-def _plain(value: Any, depth: int) -> Any:
-    kind = type(value)
-    if kind is bool or kind is float or value is None:
-        return value
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Integral):
-        whole = int(value)
-        return whole if -(2**63) <= whole < 2**64 else _double(whole)
-    if depth > _DEEPEST:
-        raise RecursionError
-    if isinstance(value, Mapping):
-        names = getattr(value, "lower_names", None)  # of headers
-        seen = {}
-        for key, item in (value if names is None else names()).items():
-            seen[_key(key)] = _plain(item, depth + 1)
-        return seen
-    if isinstance(value, (list, tuple, AbstractSet)):
-        items = []
-        for item in value:
-            items.append(_plain(item, depth + 1))  # noqa: PERF401 - a comprehension takes a level more
-        return items
-    return _other(value)
-
-
-def _other(value: Any) -> Any:
-    seen: Any
-    if value is MISSING:
-        seen = None
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        seen = bytes(value)
-    elif isinstance(value, (datetime, timedelta)) and bool(value == value):  # noqa: PLR0124 - not pandas' NaT
-        seen = value
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        seen = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - CEL takes it as UTC
-    elif isinstance(value, (Real, Decimal)):
-        seen = _double(value)
-    elif getattr(value, "shape", None) == () and isinstance(plain := value.item(), bool):
-        seen = plain  # numpy's booleans
-    else:
-        seen = _text(templates.write_out(value))
-    return seen
-
-
-def _double(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-    except ValueError:  # a signalling NaN
-        return math.nan
-
-
-def _text(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return value.encode("utf-8", "replace").decode()
-    return value
-
-
-def _key(key: Any) -> Any:
-    if isinstance(key, str):
-        return _text(key)
-    whole = isinstance(key, int) and -(2**63) <= key < 2**63
-    return key if whole else _text(templates.write_out(key))
 
 
 # -- saying what went wrong

@@ -1,0 +1,31 @@
+"""Expressions in CEL, the Common Expression Language: ``body.status == "paid"``.
+
+They see the roots ``headers``, ``query``, ``body``, ``nodes``, ``env`` and ``now``, and inside of
+a loop ``item`` and ``index``. They compute and do nothing else, so that a definition that comes
+from elsewhere is safe to evaluate. What one should know of CEL:
+
+* A missing key is an error: ask ``has(body.amount)`` first. A body that is absent is ``null``
+  where it is named as a whole, and an object without keys where something in it is.
+* It compares whole numbers with others and does not mix them in arithmetic:
+  ``double(body.amount) * 1.25``.
+* Headers are found by their names as written anywhere in the expression, whatever the case, and
+  by those in lower case: ``headers["x-request-id"]``.
+* Whole numbers beyond 64 bits are doubles inside of an expression, as CEL has none. An
+  expression that is only a path (``body.order.id``) gives the value itself, with every digit.
+* What CEL has no type for is handed over as text: objects of Python's classes.
+
+Nothing here goes on for ever. CEL has no loops but ``all``, ``exists``, ``exists_one``, ``map``
+and ``filter``, which may be nested. Over a million numbers ``all`` takes about 3 s (half of it
+to hand them over), ``map``, whose cost is the square of the elements, 3 s for 10,000 and hours for
+a million; and CEL lets no other thread run meanwhile. So each step asks for the time, and a loop
+finds itself ended with an error once the evaluation has computed for more than a second. Without
+loops the time grows with what is handed over, and with the text that a regular expression reads.
+An expression has at most 4,000 characters and sees values nested 500 levels deep, since CEL
+follows deeper ones until the process dies.
+"""
+
+from __future__ import annotations
+
+from hooknb.expressions.evaluating import compile_expression, evaluate
+
+__all__ = ["compile_expression", "evaluate"]
