@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ class Desk:
         self.hooks: dict[str, HookState] = {}
         self.settings = settings
         self.reading: set[asyncio.Task[None]] = set()
+        self._ended: list[
+            tuple[HookState, list[EndExecution | NewAnswer], Callable[[], object] | None]
+        ] = []
         self.grouping = Grouping(lambda group: self.store.submit(*group))
         self.store: Store
         self.engine: Engine
@@ -84,8 +88,13 @@ class Desk:
         ending: Ending,
         response_status: int | None,
         answer: NewAnswer | None = None,
+        send: Callable[[], object] | None = None,
     ) -> None:
-        """Keep how an execution ended, and what its caller got."""
+        """Keep how an execution ended, and what its caller got, then have that sent.
+
+        All that end in one turn of the loop are kept together: waking the writer for each of them
+        costs as much as running them.
+        """
         end = EndExecution(
             id=ending.id,
             status=ending.status.value or 0,
@@ -95,8 +104,19 @@ class Desk:
             response_status=response_status,
             jobs=ending.jobs,
         )
-        self.store.submit(*([end] if answer is None else [end, answer]))
-        state.count(unfinished=-1)
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._keep_ended)
+        self._ended.append((state, [end] if answer is None else [end, answer], send))
+
+    def _keep_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        # Asked for before any bytes leave: who has an answer finds it in the frames.
+        self.store.submit(*(operation for _, operations, _ in ended for operation in operations))
+        for state, count in Counter(state for state, _, _ in ended).items():
+            state.count(unfinished=-count)
+        for _, _, send in ended:
+            if send is not None:
+                send()
 
     def resume(self, state: HookState, left: list[tuple[int, bool]]) -> None:
         """Queue what an earlier process left: ids, and whether each is run again. On the loop."""
@@ -351,9 +371,14 @@ class _Reception:
         """Answer the caller who waited for the execution."""
         answer = _closing_answer(ending)
         record = self._record(answer, ending.id, None)
-        self._desk.finish(self.live, ending, answer.status, record)
-        if self._send is not None:
-            self._send(answer, ending.id)
+        send = self._send
+        self._desk.finish(
+            self.live,
+            ending,
+            answer.status,
+            record,
+            send=None if send is None else partial(send, answer, ending.id),
+        )
 
     def _record(self, answer: Answer, number: int, headers: bytes | None) -> NewAnswer:
         return NewAnswer(

@@ -404,6 +404,10 @@ def encode_result(value: object) -> tuple[str | None, bool]:
     """
     if value is None:
         return None, False
+    if value is True or value is False:
+        return ("true" if value else "false"), False
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return str(value), False
     try:
         return json.dumps(_shown(value), default=_plain), False
     except BaseException:  # noqa: BLE001 - whatever a user's object raises, the job is kept

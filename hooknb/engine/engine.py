@@ -24,6 +24,7 @@ __all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
 
 _LOG = logging.getLogger("hooknb.engine")
 
+_DEPTH: Final = depth.HEADER.lower().encode()
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
 
@@ -200,7 +201,9 @@ class Engine:
         info = ExecutionInfo(
             id=execution.id, revision=execution.revision, recovered=execution.recovered
         )
-        depth.current.set(depth.of_header(delivery.header_map.get(depth.HEADER)) + 1)
+        # Looked for in the bytes first: few requests carry it, and the fields are read late.
+        carried = _DEPTH in delivery.head.lower() and delivery.header_map.get(depth.HEADER)
+        depth.current.set(depth.of_header(carried or None) + 1)
         return Context(
             delivery,
             execution=info,
