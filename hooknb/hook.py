@@ -272,6 +272,14 @@ class Hook:
             raise ServerError(message)
         if json is not _UNSET and data is not None:
             raise SettingError("data", "give json or data, not both")
+        with self._runtime.lent_worker():
+            return self._send(
+                json=json, data=data, params=params, headers=headers, method=method, timeout=timeout
+            )
+
+    def _send(
+        self, *, json: Any, data: Any, params: Any, headers: Any, method: str, timeout: float
+    ) -> Reply:
         return send(
             f"{self._runtime.local_url}/hook/{self.key}",
             auth=self.workflow.trigger.auth,

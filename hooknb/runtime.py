@@ -6,12 +6,12 @@ import atexit
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Final, Self
 
-from hooknb import registry
+from hooknb import depth, registry
 from hooknb.engine import Engine, Fetcher, Queue, Services, Workers
 from hooknb.errors import (
     PortInUseError,
@@ -303,6 +303,19 @@ class Runtime:
     def is_server_thread(self) -> bool:
         """Whether the caller is on the server's thread."""
         return self._server is not None and self._server.is_current
+
+    @contextlib.contextmanager
+    def lent_worker(self) -> Iterator[None]:
+        """Lend a worker while a plain node waits for a hook, whose nodes may need one too."""
+        executor = self._executor
+        if not depth.current.get() or not isinstance(executor, Workers):
+            yield
+            return
+        executor.lend()
+        try:
+            yield
+        finally:
+            executor.give_back()
 
     def _start(self, name: str) -> ServerThread:
         """Start the server where it does not run; starting twice is starting once."""

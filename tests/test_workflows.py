@@ -214,3 +214,138 @@ def test_keys_stay_the_same_across_revisions_and_processes(tmp_path):
             "calculation",
             "calculation_2",
         ]
+
+
+def test_a_chain_of_hooks_is_not_stopped_by_too_few_workers():
+    with Runtime(":memory:", workers=1, max_depth=5) as runtime:
+        hook = runtime.webhook(
+            "self", sync=True, nodes=[lambda c: hook.send(json=c.body + 1).status]
+        )
+        assert hook.send(json=0, timeout=20).status == 200
+        assert hook.deliveries["status"].tolist() == [200] * 6 + [508]
+        # What was lent is given back.
+        assert hook.send(json=0, timeout=20).status == 200
+
+
+def test_branches_that_are_cut_off_keep_no_worker():
+    gate = threading.Event()
+
+    async def quick(_context):
+        await asyncio.sleep(0.02)
+
+    with Runtime(":memory:", workers=2) as runtime:
+        race = runtime.webhook(
+            "race",
+            sync=True,
+            nodes=[hooknb.Parallel([[quick], [lambda _c: gate.wait(30)]], mode="race")],
+        )
+        for _ in range(5):
+            assert race.send(json=1).status == 200
+        plain = runtime.webhook("plain", sync=True, timeout=10, nodes=[lambda _c: 5])
+        assert plain.send(json=1).status == 200
+        gate.set()
+
+
+def test_respond_takes_a_response_and_refuses_what_is_none(runtime: Runtime):
+    def right(context):
+        context.respond(hooknb.Response(201, body="{{ body.a }}"))
+
+    def wrong(context):
+        context.respond("hello")
+
+    hook = runtime.webhook("right", sync=True, nodes=[right])
+    reply = hook.send(json={"a": "b"})
+    assert (reply.status, reply.body) == (201, b"b")
+    hook = runtime.webhook("wrong", sync=True, nodes=[wrong])
+    assert hook.send(json=1, timeout=10).status == 500
+    assert "'hello' is no answer" in hook.execution(2).reason
+
+
+def test_a_node_that_stops_the_loop_does_not_stop_the_server(runtime: Runtime):
+    async def node(_context):
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.05)
+        return "went on"
+
+    hook = runtime.webhook("stop", nodes=[node])
+    assert hook.send(json=1).status == 200
+    hook.wait()
+    assert hook.execution(1).jobs[0].result == "went on"
+
+
+@pytest.mark.parametrize("mode", ["all", "any", "race"])
+@pytest.mark.parametrize(
+    "other", [hooknb.End("failed", "no"), hooknb.Calculation("body.nope")], ids=["end", "error"]
+)
+def test_an_answer_decides_whatever_ends_beside_it(runtime: Runtime, mode: str, other: hooknb.Node):
+    hook = runtime.webhook(
+        "beside", sync=True, nodes=[hooknb.Parallel([[other], [hooknb.Response(202)]], mode=mode)]
+    )
+    reply = hook.send(json={})
+    execution = hook.execution(1)
+    assert (reply.status, execution.response_status) == (202, 202)
+    assert execution.status is Status.RESOLVED
+
+
+def test_a_cancellation_that_a_node_raises_is_its_error(runtime: Runtime):
+    async def node(_context):
+        task = asyncio.create_task(asyncio.sleep(5))
+        task.cancel()
+        await task
+
+    async def fine(_context):
+        await asyncio.sleep(0.02)
+        return "fine"
+
+    hook = runtime.webhook("raise", sync=True, nodes=[node])
+    assert hook.send(json=1).status == 500
+    assert hook.execution(1).status is Status.ERROR
+    hook = runtime.webhook("any", sync=True, nodes=[hooknb.Parallel([[node], [fine]], mode="any")])
+    assert hook.send(json=1).status == 200
+    assert hook.execution(2).jobs[-1].result == [None, "fine"]
+
+
+def test_an_end_decides_inside_of_any(runtime: Runtime):
+    async def slow(_context):
+        await asyncio.sleep(30)
+
+    branches = [[hooknb.End("resolved", "enough")], [slow]]
+    nodes = [hooknb.Parallel(branches, mode="any"), hooknb.Response(201)]
+    hook = runtime.webhook("end", sync=True, nodes=nodes)
+    assert hook.send(json=1).status == 200
+    assert hook.execution(1).reason == "enough"
+
+
+def test_a_branch_that_will_not_stop_is_left_behind(runtime: Runtime):
+    ended = asyncio.Event()
+
+    async def stubborn(_context):
+        while not ended.is_set():
+            try:
+                await asyncio.sleep(0.5)
+            except asyncio.CancelledError:
+                continue
+
+    nodes = [hooknb.Parallel([[hooknb.Response(202)], [stubborn]])]
+    hook = runtime.webhook("stubborn", sync=True, nodes=nodes)
+    assert hook.send(json=1, timeout=20).status == 202
+    ended.set()
+
+
+def test_a_long_loop_writes_its_jobs_as_it_goes(runtime: Runtime):
+    hook = runtime.webhook("loop", nodes=[hooknb.Loop(2500, [hooknb.Output("{{ index }}")])])
+    hook.send(json=1)
+    hook.wait()
+    frame = hook.jobs
+    assert len(frame) == 2501
+    assert frame["result"].tolist()[:2500] == list(range(2500))
+
+
+def test_the_message_of_an_error_is_cut(runtime: Runtime):
+    def node(_context):
+        raise ValueError("z" * 2**20)
+
+    hook = runtime.webhook("long", nodes=[node])
+    hook.send(json=1)
+    hook.wait()
+    assert len(hook.execution(1).jobs[0].error) < 40_000

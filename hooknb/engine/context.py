@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from hooknb import clock, paths, templates
+from hooknb.engine.branches import settle
 from hooknb.engine.endings import (
     SIGNALS,
     Answered,
@@ -24,7 +25,9 @@ from hooknb.engine.endings import (
 )
 from hooknb.engine.fetching import Fetched, Fetcher
 from hooknb.engine.output import Output, capturing, current_output
-from hooknb.nodes import Node
+from hooknb.engine.workers import Workers
+from hooknb.errors import SettingError
+from hooknb.nodes import Node, Response, render_answer
 from hooknb.records import Answer, Delivery, HeaderMap, Status, encode_result
 from hooknb.store import job_row
 from hooknb.variables import column
@@ -32,6 +35,7 @@ from hooknb.workflow import Workflow
 
 __all__ = ["Context", "ExecutionInfo", "Services", "State"]
 
+_MANY: Final = 1000  # jobs after which they are written before the execution ends
 _LONG: Final = 1.0  # seconds of waiting before which jobs are written
 
 
@@ -170,6 +174,11 @@ class Context:
         return self._more.get("index")
 
     @property
+    def executor(self) -> Executor:
+        """Where plain functions run."""
+        return self._services.executor
+
+    @property
     def env(self) -> Mapping[str, str]:
         """The runtime's ``env``: the environment of the process, unless it was given another."""
         return self._services.env
@@ -194,8 +203,13 @@ class Context:
         """Fill the templates anywhere inside a value; ``MISSING`` where one leads nowhere."""
         return templates.render(value, self.scope)
 
-    def respond(self, answer: Answer) -> None:
+    def respond(self, answer: Answer | Response) -> None:
         """Answer the caller and end the execution as resolved; the first answer counts."""
+        if isinstance(answer, Response):
+            rendered = self.render([answer.status, answer.headers, answer.body])
+            answer = render_answer(*rendered)
+        if not isinstance(answer, Answer):
+            raise SettingError("respond", f"{answer!r} is no answer; write hooknb.Response(…)")
         if self.state.answer is None:
             self.state.answer = answer
 
@@ -227,14 +241,22 @@ class Context:
 
     async def in_worker(self, function: Callable[[Context], Any]) -> Any:
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
-        carried = contextvars.copy_context()
+        carried, mark = contextvars.copy_context(), object()
+        executor, at_work = self._services.executor, self.state.in_workers
         try:
             future = asyncio.get_running_loop().run_in_executor(
-                self._services.executor, _call, carried, function, self
+                executor, _call, carried, function, self, mark
             )
         except RuntimeError as error:
             raise ExecutorGone from error
-        returned, value = await future
+        try:
+            returned, value = await future
+        except asyncio.CancelledError:
+            # The thread cannot be stopped; another one takes its place until it returns.
+            if mark in at_work and isinstance(executor, Workers):
+                at_work.discard(mark)
+                executor.lend()
+            raise
         if not returned:
             raise value
         return value
@@ -253,44 +275,8 @@ class Context:
         return result
 
     async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
-        """Run branches at the same time.
-
-        Parameters
-        ----------
-        branches
-            Lists of nodes.
-        mode
-            ``all``: every branch must end well. ``any``: the first that ends well is enough.
-            ``race``: the first that ends decides. Branches that are not needed are cancelled.
-
-        Returns
-        -------
-        list
-            The result of each branch's last node; ``None`` for one that was cancelled or failed.
-        """
-        tasks = [asyncio.ensure_future(self.run(branch)) for branch in branches]
-        pending, failure = set(tasks), None
-        try:
-            while pending:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                failed = [task for task in tasks if task in done and task.exception()]
-                for task in failed:
-                    failure = failure or task.exception()
-                    if mode != "any" or isinstance(task.exception(), Answered):
-                        await _cancel(pending)
-                        task.result()
-                if mode == "race" or (mode == "any" and len(failed) < len(done)):
-                    await _cancel(pending)
-                    failure, pending = None, set()
-            if failure is not None:
-                raise failure
-        except asyncio.CancelledError:
-            await _cancel(set(tasks))
-            raise
-        return [
-            task.result() if not task.cancelled() and task.exception() is None else None
-            for task in tasks
-        ]
+        """Run branches at the same time; see :func:`hooknb.engine.branches.settle`."""
+        return await settle([self.run(branch) for branch in branches], mode)
 
     async def _run_one(self, node: Node) -> Any:
         state = self.state
@@ -307,6 +293,9 @@ class Context:
             if not state.closed:
                 state.nodes[node.key] = result
         except SIGNALS as signal:
+            if isinstance(signal, asyncio.CancelledError) and not self._is_cancelled():
+                status, error = Status.ERROR, describe(signal)
+                raise NodeFailed from signal
             status, result, error = self._signalled(node, signal)
             raise
         except BaseException as raised:  # noqa: BLE001 - a node may raise anything
@@ -320,9 +309,17 @@ class Context:
                 state.jobs.append(
                     self._job(node, started, output, status=status, result=result, error=error)
                 )
+                if len(state.jobs) >= _MANY and not state.closed:
+                    self._services.keep(state.jobs)
+                    state.jobs = []
         if state.answer is not None:
             raise Answered
         return result
+
+    def _is_cancelled(self) -> bool:
+        """Whether the engine has cancelled what runs now; a node may raise the same by itself."""
+        task = asyncio.current_task()
+        return self.state.closed or task is None or task.cancelling() > 0
 
     def _signalled(self, node: Node, signal: BaseException) -> tuple[Status, Any, str | None]:
         """Say how a node's job ends where the execution ends, or a node inside of it ended so."""
@@ -381,25 +378,17 @@ class Context:
         return (*state.jobs, *aborted)
 
 
-async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # looked at, so that it is not reported as forgotten
-
-
 def _call(
-    carried: contextvars.Context, function: Callable[[Context], Any], context: Context
+    carried: contextvars.Context,
+    function: Callable[[Context], Any],
+    context: Context,
+    mark: object,
 ) -> tuple[bool, Any]:
     """Call on the worker's thread; an error is handed back as a value.
 
     A future cannot carry every exception (``StopIteration``), and ``SystemExit`` would end the
     loop that waits for it.
     """
-    mark = object()
     context.state.in_workers.add(mark)
     try:
         # Entered here too: a node that was cut off goes on printing after its job has ended.
@@ -412,4 +401,8 @@ def _call(
     except BaseException as error:  # noqa: BLE001 - raised again on the loop's side
         return False, error
     finally:
-        context.state.in_workers.discard(mark)
+        executor = context.executor
+        if mark in context.state.in_workers:
+            context.state.in_workers.discard(mark)
+        elif isinstance(executor, Workers):
+            executor.give_back()

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 # Frames of the machinery, which a traceback leaves out.
+_LONGEST: Final = 16 * 1024  # characters of an error's message that are kept
 _DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/nodes/")
 
 
@@ -70,4 +71,5 @@ def describe(error: BaseException | None) -> str:
     ]
     head = "".join(traceback.format_exception_only(error)).strip()  # also of a wrong __str__
     body = "".join(traceback.format_list(frames))
+    head = head if len(head) <= _LONGEST else f"{head[:_LONGEST]}…"
     return f"{head}\n\nTraceback (most recent call last):\n{body}{head}" if body else head

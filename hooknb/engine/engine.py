@@ -15,7 +15,6 @@ from typing import Any, Final
 from hooknb import clock, depth
 from hooknb.engine.context import Context, ExecutionInfo, Services, State
 from hooknb.engine.endings import Answered, Ended, ExecutorGone, NodeFailed, one_line
-from hooknb.engine.workers import Workers
 from hooknb.errors import RecordNotFoundError
 from hooknb.records import Answer, Delivery, Status
 from hooknb.workflow import Workflow
@@ -212,12 +211,6 @@ class Engine:
             state=State(workflow_id),
         )
 
-    def cut_off(self, workers: int) -> None:
-        """Make up for worker threads that are held by nodes which were cut off."""
-        if isinstance(self._services.executor, Workers):
-            for _ in range(workers):
-                self._services.executor.replace_one()
-
 
 class _Run:
     """One execution while it runs; ends once, whoever ends it."""
@@ -266,14 +259,15 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - an execution that cannot begin ends as one
             _LOG.exception("execution %d could not be run", execution.id)
             status, reason = Status.ERROR, one_line(error)
+        if self._context is not None and self._context.state.answer is not None:
+            # The caller has it, whatever ended beside it.
+            status, reason = Status.RESOLVED, None
         self._end(status, reason)
 
     def abort(self, reason: str) -> None:
         """End it from outside; a node that does not stop is left behind."""
         if not self._ended:
-            held = 0 if self._context is None else len(self._context.state.in_workers)
             self._end(Status.ABORTED, reason)
-            self._engine.cut_off(held)
             if self.task is not None:
                 self.task.cancel()
 

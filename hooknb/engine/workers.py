@@ -47,12 +47,17 @@ class Workers(Executor):
             self._queue.put((future, lambda: fn(*args, **kwargs)))
         return future
 
-    def replace_one(self) -> None:
-        """Start a thread for one that is held by a node which was cut off and may never return."""
+    def lend(self) -> None:
+        """Allow one thread more, for one that is held: by a node that was cut off, by waiting."""
         with self._lock:
-            if not self._closed:
-                self._most += 1
+            self._most += 1
+            if not self._closed and self._idle == 0:
                 self._start()
+
+    def give_back(self) -> None:
+        """Take back what was lent: the thread that was held is free, or has ended."""
+        with self._lock:
+            self._most -= 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Executor's signature
         """End the threads that are idle; those at work end after it, and nobody waits for them."""
@@ -76,4 +81,7 @@ class Workers(Executor):
                     future.set_exception(error)
             del future, function, work
             with self._lock:
+                if self._threads > self._most:
+                    self._threads -= 1
+                    return
                 self._idle += 1

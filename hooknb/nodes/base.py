@@ -20,7 +20,6 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.nodes.data import exactly_equal
-from hooknb.records import Answer
 
 __all__ = ["Context", "Node", "node_types", "register"]
 
@@ -54,7 +53,7 @@ class Context(Protocol):
     async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
 
-    def respond(self, answer: Answer) -> None:
+    def respond(self, answer: Any) -> None:
         """Answer the caller and end the execution as resolved."""
 
     def end(self, status: str, reason: str | None = None, result: Any = None) -> None:

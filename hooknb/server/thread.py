@@ -153,10 +153,14 @@ class ServerThread:
             while not serving.done():
                 try:
                     self.loop.run_until_complete(serving)
-                except (SystemExit, KeyboardInterrupt):
+                except (SystemExit, KeyboardInterrupt, RuntimeError):
+                    if serving.done():
+                        raise
                     # A task of somebody's async node raised it; asyncio hands it to the loop's
                     # caller. A node ends its execution, never the server.
-                    _LOG.warning("an async node tried to end the process; the server goes on")
+                    _LOG.warning(
+                        "an async node tried to end the process or its loop; the server goes on"
+                    )
         finally:
             with contextlib.suppress(Exception):
                 pending = asyncio.all_tasks(self.loop)
