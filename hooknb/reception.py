@@ -103,6 +103,7 @@ class Desk:
             finished_at=ending.finished_at,
             response_status=response_status,
             jobs=ending.jobs,
+            shown=ending.shown,
         )
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._keep_ended)

@@ -337,7 +337,7 @@ class Runtime:
             Services(
                 executor=self._executor,
                 fetcher=self._fetcher,
-                keep=lambda rows: self.store.submit(NewJobs(rows=rows)),
+                keep=lambda number, rows: self.store.submit(NewJobs(execution=number, rows=rows)),
                 env=settings.env,
             ),
             self.store.delivery,

@@ -87,19 +87,29 @@ def test_a_node_that_starts_threads_goes_on_and_so_does_the_server(runtime: Runt
     assert hook.send(json=2).status == 200
 
 
-def test_a_long_wait_keeps_what_was_done_before_it(stored_runtime: Runtime):
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_was_done_is_kept_and_what_runs_is_pending(stored_runtime: Runtime, *, waits: bool):
+    gate = threading.Event()
+
     async def pause(context):
         await context.wait(30)
 
-    hook = stored_runtime.webhook("long", nodes=[lambda _context: "first", pause])
+    hook = stored_runtime.webhook(
+        "long", nodes=[lambda _c: "first", pause if waits else lambda _c: gate.wait(30)]
+    )
     hook.send(json=1)
     end = time.monotonic() + 10
-    while not len(hook.jobs):
+    while len(hook.jobs) < 2:
         assert time.monotonic() < end
         time.sleep(0.02)
-    assert hook.jobs["result"].tolist() == ["first"]
+    frame = hook.jobs
+    assert frame["status"].tolist() == ["resolved", "pending"]
+    assert frame["result"].iloc[0] == "first"
+    assert frame["finished_at"].isna().tolist() == [False, True]
     assert hook.execution(1).status is Status.STARTED
     hook.cancel(1)
+    gate.set()
+    assert hook.jobs["status"].tolist() == ["resolved", "aborted"]
     assert [job.status.word for job in hook.execution(1).jobs] == ["resolved", "aborted"]
 
 
@@ -349,3 +359,22 @@ def test_the_message_of_an_error_is_cut(runtime: Runtime):
     hook.send(json=1)
     hook.wait()
     assert len(hook.execution(1).jobs[0].error) < 40_000
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ['"a" in body.items', {"left": "{{ body.items }}", "operator": "contains", "right": "a"}],
+    ids=["cel", "rules"],
+)
+def test_a_condition_over_a_large_body_is_asked_on_a_worker(runtime: Runtime, condition):
+    asked = []
+    hook = runtime.webhook("large", nodes=[hooknb.Condition(condition, yes=[], no=[], key="has")])
+    submit = runtime._executor.submit
+    runtime._executor.submit = lambda *args: asked.append(1) or submit(*args)
+    hook.send(json={"items": ["x"]})
+    hook.wait()
+    assert asked == []
+    hook.send(json={"items": ["x" * 100] * 1000 + ["a"]})
+    hook.wait()
+    assert asked == [1]
+    assert hook.jobs["result"].tolist() == [False, True]

@@ -59,14 +59,14 @@ class Services:
     fetcher
         Sends HTTP requests.
     keep
-        Has rows of jobs written before their execution has ended.
+        Has rows of jobs of an execution written before it has ended.
     env
         What templates and expressions see as ``env``.
     """
 
     executor: Executor
     fetcher: Fetcher
-    keep: Callable[[list[tuple[Any, ...]]], None]
+    keep: Callable[[int, list[tuple[Any, ...]]], None]
     env: Mapping[str, str]
 
 
@@ -84,6 +84,7 @@ class State:
         # Results that the worker has written as JSON already, by identity.
         self.written: dict[int, tuple[Any, tuple[str | None, bool]]] = {}
         self.closed = False
+        self.shown = False  # whether jobs were written as running
 
 
 class _Scope(Mapping[str, Any]):
@@ -234,10 +235,21 @@ class Context:
 
     async def wait(self, seconds: float) -> None:
         """Wait without holding anything up; what was done so far is kept meanwhile."""
-        if seconds > _LONG and self.state.jobs:
-            self._services.keep(self.state.jobs)
-            self.state.jobs = []
+        if seconds > _LONG:
+            self.keep()
         await asyncio.sleep(seconds)
+
+    def keep(self) -> None:
+        """Have the jobs so far written: those that have ended, and those that run as pending."""
+        state = self.state
+        if state.closed:
+            return
+        running = [
+            self._job(node, started, output, status=Status.STARTED)
+            for node, started, output in state.running.values()
+        ]
+        self._services.keep(self.execution.id, state.jobs + running)
+        state.jobs, state.shown = [], True
 
     async def in_worker(self, function: Callable[[Context], Any]) -> Any:
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
@@ -309,9 +321,8 @@ class Context:
                 state.jobs.append(
                     self._job(node, started, output, status=status, result=result, error=error)
                 )
-                if len(state.jobs) >= _MANY and not state.closed:
-                    self._services.keep(state.jobs)
-                    state.jobs = []
+                if len(state.jobs) >= _MANY:
+                    self.keep()
         if state.answer is not None:
             raise Answered
         return result
@@ -353,7 +364,7 @@ class Context:
             type=node.type_name,
             status=status.value or 0,
             started_at=started,
-            finished_at=clock.now(),
+            finished_at=None if status is Status.STARTED else clock.now(),
             result=self._written(result),
             output=output.text,
             error=error,

@@ -24,6 +24,7 @@ __all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
 _LOG = logging.getLogger("hooknb.engine")
 
 _DEPTH: Final = depth.HEADER.lower().encode()
+_SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
 
@@ -43,6 +44,8 @@ class Ending:
         What a Response node answered, or ``None``.
     jobs
         What its nodes did, as rows of the store.
+    shown
+        Whether some were written before.
     """
 
     id: int
@@ -53,6 +56,7 @@ class Ending:
     finished_at: int
     answer: Answer | None
     jobs: tuple[tuple[Any, ...], ...]
+    shown: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,6 +228,7 @@ class _Run:
         self._ended = False
         self._started_at = clock.now()
         self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     @property
     def id(self) -> int:
@@ -234,9 +239,10 @@ class _Run:
         """Run the nodes to their end."""
         execution = self._execution
         workflow = execution.workflow
+        loop = asyncio.get_running_loop()
         if workflow.timeout is not None:
-            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(workflow.timeout, self.abort, "timeout")
+        self._look = loop.call_later(_SHOWN, self._show)
         status, reason = Status.RESOLVED, None
         try:
             self._context = self._engine.context(execution, self.queue.workflow_id)
@@ -264,6 +270,13 @@ class _Run:
             status, reason = Status.RESOLVED, None
         self._end(status, reason)
 
+    def _show(self) -> None:
+        """Have written what runs, in an execution that takes its time."""
+        if not self._ended:
+            if self._context is not None:
+                self._context.keep()
+            self._look = asyncio.get_running_loop().call_later(_SHOWN, self._show)
+
     def abort(self, reason: str) -> None:
         """End it from outside; a node that does not stop is left behind."""
         if not self._ended:
@@ -275,8 +288,9 @@ class _Run:
         if self._ended:
             return
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._look):
+            if timer is not None:
+                timer.cancel()
         context = self._context
         try:
             self._execution.ended(
@@ -289,6 +303,7 @@ class _Run:
                     finished_at=clock.now(),
                     answer=None if context is None else context.state.answer,
                     jobs=() if context is None else context.close(),
+                    shown=context is not None and context.state.shown,
                 )
             )
         finally:

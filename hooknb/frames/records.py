@@ -235,12 +235,20 @@ class ExecutionRows(_Rows):
 class JobRows(_Rows):
     """The frame of jobs."""
 
-    statement = (
+    _selection = (
         "SELECT id, coalesce(length(result), 0) + length(output), execution_id, node, type, "
-        "status, started_at, finished_at, result, output, error FROM jobs "
-        "WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
+        "status, started_at, finished_at, result, output, error FROM jobs WHERE workflow_id = ? "
     )
+    statement = _selection + "AND finished_at IS NOT NULL AND id > ? ORDER BY id LIMIT ?"
     width = 9
+
+    def read(self) -> pd.DataFrame:
+        """Give the frame: what has ended is kept, what runs is read each time."""
+        ended = super().read()
+        running = self._store.rows(
+            self._selection + "AND finished_at IS NULL ORDER BY id", (self._workflow_id,)
+        )
+        return pd.concat([ended, self._table(running)]).sort_index() if running else ended
 
     def _is_cleared(self) -> bool:
         # Ids of jobs are given again after a clearing; those of executions never are.

@@ -20,12 +20,17 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.nodes.data import exactly_equal
+from hooknb.records import Delivery
 
 __all__ = ["Context", "Node", "node_types", "register"]
 
 
 class Context(Protocol):
     """What a node may use of the execution that runs it; :class:`hooknb.Context` is one."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """The request that started the execution."""
 
     @property
     def nodes(self) -> dict[str, Any]:

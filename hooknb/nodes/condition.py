@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions import compile_expression
 from hooknb.nodes.base import Context, Node, register
-from hooknb.nodes.functions import call, value_of
+from hooknb.nodes.functions import call, is_large, value_of
 from hooknb.nodes.sources import is_function
 from hooknb.nodes.tree import as_nodes
 from hooknb.rules import check_rules, holds
@@ -94,6 +94,8 @@ async def is_true(condition: Any, context: Context) -> bool:
         An expression gave something that is no boolean.
     """
     if isinstance(condition, dict):
+        if is_large(context):
+            return bool(await context.in_worker(lambda inside: holds(condition, inside.scope)))
         return holds(condition, context.scope)
     if not isinstance(condition, str):
         return bool(await call(condition, context))

@@ -125,7 +125,10 @@ class StartExecution:
 
 @dataclass(slots=True, kw_only=True)
 class EndExecution:
-    """Mark an execution as ended and keep its jobs, as rows made by :func:`job_row`."""
+    """Mark an execution as ended and keep its jobs, as rows made by :func:`job_row`.
+
+    ``shown`` tells whether jobs were written as running before.
+    """
 
     id: int
     status: int
@@ -134,12 +137,17 @@ class EndExecution:
     finished_at: int
     response_status: int | None
     jobs: tuple[tuple[Any, ...], ...] = ()
+    shown: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class NewJobs:
-    """Keep jobs, as rows made by :func:`job_row`, of an execution that goes on."""
+    """Keep the jobs of an execution that goes on, as rows made by :func:`job_row`.
 
+    Those that run have no end; they are there until the execution's next jobs are kept.
+    """
+
+    execution: int
     rows: list[tuple[Any, ...]]
 
 
@@ -173,6 +181,7 @@ _END: Final = (
     "UPDATE executions SET status = ?, reason = ?, started_at = coalesce(?, started_at), "
     "finished_at = ?, response_status = ?, owner = NULL WHERE id = ?"
 )
+_NO_LONGER: Final = "DELETE FROM jobs WHERE execution_id = ? AND finished_at IS NULL"
 _PRUNE: Final = (
     "SELECT id FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL "
     "ORDER BY id DESC LIMIT -1 OFFSET ?"
@@ -246,8 +255,15 @@ def apply(connection: Connection, operations: list[Operation]) -> None:
                 for item in ends
             ],
         )
-    jobs = [row for item in operations if isinstance(item, NewJobs) for row in item.rows]
-    jobs += [row for item in ends for row in item.jobs]
+    going_on = [item for item in operations if isinstance(item, NewJobs)]
+    for item in going_on:
+        connection.exec_driver_sql(_NO_LONGER, (item.execution,))
+        _insert_all(connection, "jobs", _JOB, item.rows, parent="executions")
+    # What was written as running may be part of a transaction before this one.
+    shown = [(item.id,) for item in ends if item.shown]
+    if shown:
+        connection.exec_driver_sql(_NO_LONGER, shown)
+    jobs = [row for item in ends for row in item.jobs]
     _insert_all(connection, "jobs", _JOB, jobs, parent="executions")
     answers = [
         (item.delivery_id, item.status, item.duration_us, item.headers, item.body)
@@ -273,7 +289,7 @@ def job_row(
     type: str,
     status: int,
     started_at: int,
-    finished_at: int,
+    finished_at: int | None,
     result: tuple[str | None, bool],
     output: str,
     error: str | None,
