@@ -88,7 +88,8 @@ class Hook:
             Of the revision.
         functions
             Those that its nodes call, where they are not loaded in this process with the same
-            text: a list, or a mapping by name such as ``globals()``.
+            text: a list, or a mapping by name such as ``globals()``. Where their text is another,
+            it is a new revision.
 
         Raises
         ------
@@ -273,23 +274,16 @@ class Hook:
         if json is not _UNSET and data is not None:
             raise SettingError("data", "give json or data, not both")
         with self._runtime.lent_worker():
-            return self._send(
-                json=json, data=data, params=params, headers=headers, method=method, timeout=timeout
+            return send(
+                f"{self._runtime.local_url}/hook/{self.key}",
+                auth=self.workflow.trigger.auth,
+                method=method,
+                body=data if json is _UNSET else json,
+                is_json=json is not _UNSET,
+                params=params,
+                headers=headers,
+                timeout=timeout,
             )
-
-    def _send(
-        self, *, json: Any, data: Any, params: Any, headers: Any, method: str, timeout: float
-    ) -> Reply:
-        return send(
-            f"{self._runtime.local_url}/hook/{self.key}",
-            auth=self.workflow.trigger.auth,
-            method=method,
-            body=data if json is _UNSET else json,
-            is_json=json is not _UNSET,
-            params=params,
-            headers=headers,
-            timeout=timeout,
-        )
 
     def wait(self, n: int | None = None, timeout: float | None = 30) -> None:
         """Wait until ``n`` more deliveries have come, and nothing is queued or running.

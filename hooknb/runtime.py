@@ -78,6 +78,7 @@ class Runtime:
         self._desk = Desk(self.settings)
         self._server: ServerThread | None = None
         self._executor: Executor | None = None
+        self._fetcher: Fetcher | None = None
         self._closed = False
         self._lock = registry.lock()
         self.store = Store(store, self._stored)
@@ -224,11 +225,18 @@ class Runtime:
             raise SettingError(
                 "functions",
                 f"revision {number} calls {names}, whose code is not loaded; define it and write "
-                f"hook.revert({number}, functions=[{names}])",
+                f"hook.revert({number}, functions=[{names}]), or {{key of its node: function}} for "
+                "one without a name",
             )
+        definition = workflow.encode()
         with self._lock:
             self._open()
-            self.store.set_revision(state.workflow_id, number)
+            if definition == stored[number]:
+                self.store.set_revision(state.workflow_id, number)
+            else:
+                # Other code under the same names is another revision.
+                made = self.store.define(state.name, definition, enabled=state.enabled)
+                number = made.revision
             state.serve(Served(workflow, number))
             if self._server is not None:
                 self._server.post(self._desk.engine.advance, state.queue)
@@ -332,11 +340,11 @@ class Runtime:
             body_timeout=settings.body_timeout,
         )
         self._executor = settings.executor or Workers(settings.workers)
-        self._fetcher = Fetcher()
+        self._fetcher = fetcher = Fetcher()
         self._desk.engine = Engine(
             Services(
                 executor=self._executor,
-                fetcher=self._fetcher,
+                fetcher=fetcher,
                 keep=lambda number, rows: self.store.submit(NewJobs(execution=number, rows=rows)),
                 env=settings.env,
             ),
@@ -395,6 +403,8 @@ class Runtime:
             steps.callback(self.store.close)
             steps.callback(self._close_hooks)
             steps.callback(registry.leave_switch_interval, id(self))
+            if self._fetcher is not None:
+                steps.callback(self._fetcher.close)
             if isinstance(self._executor, Workers):
                 steps.callback(self._executor.shutdown, wait=False)
             if self._server is not None:

@@ -91,8 +91,8 @@ def test_a_node_that_starts_threads_goes_on_and_so_does_the_server(runtime: Runt
 def test_what_was_done_is_kept_and_what_runs_is_pending(stored_runtime: Runtime, *, waits: bool):
     gate = threading.Event()
 
-    async def pause(context):
-        await context.wait(30)
+    async def pause(_context):
+        await asyncio.sleep(30)
 
     hook = stored_runtime.webhook(
         "long", nodes=[lambda _c: "first", pause if waits else lambda _c: gate.wait(30)]
@@ -206,8 +206,18 @@ def test_an_old_revision_of_another_process_needs_its_functions(tmp_path):
         with pytest.raises(hooknb.SettingError, match=r"revert\(1, functions=\[total\]\)"):
             hook.revert(1)
         hook.revert(1, functions=[total])
+        assert hook.revision == 1
         hook.send(json=4)
         assert hook.execution(1).jobs[0].result == 8
+
+        def total(context):
+            return context.body * 3
+
+        runtime.webhook("rev", sync=True)
+        hook.revert(1, functions={"total": total})
+        assert hook.revision == 4
+        hook.send(json=4)
+        assert (hook.execution(2).revision, hook.execution(2).jobs[0].result) == (4, 12)
 
 
 def test_keys_stay_the_same_across_revisions_and_processes(tmp_path):

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from hooknb import clock, paths, templates
@@ -36,7 +37,6 @@ from hooknb.workflow import Workflow
 __all__ = ["Context", "ExecutionInfo", "Services", "State"]
 
 _MANY: Final = 1000  # jobs after which they are written before the execution ends
-_LONG: Final = 1.0  # seconds of waiting before which jobs are written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,8 @@ class State:
         # Results that the worker has written as JSON already, by identity.
         self.written: dict[int, tuple[Any, tuple[str | None, bool]]] = {}
         self.closed = False
-        self.shown = False  # whether jobs were written as running
+        # The marks of the nodes that were written as running; ``None`` where nothing was.
+        self.shown: set[object] | None = None
 
 
 class _Scope(Mapping[str, Any]):
@@ -175,11 +176,6 @@ class Context:
         return self._more.get("index")
 
     @property
-    def executor(self) -> Executor:
-        """Where plain functions run."""
-        return self._services.executor
-
-    @property
     def env(self) -> Mapping[str, str]:
         """The runtime's ``env``: the environment of the process, unless it was given another."""
         return self._services.env
@@ -233,23 +229,17 @@ class Context:
         """Send an HTTP request; see :meth:`hooknb.engine.fetching.Fetcher.fetch`."""
         return await self._services.fetcher.fetch(**request)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait without holding anything up; what was done so far is kept meanwhile."""
-        if seconds > _LONG:
-            self.keep()
-        await asyncio.sleep(seconds)
-
     def keep(self) -> None:
-        """Have the jobs so far written: those that have ended, and those that run as pending."""
+        """Have the jobs so far written, where there is news: the ended ones, and what runs."""
         state = self.state
-        if state.closed:
+        if state.closed or (not state.jobs and state.shown == set(state.running)):
             return
         running = [
             self._job(node, started, output, status=Status.STARTED)
             for node, started, output in state.running.values()
         ]
         self._services.keep(self.execution.id, state.jobs + running)
-        state.jobs, state.shown = [], True
+        state.jobs, state.shown = [], set(state.running)
 
     async def in_worker(self, function: Callable[[Context], Any]) -> Any:
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
@@ -257,7 +247,7 @@ class Context:
         executor, at_work = self._services.executor, self.state.in_workers
         try:
             future = asyncio.get_running_loop().run_in_executor(
-                executor, _call, carried, function, self, mark
+                executor, partial(_call, carried, function, self, mark, executor)
             )
         except RuntimeError as error:
             raise ExecutorGone from error
@@ -394,6 +384,7 @@ def _call(
     function: Callable[[Context], Any],
     context: Context,
     mark: object,
+    executor: Executor,
 ) -> tuple[bool, Any]:
     """Call on the worker's thread; an error is handed back as a value.
 
@@ -412,7 +403,6 @@ def _call(
     except BaseException as error:  # noqa: BLE001 - raised again on the loop's side
         return False, error
     finally:
-        executor = context.executor
         if mark in context.state.in_workers:
             context.state.in_workers.discard(mark)
         elif isinstance(executor, Workers):

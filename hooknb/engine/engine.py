@@ -303,7 +303,7 @@ class _Run:
                     finished_at=clock.now(),
                     answer=None if context is None else context.state.answer,
                     jobs=() if context is None else context.close(),
-                    shown=context is not None and context.state.shown,
+                    shown=context is not None and context.state.shown is not None,
                 )
             )
         finally:

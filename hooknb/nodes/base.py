@@ -46,9 +46,6 @@ class Context(Protocol):
     async def in_worker(self, function: Callable[[Any], Any]) -> Any:
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
 
-    async def wait(self, seconds: float) -> None:
-        """Wait without holding anything up; what was done so far is kept meanwhile."""
-
     async def run(self, nodes: Sequence[Node]) -> Any:
         """Run a branch, one node after the other; give the result of the last one."""
 

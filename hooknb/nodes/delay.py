@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, ClassVar, Final
 
@@ -50,7 +51,7 @@ class Delay(Node, frozen=True, tag="delay"):
     async def run(self, context: Context) -> float:
         """Wait; then go on or end."""
         seconds = _checked(context.render(self.seconds))
-        await context.wait(seconds)
+        await asyncio.sleep(seconds)
         if self.status == "failed":
             context.end("failed", f"waited {seconds:g} seconds in vain", result=seconds)
         return seconds
