@@ -33,6 +33,8 @@ from hooknb.errors import (
 )
 
 if TYPE_CHECKING:
+    from hooknb.credentials import BasicAuth
+    from hooknb.default import hooks, webhook
     from hooknb.engine import Context
     from hooknb.hook import Hook
     from hooknb.nodes import (
@@ -53,10 +55,10 @@ if TYPE_CHECKING:
         register,
     )
     from hooknb.records import Answer, Delivery, Execution, Job, Status
-    from hooknb.runtime import Runtime, hooks, webhook
+    from hooknb.runtime import Runtime
     from hooknb.sending import Reply
     from hooknb.variables import Variable, parse_body, parse_query
-    from hooknb.workflow import BasicAuth, Trigger, Workflow
+    from hooknb.workflow import Trigger, Workflow
 
 __all__ = [
     "Answer",
@@ -114,7 +116,7 @@ __version__ = "0.1.0"
 # Loaded when first used, so that `import hooknb` stays light.
 _HOMES = {
     "Answer": "hooknb.records",
-    "BasicAuth": "hooknb.workflow",
+    "BasicAuth": "hooknb.credentials",
     "Calculation": "hooknb.nodes",
     "Case": "hooknb.nodes",
     "Code": "hooknb.nodes",
@@ -140,11 +142,11 @@ _HOMES = {
     "Trigger": "hooknb.workflow",
     "Variable": "hooknb.variables",
     "Workflow": "hooknb.workflow",
-    "hooks": "hooknb.runtime",
+    "hooks": "hooknb.default",
     "parse_body": "hooknb.variables",
     "parse_query": "hooknb.variables",
     "register": "hooknb.nodes",
-    "webhook": "hooknb.runtime",
+    "webhook": "hooknb.default",
 }
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 
 from hooknb import payloads
+from hooknb.credentials import BasicAuth
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
-from hooknb.workflow import BasicAuth, Trigger
+from hooknb.workflow import Trigger
 
 __all__ = ["Refusal", "check_head", "decode_basic", "problem", "read_body", "too_large"]
 

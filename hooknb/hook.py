@@ -18,7 +18,8 @@ from hooknb.errors import (
     StoreError,
     WaitTimeoutError,
 )
-from hooknb.records import MASK, Delivery, Execution
+from hooknb.headers import MASK
+from hooknb.records import Delivery, Execution
 from hooknb.revisions import Revision, read_revisions
 from hooknb.sending import Reply, send
 

@@ -14,11 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 from hooknb import admission, depth, payloads
 from hooknb.admission import Refusal
+from hooknb.answers import OK, busy, closing_answer, problem, response_status_of
 from hooknb.clock import moment
 from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.grouping import Grouping
@@ -30,9 +30,6 @@ from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store
 
 __all__ = ["Desk"]
 
-_OK: Final = Answer(
-    status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
-)
 _PREFIX: Final = "/hook/"
 _LOG: Final = logging.getLogger("hooknb.server")
 _LARGE: Final = 32 * 1024  # bytes of a body from which it is read on a thread of its own
@@ -130,7 +127,7 @@ class Desk:
                     revision=state.served.revision,
                     delivery=None,
                     recovered=recovered,
-                    ended=lambda ending: self.finish(state, ending, _response_status(ending)),
+                    ended=lambda ending: self.finish(state, ending, response_status_of(ending)),
                 ),
             )
 
@@ -146,7 +143,7 @@ class _Unknown:
 
     def finish(self, _body: bytes, _size: int, send: Send) -> None:
         refusal = Refusal(status=404, reason="unknown", detail="There is no hook at this URL.")
-        send(_problem(refusal), None)
+        send(problem(refusal), None)
 
     def abandon(self, body: bytes, size: int) -> None:
         """Nothing to keep."""
@@ -212,7 +209,7 @@ class _Reception:
                 "(max_depth): a hook may be calling itself.",
             )
         if len(state.queue.waiting) >= settings.max_queued:
-            return _busy("backlog", "Too many executions wait; send it again later.")
+            return busy("backlog", "Too many executions wait; send it again later.")
         return admission.check_head(self._served.workflow.trigger, self._request.method, headers)
 
     def finish(self, body: bytes, size: int, send: Send) -> None:
@@ -307,17 +304,17 @@ class _Reception:
         served = self._served
         self._answer: tuple[Answer, int | None] | None = None
         if delivery.error is not None:
-            refusal = self._refusal or _busy(
+            refusal = self._refusal or busy(
                 "store", "The delivery could not be stored; send it again later."
             )
-            self._answer = (_problem(refusal), None)
+            self._answer = (problem(refusal), None)
             return None
         if self._refusal is not None:
-            answer, headers = _problem(self._refusal), None
+            answer, headers = problem(self._refusal), None
         elif not served.workflow.sync:
             answer, headers = served.answer, served.answer_headers
         elif not served.workflow.nodes:
-            answer, headers = _OK, None
+            answer, headers = OK, None
         else:
             return None
         self._answer = (answer, delivery.id)
@@ -370,7 +367,7 @@ class _Reception:
 
     def _ended_in_time(self, ending: Ending) -> None:
         """Answer the caller who waited for the execution."""
-        answer = _closing_answer(ending)
+        answer = closing_answer(ending)
         record = self._record(answer, ending.id, None)
         send = self._send
         self._desk.finish(
@@ -389,35 +386,3 @@ class _Reception:
             headers=encode_pairs(answer.headers) if headers is None else headers,
             body=answer.body,
         )
-
-
-def _response_status(ending: Ending) -> int | None:
-    return None if ending.answer is None else ending.answer.status
-
-
-def _closing_answer(ending: Ending) -> Answer:
-    """Give what the caller of a synchronous hook gets (behaviour.md, section 4)."""
-    if ending.answer is not None:
-        return ending.answer
-    if ending.status is Status.RESOLVED:
-        return _OK
-    if ending.reason == "timeout":
-        return _problem(Refusal(status=408, reason="timeout", detail="The workflow took too long."))
-    if ending.status is Status.ABORTED:
-        return _problem(_busy("aborted", "The workflow was stopped; send it again later."))
-    return _problem(
-        Refusal(
-            status=500,
-            reason=ending.status.word,
-            detail=f"The workflow ended as {ending.status.word}.",
-        )
-    )
-
-
-def _busy(reason: str, detail: str) -> Refusal:
-    return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
-
-
-def _problem(refusal: Refusal) -> Answer:
-    headers, body = admission.problem(refusal, HTTPStatus(refusal.status).phrase)
-    return Answer(status=refusal.status, headers=headers, body=body)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hooknb import depth, registry
+from hooknb.credentials import BasicAuth
 from hooknb.engine import Engine, Fetcher, Queue, Services, Workers
 from hooknb.errors import (
     PortInUseError,
@@ -29,9 +30,9 @@ from hooknb.server import ServerThread, bind
 from hooknb.settings import RuntimeSettings
 from hooknb.store import NewJobs, StartExecution, Store
 from hooknb.variables import Variable
-from hooknb.workflow import DEFAULT_MAX_BODY, BasicAuth, Workflow, define
+from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
 
-__all__ = ["Runtime", "hooks", "webhook"]
+__all__ = ["Runtime"]
 
 _STOP_GRACE: Final = 2.0
 
@@ -457,38 +458,3 @@ class Runtime:
         """Say where it listens and keeps."""
         where = "not started" if self.port is None else self.base_url
         return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
-
-
-def webhook(name: str, **settings: Any) -> Hook:
-    """Serve a workflow on the default runtime; see :meth:`Runtime.webhook` for the settings.
-
-    The default runtime is made with the first hook: one per process, its store is
-    ``.hooknb/store.db`` in the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
-    ``HOOKNB_PORT`` and ``HOOKNB_PUBLIC_URL`` say otherwise.
-    """
-    with registry.lock():
-        runtime = registry.default()
-        if runtime is not None:
-            found: Hook = runtime.webhook(name, **settings)
-            return found
-        chosen = RuntimeSettings.from_environment()
-        runtime = Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)
-        try:
-            hook: Hook = runtime.webhook(name, **settings)
-        except BaseException:
-            # The next try reads the environment anew.
-            runtime.close()
-            raise
-        registry.set_default(runtime)
-        return hook
-
-
-def hooks() -> dict[str, Hook]:
-    """Give the hooks being served in this process, by name; those of the default runtime win."""
-    with registry.lock():
-        found: dict[str, Hook] = {}
-        for runtime in registry.runtimes():
-            for name, hook in runtime.hooks.items():
-                if runtime is registry.default() or name not in found:
-                    found[name] = hook
-        return found

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from hooknb import depth, payloads
+from hooknb.credentials import BasicAuth
 from hooknb.errors import ServerError, SettingError
-from hooknb.records import HeaderMap
-from hooknb.workflow import BasicAuth
+from hooknb.headers import HeaderMap
 
 __all__ = ["Reply", "send"]
 

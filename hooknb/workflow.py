@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from hooknb import notation, payloads
+from hooknb.credentials import BasicAuth, has_control
 from hooknb.errors import SettingError
 from hooknb.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.nodes.data import exactly_equal
 from hooknb.nodes.fields import check_fields
-from hooknb.records import MASK
 from hooknb.templates import has_templates
 from hooknb.variables import Variable, as_variables, column
 
@@ -28,52 +27,6 @@ __all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "Workflow", "define"]
 DEFAULT_MAX_BODY: Final = 10 * 2**20
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
-
-
-def _has_control(text: str) -> bool:
-    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
-
-
-class BasicAuth(msgspec.Struct, frozen=True):
-    """A user name and a password that a caller must send (RFC 7617).
-
-    Attributes
-    ----------
-    user
-        Any text without control characters and without a colon.
-    password
-        Any text without control characters. Never shown.
-    """
-
-    user: str
-    password: str
-
-    def __post_init__(self) -> None:
-        """Refuse credentials that no sender could send."""
-        for name, value in (("user", self.user), ("password", self.password)):
-            if not isinstance(value, str) or not value:
-                raise SettingError(
-                    f"auth.{name}", "Basic authentication needs both a user name and a password"
-                )
-            if _has_control(value):
-                raise SettingError(f"auth.{name}", "leave control characters out of it")
-        if ":" in self.user:
-            raise SettingError("auth.user", "a colon ends the user name (RFC 7617); leave it out")
-
-    @classmethod
-    def without_password(cls, user: str) -> BasicAuth:
-        """Give credentials whose password is still to be given; no hook can be served with them."""
-        auth = cls(user, MASK)
-        msgspec.structs.force_setattr(auth, "password", "")
-        return auth
-
-    def __repr__(self) -> str:
-        """Show the user name and a mask."""
-        return f"BasicAuth({self.user!r}, {MASK!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show the same where rich shows it."""
-        return [("user", self.user), ("password", MASK)]
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,7 +248,7 @@ concurrency
     SettingError
         Where one is wrong; the message names it and the remedy.
     """
-    if not isinstance(name, str) or not name.strip() or _has_control(name):
+    if not isinstance(name, str) or not name.strip() or has_control(name):
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
     if not isinstance(sync, bool):
         raise SettingError("sync", f"{sync!r} is neither True nor False")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hooknb.errors import ExpressionError, HooknbError, SettingError
 from hooknb.expressions import compile_expression, evaluate
+from hooknb.headers import HeaderMap
 from hooknb.paths import MISSING
-from hooknb.records import HeaderMap
 from hooknb.templates import ROOTS
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)

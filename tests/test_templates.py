@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknb import paths
+from hooknb.headers import HeaderMap
 from hooknb.paths import MISSING
-from hooknb.records import HeaderMap
 from hooknb.templates import has_templates, lookup, render, write_out
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)

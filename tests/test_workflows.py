@@ -113,6 +113,26 @@ def test_what_was_done_is_kept_and_what_runs_is_pending(stored_runtime: Runtime,
     assert [job.status.word for job in hook.execution(1).jobs] == ["resolved", "aborted"]
 
 
+def test_what_runs_is_written_once_where_there_is_no_news(runtime: Runtime):
+    written = []
+    submit = runtime.store.submit
+
+    def watch(*operations):
+        written.extend(type(operation).__name__ for operation in operations)
+        submit(*operations)
+
+    async def node(context):
+        for _ in range(5):
+            context.keep()
+
+    hook = runtime.webhook("once", nodes=[node])
+    runtime.store.submit = watch
+    hook.send(json=1)
+    hook.wait()
+    assert written.count("NewJobs") == 1
+    assert hook.jobs["status"].tolist() == ["resolved"]
+
+
 @pytest.mark.parametrize("mode", ["all", "any", "race"])
 def test_branches_at_the_same_time(runtime: Runtime, mode: str):
     async def quick(_context):

@@ -28,8 +28,9 @@ from hooknb.engine.fetching import Fetched, Fetcher
 from hooknb.engine.output import Output, capturing, current_output
 from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
+from hooknb.headers import HeaderMap
 from hooknb.nodes import Node, Response, render_answer
-from hooknb.records import Answer, Delivery, HeaderMap, Status, encode_result
+from hooknb.records import Answer, Delivery, Status, encode_result
 from hooknb.store import job_row
 from hooknb.variables import column
 from hooknb.workflow import Workflow

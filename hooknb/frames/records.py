@@ -20,8 +20,9 @@ from hooknb.frames.arrays import (
     words,
 )
 from hooknb.frames.reading import chunks, of_ids, read_body
+from hooknb.headers import HeaderMap, parse_head
 from hooknb.paths import MISSING
-from hooknb.records import HeaderMap, Status, decode_result, parse_head
+from hooknb.records import Status, decode_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from hooknb.frames.arrays import frame, joined, times
 from hooknb.frames.columns import Column
 from hooknb.frames.leaves import Leaves
 from hooknb.frames.reading import chunks, read_body
+from hooknb.headers import HeaderMap, masked, parse_head
 from hooknb.paths import MISSING
-from hooknb.records import HeaderMap, masked, parse_head
 from hooknb.variables import Variable, column
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from hooknb import depth, payloads
 from hooknb.errors import HooknbError, PayloadError, RequestError, SettingError
+from hooknb.headers import SECRET_HEADERS, HeaderMap
 from hooknb.nodes.base import Context, Node, register
 from hooknb.nodes.insertions import check_headers, check_text, rendered_headers, rendered_text
 from hooknb.nodes.response import encode_body
@@ -26,7 +27,6 @@ from hooknb.nodes.urls import (
     rendered_url,
 )
 from hooknb.paths import MISSING
-from hooknb.records import SECRET_HEADERS, HeaderMap
 from hooknb.templates import has_templates
 
 __all__ = ["Request"]

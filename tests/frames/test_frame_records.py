@@ -11,7 +11,8 @@ import pytest
 from written import Hook
 
 from hooknb.frames import Frames, arrays, reading
-from hooknb.records import MASK, Job, Status
+from hooknb.headers import MASK
+from hooknb.records import Job, Status
 from hooknb.workflow import Trigger
 
 DTYPES = {

@@ -12,7 +12,7 @@ from written import Hook
 
 from hooknb import paths
 from hooknb.frames import Frames, reading, variables
-from hooknb.records import MASK
+from hooknb.headers import MASK
 from hooknb.store import Store
 from hooknb.variables import Variable
 from hooknb.workflow import Trigger

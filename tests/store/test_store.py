@@ -26,8 +26,9 @@ from hooknb import (
     StoreUnavailableError,
     StoreVersionError,
 )
+from hooknb.headers import parse_head
 from hooknb.payloads import parse_query_string
-from hooknb.records import Status, parse_head
+from hooknb.records import Status
 from hooknb.store import EndExecution, NewAnswer, NewDelivery, StartExecution, Store
 from hooknb.store.schema import MIGRATIONS, metadata
 from wire import Wire, exchange, request

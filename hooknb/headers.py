@@ -1,0 +1,112 @@
+"""Header fields: as they came, by name, and without the credentials that they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+__all__ = ["MASK", "SECRET_HEADERS", "HeaderMap", "Headers", "masked", "parse_head"]
+
+MASK: Final = "•••••"
+SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+"""Headers that carry credentials; their values are masked wherever records are shown."""
+
+
+class Headers(list[tuple[str, str]]):
+    """Header fields as they came, in order, names as written; its text form masks credentials."""
+
+    def masked(self) -> list[tuple[str, str]]:
+        """Give a plain list in which credentials are masked."""
+        return [(name, masked(name, value)) for name, value in self]
+
+    def __repr__(self) -> str:
+        """Show the fields with credentials masked."""
+        return repr(self.masked())
+
+    def __getitem__(self, index: Any) -> Any:
+        """Give a field, or headers again where it is a slice."""
+        found = super().__getitem__(index)
+        return Headers(found) if isinstance(index, slice) else found
+
+    def copy(self) -> Headers:
+        """Give the same fields in a list of their own."""
+        return Headers(self)
+
+
+class HeaderMap(dict[str, str]):
+    """Headers by name, whatever its case; several of one name joined by ``", "`` (RFC 9110).
+
+    Iterating gives each name as it was first written.
+    """
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        super().__init__()
+        self._names: dict[str, str] = {}
+        for name, value in fields:
+            known = self._names.setdefault(name.lower(), name)
+            before = super().get(known)
+            super().__setitem__(known, value if before is None else f"{before}, {value}")
+
+    def _known(self, name: str) -> str:
+        return self._names.get(name.lower(), name)
+
+    def __getitem__(self, name: str) -> str:
+        """Look a header up, whatever the case of its name."""
+        return super().__getitem__(self._known(name))
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the header came, whatever the case of its name."""
+        return isinstance(name, str) and super().__contains__(self._known(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Look a header up, or give ``default``."""
+        return super().get(self._known(name), default)
+
+    def lower_names(self) -> dict[str, str]:
+        """Give a plain ``dict`` with each header under its name as written and in lower case.
+
+        Its values are not masked: it is for computing, not for showing.
+        """
+        return {**self, **{name: self[name] for name in self._names}}
+
+    def masked(self) -> dict[str, str]:
+        """Give a plain ``dict`` in which credentials are masked."""
+        return {name: masked(name, value) for name, value in self.items()}
+
+    def __repr__(self) -> str:
+        """Show the headers with credentials masked."""
+        return repr(self.masked())
+
+
+def masked(name: str, value: str) -> str:
+    """Give the value, or a mask where the header carries credentials.
+
+    The scheme (``Basic``, ``Bearer``) stays, since a wrong scheme is what people look for.
+    """
+    if name.lower() not in SECRET_HEADERS:
+        return value
+    scheme, space, _ = value.partition(" ")
+    return f"{scheme} {MASK}" if space and name.lower() != "cookie" else MASK
+
+
+@lru_cache(maxsize=64)
+def parse_head(head: bytes) -> Headers:
+    """Split a block of header fields as it stood on the wire (RFC 9112, section 5).
+
+    Parameters
+    ----------
+    head
+        The lines below the request line. Values are read as Latin-1, which loses no byte;
+        a folded line is joined to its field by one space.
+    """
+    fields = Headers()
+    for line in head.decode("latin-1").split("\n"):
+        text = line.rstrip("\r")
+        if text[:1] in {" ", "\t"} and fields:
+            name, value = fields[-1]
+            fields[-1] = (name, f"{value} {text.strip(' ' + chr(9))}")
+        elif text:
+            name, _, value = text.partition(":")
+            fields.append((name, value.strip(" \t")))
+    return fields
