@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -358,21 +359,23 @@ class Runtime:
             registry.want_switch_interval(id(self), settings.switch_interval)
         return server
 
-    def _bind(self, name: str) -> list[Any]:
+    def _bind(self, name: str) -> list[socket.socket]:
         host, port = self.settings.host, self.settings.port
         if port is not None:
             return bind(host, port)
-        remembered = self.store.remembered_ports(name)
-        for candidate in remembered:
+        own, others = self.store.remembered_ports(name)
+        sockets: list[socket.socket] = []
+        for candidate in [*([] if own is None else [own]), *others, 0]:
             with contextlib.suppress(PortInUseError):
-                return bind(host, candidate)
-        if remembered:
+                sockets = bind(host, candidate)
+                break
+        if own is not None and sockets[0].getsockname()[1] != own:
             warnings.warn(
-                f"port {remembered[0]}, on which {name!r} was served, is in use: its URL changes. "
+                f"port {own}, on which {name!r} was served, is in use: its URL changes. "
                 "Close what listens there (another kernel on the same store?), or set port.",
-                stacklevel=4,
+                stacklevel=5,
             )
-        return bind(host, 0)
+        return sockets
 
     def _stored(self, deliveries: list[Any]) -> None:
         """Pass what the writer has done with on to the loop; on the writer's thread."""

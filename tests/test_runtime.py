@@ -42,11 +42,21 @@ def test_key_and_port_are_found_again(tmp_path) -> None:
 def test_two_runtimes_keep_the_ports_of_their_own_hooks(tmp_path) -> None:
     with Runtime(tmp_path / "s.db") as one, Runtime(tmp_path / "s.db") as two:
         first = one.webhook("first").url
-        with pytest.warns(UserWarning, match="its URL changes"):
-            second = two.webhook("second").url
+        # It had no URL that could change: nobody is warned.
+        second = two.webhook("second").url
     with Runtime(tmp_path / "s.db") as two, Runtime(tmp_path / "s.db") as one:
         assert two.webhook("second").url == second
         assert one.webhook("first").url == first
+
+
+def test_a_hook_whose_own_port_is_taken_says_that_its_url_changes(tmp_path) -> None:
+    with Runtime(tmp_path / "s.db") as one, Runtime(tmp_path / "s.db") as two:
+        url = one.webhook("first").url
+        two.webhook("second")  # its port is free again below, and is taken instead
+    with Runtime(tmp_path / "s.db") as one, Runtime(tmp_path / "s.db") as two:
+        assert one.webhook("first").url == url
+        with pytest.warns(UserWarning, match=r"'first' was served, is in use: its URL changes"):
+            assert two.webhook("first").url != url
 
 
 def test_a_busy_port_is_an_error_in_the_cell() -> None:

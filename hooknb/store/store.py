@@ -200,12 +200,11 @@ class Store:
         """Remember the port on which a workflow is served."""
         self._write("UPDATE workflows SET port = ? WHERE id = ?", (port, workflow_id))
 
-    def remembered_ports(self, name: str) -> list[int]:
-        """Give the ports used before: that of the workflow first, then those of the others."""
-        rows = self.rows(
-            "SELECT DISTINCT port FROM workflows WHERE port IS NOT NULL ORDER BY name <> ?", (name,)
-        )
-        return [port for (port,) in rows]
+    def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
+        """Give the port that the workflow was served on last, and those of all others."""
+        rows = self.rows("SELECT name, port FROM workflows WHERE port IS NOT NULL")
+        ports = dict(rows)
+        return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
         """Forget the deliveries, executions and jobs of a workflow."""
