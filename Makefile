@@ -45,6 +45,7 @@ test: install check  ## every check: lint, types, imports, notebooks, tests
 
 bench: install  ## print how fast it is beside bare servers (ratios)
 	@.ci/need wrk
+	@.ci/need chromium
 	$(PY) tests/bench/run.py
 
 browser: install  ## see to a Chromium for the browser tests

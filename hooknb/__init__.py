@@ -34,7 +34,7 @@ from hooknb.errors import (
 
 if TYPE_CHECKING:
     from hooknb.credentials import BasicAuth
-    from hooknb.default import hooks, webhook
+    from hooknb.default import hooks, panel, serve, webhook, workflows
     from hooknb.engine import Context
     from hooknb.hook import Hook
     from hooknb.nodes import (
@@ -104,11 +104,14 @@ __all__ = [
     "Workflow",
     "__version__",
     "hooks",
+    "panel",
     "parse_body",
     "parse_query",
     "paths",
     "register",
+    "serve",
     "webhook",
+    "workflows",
 ]
 
 __version__ = "0.1.0"
@@ -143,10 +146,13 @@ _HOMES = {
     "Variable": "hooknb.variables",
     "Workflow": "hooknb.workflow",
     "hooks": "hooknb.default",
+    "panel": "hooknb.default",
     "parse_body": "hooknb.variables",
     "parse_query": "hooknb.variables",
     "register": "hooknb.nodes",
+    "serve": "hooknb.default",
     "webhook": "hooknb.default",
+    "workflows": "hooknb.default",
 }
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from hooknb import registry
 from hooknb.hook import Hook
+from hooknb.notation import Functions
 from hooknb.runtime import Runtime
 from hooknb.settings import RuntimeSettings
 
-__all__ = ["hooks", "webhook"]
+if TYPE_CHECKING:
+    from hooknb.ui import Panels
+
+__all__ = ["hooks", "panel", "serve", "webhook", "workflows"]
 
 
 def webhook(name: str, **settings: Any) -> Hook:
@@ -19,21 +26,30 @@ def webhook(name: str, **settings: Any) -> Hook:
     ``.hooknb/store.db`` in the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
     ``HOOKNB_PORT`` and ``HOOKNB_PUBLIC_URL`` say otherwise.
     """
+    with _default() as runtime:
+        return runtime.webhook(name, **settings)
+
+
+def serve(name: str, functions: Functions = ()) -> Hook:
+    """Serve a stored workflow on the default runtime as it stands; see :meth:`Runtime.serve`."""
+    with _default() as runtime:
+        return runtime.serve(name, functions)
+
+
+def workflows() -> list[str]:
+    """Name the workflows in the store of the default runtime, in the order of their making.
+
+    Where there is no default runtime yet, the store that it would have is looked into, and made
+    where there is none.
+    """
     with registry.lock():
         runtime = registry.default()
         if runtime is not None:
-            found: Hook = runtime.webhook(name, **settings)
-            return found
-        chosen = RuntimeSettings.from_environment()
-        runtime = Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)
-        try:
-            hook: Hook = runtime.webhook(name, **settings)
-        except BaseException:
-            # The next try reads the environment anew.
-            runtime.close()
-            raise
-        registry.set_default(runtime)
-        return hook
+            names: list[str] = runtime.workflows()
+            return names
+        # Not kept: the first hook reads the environment anew.
+        with _made() as runtime:
+            return runtime.workflows()
 
 
 def hooks() -> dict[str, Hook]:
@@ -45,3 +61,37 @@ def hooks() -> dict[str, Hook]:
                 if runtime is registry.default() or name not in found:
                     found[name] = hook
         return found
+
+
+def panel() -> Panels:
+    """Give all hooks of this process to look at and to click on, and *New webhook*.
+
+    A widget: put it at the end of a cell. A hook can be made, configured and used in it without
+    writing a line; what the store holds and nobody serves is offered too.
+    """
+    from hooknb.ui import Panels  # ipywidgets take a third of a second to load
+
+    return Panels(sys.modules[__name__])
+
+
+@contextmanager
+def _default() -> Iterator[Runtime]:
+    """Give the default runtime; one that is made here stays where its first hook is made."""
+    with registry.lock():
+        runtime = registry.default()
+        if runtime is not None:
+            yield runtime
+            return
+        runtime = _made()
+        try:
+            yield runtime
+        except BaseException:
+            # The next try reads the environment anew.
+            runtime.close()
+            raise
+        registry.set_default(runtime)
+
+
+def _made() -> Runtime:
+    chosen = RuntimeSettings.from_environment()
+    return Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
-import operator
-from collections.abc import Mapping, Sequence
+import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from hooknb.errors import (
-    RecordNotFoundError,
-    ServerError,
-    SettingError,
-    StoreError,
-    WaitTimeoutError,
-)
-from hooknb.headers import MASK
-from hooknb.records import Delivery, Execution
+from hooknb import samples, summaries
+from hooknb.calls import Calls
+from hooknb.errors import ServerError, StoreError, WaitTimeoutError
+from hooknb.paths import MISSING
+from hooknb.received import as_id
+from hooknb.records import Delivery
 from hooknb.revisions import Revision, read_revisions
-from hooknb.sending import Reply, send
+from hooknb.variables import split_column
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from hooknb.frames import Frames
     from hooknb.notation import Functions
-    from hooknb.runtime import Runtime
-    from hooknb.served import HookState
-    from hooknb.workflow import Workflow
+    from hooknb.ui import HookPanel
 
 __all__ = ["Hook"]
 
-_UNSET: Final = object()
 
-
-class Hook:
+class Hook(Calls):
     """A live URL and what it has received; made by :func:`hooknb.webhook`.
 
     Everything that it received before, also in earlier sessions on the same store, is in its
@@ -45,32 +32,80 @@ class Hook:
     that is yours to change.
     """
 
-    def __init__(self, runtime: Runtime, state: HookState) -> None:
-        self._runtime = runtime
-        self._state = state
-        self._closed = False
-
     # -- what it is -----------------------------------------------------------------------------
 
-    @property
-    def name(self) -> str:
-        """The workflow's name."""
-        return self._state.name
+    def configure(self, **settings: Any) -> Self:
+        """Change settings, as a new revision; those that are not named stay, the switch too.
 
-    @property
-    def key(self) -> str:
-        """The secret part of its URL; the same whenever the name is served from this store."""
-        return self._state.key
+        Nothing is held up meanwhile: what is on its way goes on with the revision that it was
+        accepted under. Where nothing differs there is no new revision.
 
-    @property
-    def revision(self) -> int:
-        """The number of the current revision, from 1."""
-        return self._state.served.revision
+        Parameters
+        ----------
+        **settings
+            Any of :meth:`Runtime.webhook`'s, but not ``name``.
 
-    @property
-    def workflow(self) -> Workflow:
-        """The current definition."""
-        return self._state.served.workflow
+        Returns
+        -------
+        Hook
+            Itself.
+
+        Raises
+        ------
+        SettingError
+            There is no such setting, or its value is wrong; nothing was changed.
+        ServerError
+            The hook is closed.
+        StoreError
+            The store cannot be written.
+        """
+        self._open()
+        self._runtime.configure(self._state, lambda _workflow: settings)
+        return self
+
+    def take(self, name: str, alias: str | None = None) -> Self:
+        """Take one more variable out of what comes, as a new revision.
+
+        Its type and its sample are those of the newest accepted delivery that has it, of the last
+        thousand. No sample is kept of a header that carries credentials, nor of a value of more
+        than 64 KiB.
+
+        Parameters
+        ----------
+        name
+            Its part and path, as the columns of :attr:`variables` name it: ``body.order.id``,
+            ``body[0].sku``, ``query.a``, ``headers.X-Request-Id``, ``body`` for all of it.
+        alias
+            What to call it. One that is taken already gets this alias, where it has another; it
+            keeps its own where none is given.
+
+        Returns
+        -------
+        Hook
+            Itself.
+
+        Raises
+        ------
+        SettingError
+            It names no variable, or the column's name is taken by another one.
+        ServerError
+            The hook is closed.
+        StoreError
+            The store cannot be read or written.
+        """
+        self._open()
+        part, path = split_column(name)
+        known = samples.is_taken(part, getattr(self.workflow.trigger, part), path)
+        value = MISSING if known else self._newest(part, path)
+        self._runtime.configure(
+            self._state,
+            lambda workflow: {
+                part: samples.with_variable(
+                    part, getattr(workflow.trigger, part), path, value=value, alias=alias
+                )
+            },
+        )
+        return self
 
     @property
     def revisions(self) -> list[Revision]:
@@ -103,105 +138,13 @@ class Hook:
         self._runtime.revert(self._state, number, functions)
 
     @property
-    def url(self) -> str:
-        """Where senders reach it."""
-        return f"{self._runtime.base_url}/hook/{self.key}"
-
-    @property
-    def url_with_credentials(self) -> str:
-        """The URL with user name and password percent-encoded before the host, for senders.
-
-        The same as :attr:`url` where no authentication is asked for. It holds the password:
-        do not leave it in a saved notebook.
-        """
-        auth = self.workflow.trigger.auth
-        if auth is None:
-            return self.url
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{quote(auth.user, safe='')}:{quote(auth.password, safe='')}@{rest}"
-
-    @property
     def enabled(self) -> bool:
         """The switch: a disabled hook answers 404 and keeps what came as refused. Settable."""
         return self._state.enabled
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        if not isinstance(value, bool):
-            raise SettingError("enabled", f"{value!r} is neither True nor False")
-        self._runtime.store.enable(self._state.workflow_id, enabled=value)
-        self._state.enabled = value
-
-    # -- what came ------------------------------------------------------------------------------
-
-    @cached_property
-    def _frames(self) -> Frames:
-        from hooknb.frames import Frames  # pandas takes half a second to load
-
-        return Frames(self._runtime.store, self._state.workflow_id)
-
-    @property
-    def deliveries(self) -> pd.DataFrame:
-        """Every request that is kept, accepted or refused, oldest first, by id.
-
-        Columns: received_at, method, content_type, size (bytes), remote, outcome, reason, status
-        (answered), duration_ms, headers, query, body. Credentials in headers are masked.
-        """
-        self._flush()
-        return self._frames.deliveries()
-
-    @property
-    def executions(self) -> pd.DataFrame:
-        """Every run, by id, which is that of its delivery.
-
-        Columns: delivery, revision, status, reason, started_at, finished_at, duration_ms,
-        response_status, missing (configured variables that did not come), recovered.
-        """
-        self._flush()
-        return self._frames.executions()
-
-    @property
-    def variables(self) -> pd.DataFrame:
-        """The variables of every accepted delivery: received_at, then a column each.
-
-        Without configured variables the leaves of what came, from query and body, most frequent
-        first, at most 500; how many were left out stands in ``attrs["left_out"]``. Headers are
-        shown where they are configured.
-        """
-        self._flush()
-        return self._frames.variables(self.workflow.trigger)
-
-    @property
-    def jobs(self) -> pd.DataFrame:
-        """Every run of every node.
-
-        Columns: execution, node, type, status, started_at, finished_at, duration_ms, result,
-        output (what it printed), error.
-        """
-        self._flush()
-        return self._frames.jobs()
-
-    def delivery(self, id: int) -> Delivery:
-        """Give one delivery with everything, its raw bytes too.
-
-        Raises
-        ------
-        RecordNotFoundError
-            It is not one of this hook's.
-        """
-        self._flush()
-        return self._runtime.store.delivery(self._state.workflow_id, _number(id))
-
-    def execution(self, id: int) -> Execution:
-        """Give one execution with its jobs.
-
-        Raises
-        ------
-        RecordNotFoundError
-            It is not one of this hook's.
-        """
-        self._flush()
-        return self._runtime.store.execution(self._state.workflow_id, _number(id))
+        self._runtime.switch(self._state, enabled=value)
 
     def cancel(self, id: int) -> bool:
         """End an execution that is queued or running; it is kept as aborted, ``cancelled``.
@@ -215,76 +158,14 @@ class Hook:
             False where it had ended already.
         """
         self._open()
-        return self._runtime.cancel(self._state, _number(id))
+        return self._runtime.cancel(self._state, as_id(id))
 
     def clear(self) -> None:
         """Forget what came: deliveries, executions, jobs, and what still waits to be run."""
         self._open()
         self._runtime.clear(self._state)
 
-    # -- sending and waiting --------------------------------------------------------------------
-
-    def send(
-        self,
-        *,
-        json: Any = _UNSET,
-        data: str | bytes | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
-        params: str | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
-        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
-        method: str = "POST",
-        timeout: float = 60.0,
-    ) -> Reply:
-        """Send a real HTTP request to this hook's own URL, with its credentials.
-
-        Blocks until the answer is there, also for a synchronous hook, whose answer does not need
-        the calling thread.
-
-        Parameters
-        ----------
-        json
-            Sent as ``application/json``.
-        data
-            Bytes or text as they are; a mapping or pairs as a form.
-        params
-            The query: pairs, a mapping, or text that stands behind ``?`` as it is.
-        headers
-            By name, or pairs. They win over those that are made here, also ``Authorization``.
-        method
-            Of the request.
-        timeout
-            Seconds.
-
-        Returns
-        -------
-        Reply
-            ``status``, ``headers``, ``body`` (bytes), ``text`` and ``json()``.
-
-        Raises
-        ------
-        ServerError
-            There was no answer in time, or it was called on the server's own thread, which could
-            not answer itself.
-        """
-        self._open()
-        if self._runtime.is_server_thread:
-            message = (
-                "hook.send() waits for the thread that it was called on; in an async node, "
-                "use `await asyncio.to_thread(hook.send, …)`"
-            )
-            raise ServerError(message)
-        if json is not _UNSET and data is not None:
-            raise SettingError("data", "give json or data, not both")
-        with self._runtime.lent_worker():
-            return send(
-                f"{self._runtime.local_url}/hook/{self.key}",
-                auth=self.workflow.trigger.auth,
-                method=method,
-                body=data if json is _UNSET else json,
-                is_json=json is not _UNSET,
-                params=params,
-                headers=headers,
-                timeout=timeout,
-            )
+    # -- waiting --------------------------------------------------------------------------------
 
     def wait(self, n: int | None = None, timeout: float | None = 30) -> None:
         """Wait until ``n`` more deliveries have come, and nothing is queued or running.
@@ -380,29 +261,42 @@ class Hook:
         for listener in tuple(self._state.listeners):
             listener(None)
 
+    # -- for its panel --------------------------------------------------------------------------
+
+    @cached_property
+    def panel(self) -> HookPanel:
+        """Its panel: a widget, one for all the cells that show it."""
+        from hooknb.ui import HookPanel  # ipywidgets take a third of a second to load
+
+        return HookPanel(self)
+
     @property
-    def state(self) -> HookState:
-        """What it shares with the server's thread; for the runtime that serves it."""
-        return self._state
-
-    def _open(self) -> None:
+    def status(self) -> Literal["enabled", "disabled", "closed"]:
+        """Whether it takes deliveries, or is served no more."""
         if self._closed:
-            message = f"hook {self.name!r} is closed; hooknb.webhook({self.name!r}) serves it again"
-            raise ServerError(message)
-
-    def _flush(self) -> None:
-        if not self._closed:
-            self._runtime.store.flush()
+            return "closed"
+        return "enabled" if self.enabled else "disabled"
 
     # -- how it looks ---------------------------------------------------------------------------
 
-    @property
-    def _masked_url(self) -> str:
-        auth = self.workflow.trigger.auth
-        if auth is None:
-            return self.url
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{quote(auth.user, safe='')}:{MASK}@{rest}"
+    def __repr__(self) -> str:
+        """Say what it is, without secrets."""
+        return summaries.as_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summaries.as_html(self._summary())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the panel in a kernel; where widgets cannot be shown, the summary is.
+
+        The bundle is saved with the notebook: it holds what the summary says, and the panel's
+        number.
+        """
+        summary = self._summary()
+        shown = {"text/plain": summaries.as_text(summary), "text/html": summaries.as_html(summary)}
+        ipython = sys.modules.get("IPython")
+        shell = None if ipython is None else ipython.get_ipython()
+        return {**shown, **self.panel.view()} if getattr(shell, "kernel", None) else shown
 
     def _summary(self) -> list[tuple[str, str]]:
         try:
@@ -410,38 +304,10 @@ class Hook:
             deliveries = f"{counts.deliveries}, {counts.refused} of them refused"
         except StoreError as error:
             deliveries = f"not to be read: {error}"
-        workflow = self.workflow
-        state = "closed" if self._closed else ("enabled" if self.enabled else "disabled")
-        return [
-            ("hook", f"{self.name} ({state})"),
-            ("url", f"{', '.join(workflow.trigger.methods)} {self._masked_url}"),
-            ("mode", "synchronous" if workflow.sync else "asynchronous"),
-            ("revision", str(self.revision)),
-            ("deliveries", deliveries),
-        ]
-
-    def __repr__(self) -> str:
-        """Say what it is, without secrets."""
-        rows = self._summary()
-        return "\n".join(f"{label:<11}{text}" for label, text in rows)
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for label, text in self._summary()
+        return summaries.summary(
+            self.workflow,
+            url=self.url,
+            status=self.status,
+            revision=self.revision,
+            deliveries=deliveries,
         )
-        return f"<table>{rows}</table>"
-
-
-def _number(id: Any) -> int:
-    """Take an id, a whole number of Python's or of numpy's."""
-    try:
-        number = operator.index(id)
-    except TypeError:
-        raise RecordNotFoundError(
-            f"{id!r} is not an id; write the number of the frame's row"
-        ) from None
-    if not 0 < number < 2**63:
-        raise RecordNotFoundError(f"there is nothing with the id {number}")
-    return number

@@ -5,37 +5,30 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import socket
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from hooknb import depth, registry
+from hooknb import registry
 from hooknb.credentials import BasicAuth
-from hooknb.engine import Engine, Fetcher, Queue, Services, Workers
+from hooknb.definitions import changed, check_switch, loaded, nodes_of
+from hooknb.engine import Queue
 from hooknb.errors import (
-    PortInUseError,
     RecordNotFoundError,
     ServerError,
     SettingError,
-    StoreUnavailableError,
 )
 from hooknb.hook import Hook
+from hooknb.hosting import Hosting
 from hooknb.nodes import Node, Response
 from hooknb.notation import Functions
-from hooknb.reception import Desk
 from hooknb.served import HookState, Served
-from hooknb.server import ServerThread, bind
 from hooknb.settings import RuntimeSettings
-from hooknb.store import NewJobs, StartExecution, Store
 from hooknb.variables import Variable
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
 
 __all__ = ["Runtime"]
-
-_STOP_GRACE: Final = 2.0
 
 
 class Runtime:
@@ -77,14 +70,10 @@ class Runtime:
         except TypeError as error:
             raise SettingError("Runtime", str(error).partition("() ")[2]) from error
         self._hooks: dict[str, Hook] = {}
-        self._desk = Desk(self.settings)
-        self._server: ServerThread | None = None
-        self._executor: Executor | None = None
-        self._fetcher: Fetcher | None = None
         self._closed = False
         self._lock = registry.lock()
-        self.store = Store(store, self._stored)
-        self._desk.store = self.store
+        self._hosting = Hosting(self.settings)
+        self.store = self._hosting.store
         registry.release_in_forks()
         with self._lock:
             registry.runtimes().append(self)
@@ -169,36 +158,110 @@ class Runtime:
             max_body=max_body,
             concurrency=concurrency,
         )
-        if not isinstance(enabled, bool):
-            raise SettingError("enabled", f"{enabled!r} is neither True nor False")
+        check_switch(enabled)
+        with self._lock:
+            return self._serve(workflow, enabled=enabled)
+
+    def serve(self, name: str, functions: Functions = ()) -> Hook:
+        """Serve a stored workflow as it stands: its current revision, its switch, its URL.
+
+        What an earlier process accepted and did not finish is run.
+
+        Parameters
+        ----------
+        name
+            Of the workflow; :meth:`workflows` lists them.
+        functions
+            Those that its nodes call, as of :meth:`hooknb.Hook.revert`.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The store has none of that name.
+        SettingError
+            A function of it is not loaded, or its definition cannot be read here.
+        StoreError
+            The store cannot be read or written.
+        """
         with self._lock:
             self._open()
-            server = self._start(name)
-            definition = self.store.define(name, workflow.encode(), enabled=enabled)
-            served = Served(workflow, definition.revision)
-            known = self._hooks.get(name)
-            if known is not None:
-                state = known.state
-                state.serve(served)
-                state.enabled = enabled
-                server.post(self._desk.engine.advance, state.queue)
-                return known
-            state = HookState(
-                workflow_id=definition.workflow_id,
-                name=name,
-                key=definition.key,
-                served=served,
-                enabled=enabled,
-                queue=Queue(workflow_id=definition.workflow_id, concurrency=concurrency),
+            stored = self.store.current(name)
+            if stored is None:
+                known = ", ".join(map(repr, self.store.names())) or "none"
+                raise RecordNotFoundError(
+                    f"there is no workflow {name!r} in this store; there is {known}"
+                )
+            hook = self._hooks.get(name)
+            workflow = loaded(
+                stored.definition,
+                functions,
+                known=None if hook is None else hook.state.functions,
+                what=f"workflow {name!r}",
+                call=f"hooknb.serve({name!r}, ",
             )
+            return self._serve(workflow, enabled=stored.enabled)
+
+    def workflows(self) -> list[str]:
+        """Name the workflows that the store holds, in the order in which they were made."""
+        self._open()
+        return self.store.names()
+
+    def configure(self, state: HookState, change: Callable[[Workflow], Mapping[str, Any]]) -> None:
+        """Change settings of a hook; see :meth:`hooknb.Hook.configure`.
+
+        Parameters
+        ----------
+        state
+            Of the hook.
+        change
+            Gives the settings that differ, by name, of the definition that is current then: of
+            two changes at a time both are kept.
+        """
+        with self._lock:
+            self._open()
+            hook = self._hooks.get(state.name)
+            if hook is None or hook.state is not state:
+                raise ServerError(f"hook {state.name!r} is not served any more")
+            current = state.served.workflow
+            workflow, enabled = changed(current, change(current))
+            self._serve(workflow, enabled=state.enabled if enabled is None else enabled)
+
+    def switch(self, state: HookState, *, enabled: bool) -> None:
+        """Turn a hook on or off; see :attr:`hooknb.Hook.enabled`."""
+        check_switch(enabled)
+        with self._lock:
+            self.store.enable(state.workflow_id, enabled=enabled)
+            state.enabled = enabled
+
+    def _serve(self, workflow: Workflow, *, enabled: bool) -> Hook:
+        """Make a definition the current revision of its name, and serve it; under the lock."""
+        self._open()
+        name = workflow.name
+        server = self._hosting.start(name)
+        definition = self.store.define(name, workflow.encode(), enabled=enabled)
+        served = Served(workflow, definition.revision)
+        known = self._hooks.get(name)
+        if known is not None:
+            state = known.state
             state.serve(served)
-            left = self.store.claim(definition.workflow_id, definition.revision)
-            state.count(unfinished=len(left))
-            self.store.remember_port(definition.workflow_id, server.port)
-            self._desk.hooks[state.key] = state
-            hook = self._hooks[name] = Hook(self, state)
-            server.post(self._desk.resume, state, left)
-            return hook
+            state.enabled = enabled
+            self._hosting.advance(state)
+            return known
+        state = HookState(
+            workflow_id=definition.workflow_id,
+            name=name,
+            key=definition.key,
+            served=served,
+            enabled=enabled,
+            queue=Queue(workflow_id=definition.workflow_id, concurrency=workflow.concurrency),
+        )
+        state.serve(served)
+        left = self.store.claim(definition.workflow_id, definition.revision)
+        state.count(unfinished=len(left))
+        self.store.remember_port(definition.workflow_id, server.port)
+        hook = self._hooks[name] = Hook(self, state)
+        self._hosting.open(state, left)
+        return hook
 
     def _nodes_before(self, name: object) -> tuple[Node, ...]:
         """Give the nodes of the current revision, whose keys the next one keeps."""
@@ -207,13 +270,7 @@ class Runtime:
         if name in self._hooks:
             return self._hooks[name].workflow.nodes
         stored = None if self._closed else self.store.current(name)
-        if stored is None:
-            return ()
-        try:
-            return Workflow.decode(stored).nodes
-        except SettingError:
-            # A node type of one's own that is not defined yet.
-            return ()
+        return () if stored is None else nodes_of(stored.definition)
 
     def revert(self, state: HookState, number: int, functions: Functions) -> None:
         """Make an earlier revision the current one; see :meth:`hooknb.Hook.revert`."""
@@ -221,15 +278,13 @@ class Runtime:
         if number not in stored:
             known = ", ".join(map(str, stored))
             raise RecordNotFoundError(f"there is no revision {number} of this hook; it has {known}")
-        workflow = Workflow.decode(stored[number], functions, known=state.functions)
-        if workflow.unbound:
-            names = ", ".join(workflow.unbound)
-            raise SettingError(
-                "functions",
-                f"revision {number} calls {names}, whose code is not loaded; define it and write "
-                f"hook.revert({number}, functions=[{names}]), or {{key of its node: function}} for "
-                "one without a name",
-            )
+        workflow = loaded(
+            stored[number],
+            functions,
+            known=state.functions,
+            what=f"revision {number}",
+            call=f"hook.revert({number}, ",
+        )
         definition = workflow.encode()
         with self._lock:
             self._open()
@@ -240,8 +295,7 @@ class Runtime:
                 made = self.store.define(state.name, definition, enabled=state.enabled)
                 number = made.revision
             state.serve(Served(workflow, number))
-            if self._server is not None:
-                self._server.post(self._desk.engine.advance, state.queue)
+            self._hosting.advance(state)
 
     @property
     def hooks(self) -> dict[str, Hook]:
@@ -254,40 +308,16 @@ class Runtime:
             if self._hooks.get(hook.name) is not hook:
                 return
             del self._hooks[hook.name]
-            self._desk.hooks.pop(hook.key, None)
-            server = self._server
-        if server is not None and server.is_alive and not server.is_current:
-            with contextlib.suppress(TimeoutError):
-                server.run(
-                    self._desk.engine.drain([hook.state.queue], self.settings.drain),
-                    self.settings.drain + _STOP_GRACE,
-                )
-            with contextlib.suppress(StoreUnavailableError):
-                self.store.flush()
+            self._hosting.shut(hook.state)
+        self._hosting.drain(hook.state)
 
     def cancel(self, state: HookState, number: int) -> bool:
         """End an execution from outside; see :meth:`hooknb.Hook.cancel`."""
-
-        async def cancel() -> bool:
-            return self._desk.engine.cancel(state.queue, number)
-
-        server = self._server
-        if server is None or server.is_current:
-            message = "cancel executions from a cell or a plain node, not on the server's thread"
-            raise ServerError(message)
-        ended: bool = server.run(cancel(), _STOP_GRACE)
-        return ended
+        return self._hosting.cancel(state, number)
 
     def clear(self, state: HookState) -> None:
         """Forget what a hook received; see :meth:`hooknb.Hook.clear`."""
-
-        async def forget() -> None:
-            waiting = self._desk.engine.clear(state.queue)
-            state.count(unfinished=-waiting)
-
-        server = self._server
-        if server is not None and server.is_alive and not server.is_current:
-            server.run(forget(), _STOP_GRACE)
+        self._hosting.forget(state)
         self.store.clear(state.workflow_id)
 
     # -- the server -----------------------------------------------------------------------------
@@ -295,7 +325,7 @@ class Runtime:
     @property
     def port(self) -> int | None:
         """The port that it listens on; ``None`` before its first hook."""
-        return None if self._server is None else self._server.port
+        return self._hosting.port
 
     @property
     def local_url(self) -> str:
@@ -312,75 +342,11 @@ class Runtime:
     @property
     def is_server_thread(self) -> bool:
         """Whether the caller is on the server's thread."""
-        return self._server is not None and self._server.is_current
+        return self._hosting.is_current
 
-    @contextlib.contextmanager
-    def lent_worker(self) -> Iterator[None]:
+    def lent_worker(self) -> AbstractContextManager[None]:
         """Lend a worker while a plain node waits for a hook, whose nodes may need one too."""
-        executor = self._executor
-        if not depth.current.get() or not isinstance(executor, Workers):
-            yield
-            return
-        executor.lend()
-        try:
-            yield
-        finally:
-            executor.give_back()
-
-    def _start(self, name: str) -> ServerThread:
-        """Start the server where it does not run; starting twice is starting once."""
-        if self._server is not None:
-            if self._server.is_alive:
-                return self._server
-            self._server.let_go()
-        settings = self.settings
-        server = ServerThread(
-            self._bind(name),
-            self._desk,
-            max_connections=settings.max_connections,
-            header_timeout=settings.header_timeout,
-            body_timeout=settings.body_timeout,
-        )
-        self._executor = settings.executor or Workers(settings.workers)
-        self._fetcher = fetcher = Fetcher()
-        self._desk.engine = Engine(
-            Services(
-                executor=self._executor,
-                fetcher=fetcher,
-                keep=lambda number, rows: self.store.submit(NewJobs(execution=number, rows=rows)),
-                env=settings.env,
-            ),
-            self.store.delivery,
-            lambda number, at: self.store.submit(StartExecution(id=number, started_at=at)),
-        )
-        self._server = server
-        server.start()
-        if settings.switch_interval is not None:
-            registry.want_switch_interval(id(self), settings.switch_interval)
-        return server
-
-    def _bind(self, name: str) -> list[socket.socket]:
-        host, port = self.settings.host, self.settings.port
-        if port is not None:
-            return bind(host, port)
-        own, others = self.store.remembered_ports(name)
-        sockets: list[socket.socket] = []
-        for candidate in [*([] if own is None else [own]), *others, 0]:
-            with contextlib.suppress(PortInUseError):
-                sockets = bind(host, candidate)
-                break
-        if own is not None and sockets[0].getsockname()[1] != own:
-            warnings.warn(
-                f"port {own}, on which {name!r} was served, is in use: its URL changes. "
-                "Close what listens there (another kernel on the same store?), or set port.",
-                stacklevel=5,
-            )
-        return sockets
-
-    def _stored(self, deliveries: list[Any]) -> None:
-        """Pass what the writer has done with on to the loop; on the writer's thread."""
-        if self._server is not None:
-            self._server.post(self._desk.settle, deliveries)
+        return self._hosting.lent_worker()
 
     # -- ending ---------------------------------------------------------------------------------
 
@@ -406,28 +372,9 @@ class Runtime:
         with contextlib.ExitStack() as steps:
             steps.callback(self.store.close)
             steps.callback(self._close_hooks)
-            steps.callback(registry.leave_switch_interval, id(self))
-            if self._fetcher is not None:
-                steps.callback(self._fetcher.close)
-            if isinstance(self._executor, Workers):
-                steps.callback(self._executor.shutdown, wait=False)
-            if self._server is not None:
-                steps.callback(self._server.stop)
-                steps.callback(self._drain, self._server)
+            steps.callback(self._hosting.close, [hook.state.queue for hook in self._hooks.values()])
             steps.callback(atexit.unregister, self.close)
             steps.callback(registry.forget, self)
-
-    def _drain(self, server: ServerThread) -> None:
-        queues = [hook.state.queue for hook in self._hooks.values()]
-        if server.is_alive:
-            with contextlib.suppress(TimeoutError, StoreUnavailableError):
-                server.stop_listening()
-                server.run(
-                    self._desk.engine.drain(queues, self.settings.drain),
-                    self.settings.drain + _STOP_GRACE,
-                )
-                # What was accepted meanwhile is on disk and answered before the connections end.
-                self.store.flush()
 
     def _close_hooks(self) -> None:
         for hook in self._hooks.values():
@@ -440,8 +387,7 @@ class Runtime:
         atexit.unregister(self.close)
         for hook in self._hooks.values():
             hook._closed = True  # noqa: SLF001 - its lock may be held by a thread that is gone
-        if self._server is not None:
-            self._server.let_go()
+        self._hosting.let_go()
         self.store.forget()
 
     def __enter__(self) -> Self:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json as json_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import msgspec
-
 from hooknb import depth, payloads
 from hooknb.credentials import BasicAuth
 from hooknb.errors import ServerError, SettingError
-from hooknb.headers import HeaderMap
+from hooknb.headers import HeaderMap, Headers
+from hooknb.outgoing import FORM, JSON, Outgoing, encode_json
 
-__all__ = ["Reply", "send"]
+__all__ = ["Reply", "exchange", "send"]
 
 Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
@@ -78,33 +76,58 @@ def send(
     content, content_type = _content(body, is_json=is_json)
     given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
     named = {name.lower() for name, _ in given}
-    fields: list[tuple[str, str]] = []
     if content_type is not None and "content-type" not in named:
-        fields.append(("Content-Type", content_type))
+        given.insert(0, ("Content-Type", content_type))
+    request = Outgoing(method=method, query=_query(params), fields=Headers(given), content=content)
+    return exchange(url, request, auth=auth, timeout=timeout)
+
+
+def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: float) -> Reply:
+    """Send a request, its fields and its query exactly as they are, and wait for the answer.
+
+    Parameters
+    ----------
+    url
+        Without a query.
+    request
+        What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
+    auth
+        Credentials that are sent where the request has none of its own, or ``None``.
+    timeout
+        Seconds.
+
+    Raises
+    ------
+    SettingError
+        A header field cannot be sent.
+    ServerError
+        There was no answer in time.
+    """
+    fields = list(request.fields)
+    named = {name.lower() for name, _ in fields}
     if auth is not None and "authorization" not in named:
         token = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
         fields.append(("Authorization", f"Basic {token}"))
-    fields += given
     if depth.current.get():
         fields.append((depth.HEADER, str(depth.current.get())))
+    content = request.content
     parts = urlsplit(url)
-    query = _query(params)
-    target = f"{parts.path}?{query}" if query else parts.path
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    target = f"{parts.path}?{request.query}" if request.query else parts.path
+    connection = _Connection(parts.hostname or "", parts.port, timeout=timeout)
     try:
-        connection.putrequest(method, target, skip_accept_encoding=True, skip_host="host" in named)
+        connection.putrequest(
+            request.method, target, skip_accept_encoding=True, skip_host="host" in named
+        )
         if content is not None and "content-length" not in named:
             connection.putheader("Content-Length", str(len(content)))
         for name, value in fields:
-            connection.putheader(name, value)
+            _put_field(connection, name, value)
         connection.endheaders(content)
         response = connection.getresponse()
         received = response.read()
         return Reply(
             status=response.status, headers=HeaderMap(response.getheaders()), body=received
         )
-    except UnicodeEncodeError as error:
-        raise SettingError("headers", f"a header can hold Latin-1 only: {error}") from error
     except TimeoutError as error:
         message = f"no answer came within {timeout:g} s"
         raise ServerError(message) from error
@@ -115,12 +138,29 @@ def send(
         connection.close()
 
 
+class _Connection(http.client.HTTPConnection):
+    """One whose request line may hold any byte that came in one, as Latin-1."""
+
+    def _encode_request(self, request: str) -> bytes:
+        return request.encode("latin-1")
+
+
+def _put_field(connection: http.client.HTTPConnection, name: str, value: str) -> None:
+    # Neither message has the value, which may be a secret.
+    try:
+        connection.putheader(name, value)
+    except UnicodeEncodeError as error:
+        problem = f"a header can hold Latin-1 only: {error.reason} at {error.start}"
+        raise SettingError(f"headers[{name!r}]", problem) from None
+    except (TypeError, ValueError):
+        raise SettingError(
+            f"headers[{name!r}]", "that is no header: a name, and text without line breaks"
+        ) from None
+
+
 def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
     if is_json:
-        try:
-            return msgspec.json.encode(body), "application/json"
-        except (TypeError, ValueError, RecursionError):
-            return json_module.dumps(body, default=str).encode(), "application/json"
+        return encode_json(body), JSON
     if body is None:
         return None, None
     if isinstance(body, str):
@@ -128,7 +168,7 @@ def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
     if isinstance(body, (bytes, bytearray)):
         return bytes(body), None
     if isinstance(body, (Mapping, Sequence)):
-        return urlencode(_pairs(body), doseq=True).encode(), "application/x-www-form-urlencoded"
+        return urlencode(_pairs(body), doseq=True).encode(), FORM
     raise SettingError("data", f"{type(body).__name__} is not bytes, text, a mapping or pairs")
 
 

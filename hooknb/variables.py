@@ -18,12 +18,25 @@ from hooknb.errors import PathError, PayloadError, SampleError, SettingError
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json, parse_query_string
 
-__all__ = ["Variable", "VariableType", "as_variables", "column", "parse_body", "parse_query"]
+__all__ = [
+    "PARTS",
+    "Variable",
+    "VariableType",
+    "as_variables",
+    "column",
+    "parse_body",
+    "parse_query",
+    "sampled",
+    "split_column",
+]
 
 VariableType: TypeAlias = Literal[
     "text", "integer", "number", "boolean", "null", "list", "object", "file"
 ]
 """What a variable was in its sample. ``file`` is a part of a form with a file name, or bytes."""
+
+PARTS: Final = ("headers", "query", "body")
+"""Parts of a request that variables are taken from."""
 
 _DEEPEST: Final = 500
 _MOST_ELEMENTS: Final = 20
@@ -196,6 +209,54 @@ def column(part: str, variable: Variable) -> str:
     return f"{part}{variable.path}" if variable.path.startswith("[") else f"{part}.{variable.path}"
 
 
+def split_column(name: str) -> tuple[str, str]:
+    """Split the name of a variable into its part and its path; the inverse of :func:`column`.
+
+    Parameters
+    ----------
+    name
+        Such as ``body.order.id``, ``body[0].sku``, ``query.a``, ``headers.X-Request-Id``, or
+        ``body`` for all of it. A header's name is all that stands behind ``headers.``.
+
+    Raises
+    ------
+    SettingError
+        It names no part, or what stands behind the part is no path, or no header's name.
+    """
+    part = next((part for part in PARTS if isinstance(name, str) and name.startswith(part)), None)
+    rest = "" if part is None else name[len(part) :]
+    path = rest.removeprefix(".")
+    if part is None or (rest and rest[0] not in ".["):
+        raise SettingError(
+            "name",
+            f"{name!r} is no variable; write its part and its path: body.order.id, body[0].sku, "
+            "query.a, headers.X-Request-Id",
+        )
+    if part == "headers":
+        if not (rest.startswith(".") and _HEADER.fullmatch(path)):
+            raise SettingError(
+                "name", f"{name!r} names no header; write one such as headers.X-Request-Id"
+            )
+        return part, path
+    if rest.startswith(".") and path[:1] in {"", "["}:
+        raise SettingError(
+            "name", f'a key is missing behind the dot of {name!r}; an empty one is {part}[""]'
+        )
+    paths.parse(path)
+    return part, path
+
+
+def sampled(path: str, value: Any, alias: str | None = None) -> Variable:
+    """Make a variable whose type and sample are those of a value that came.
+
+    Raises
+    ------
+    SampleError
+        The value is none that a request can hold.
+    """
+    return Variable(path, alias, type=_type(path, value), sample=value)
+
+
 def _as_variable(part: str, setting: str, item: object) -> Variable:
     if not isinstance(item, (str, Variable)):
         raise SettingError(setting, f"a path or a Variable is expected, not {_named(item)}")
@@ -251,7 +312,7 @@ def _listed(sample: Any) -> list[Variable]:
     if sample is MISSING:
         return []
     variables: list[Variable] = []
-    root = _variable("", sample)
+    root = sampled("", sample)
     if root.type not in {"object", "list"}:
         return [root]
     # The containers being listed: their path, and what is left of them; a recursion would not reach
@@ -264,7 +325,7 @@ def _listed(sample: Any) -> list[Variable]:
             pending.pop()
             continue
         inner = paths.join(path, entry[0])
-        variable = _variable(inner, entry[1])
+        variable = sampled(inner, entry[1])
         variables.append(variable)
         if variable.type in {"object", "list"} or isinstance(entry[1], dict):
             if len(pending) == _DEEPEST:
@@ -273,10 +334,6 @@ def _listed(sample: Any) -> list[Variable]:
                 )
             pending.append((inner, _entries(inner, entry[1])))
     return variables
-
-
-def _variable(path: str, value: Any) -> Variable:
-    return Variable(path, type=_type(path, value), sample=value)
 
 
 def _type(path: str, value: Any) -> VariableType:

@@ -399,8 +399,8 @@ def test_the_message_of_an_error_is_cut(runtime: Runtime):
 def test_a_condition_over_a_large_body_is_asked_on_a_worker(runtime: Runtime, condition):
     asked = []
     hook = runtime.webhook("large", nodes=[hooknb.Condition(condition, yes=[], no=[], key="has")])
-    submit = runtime._executor.submit
-    runtime._executor.submit = lambda *args: asked.append(1) or submit(*args)
+    submit = runtime._hosting.executor.submit
+    runtime._hosting.executor.submit = lambda *args: asked.append(1) or submit(*args)
     hook.send(json={"items": ["x"]})
     hook.wait()
     assert asked == []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from sqlalchemy.exc import DatabaseError
@@ -26,7 +26,7 @@ from hooknb.store.writer import Writer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Counts", "Definition", "Store"]
+__all__ = ["Counts", "Definition", "Store", "Stored"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,13 @@ class Definition:
     workflow_id: int
     key: str
     revision: int
+    enabled: bool
+
+
+class Stored(NamedTuple):
+    """A workflow as it stands: the definition of its current revision, and its switch."""
+
+    definition: bytes
     enabled: bool
 
 
@@ -154,14 +161,18 @@ class Store:
         made: Definition = self._writer.call(write)
         return made
 
-    def current(self, name: str) -> bytes | None:
-        """Give the current definition of the workflow of that name, where there is one."""
+    def current(self, name: str) -> Stored | None:
+        """Give the workflow of that name as it stands, where there is one."""
         rows = self.rows(
-            "SELECT r.definition FROM workflows w JOIN revisions r "
+            "SELECT r.definition, w.enabled FROM workflows w JOIN revisions r "
             "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
             (name,),
         )
-        return rows[0][0] if rows else None
+        return Stored(rows[0][0], bool(rows[0][1])) if rows else None
+
+    def names(self) -> list[str]:
+        """Give the names of the workflows, in the order in which they were made."""
+        return [name for (name,) in self.rows("SELECT name FROM workflows ORDER BY id")]
 
     def revisions(self, workflow_id: int) -> list[tuple[int, datetime, bytes]]:
         """Give number, time of creation and definition of every revision, oldest first."""

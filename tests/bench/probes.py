@@ -210,6 +210,49 @@ def post(url: str, count: str) -> dict[str, Any]:
     return {"sent": share * 16}
 
 
+def shown() -> dict[str, Any]:
+    """Show a panel over 100,000 deliveries in JupyterLab, then send 50 more.
+
+    Gives the seconds from running the cell to the first row on the screen, the median of three,
+    and the bytes that come to the browser for the new ones.
+    """
+    sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
+    from playwright.sync_api import expect, sync_playwright
+
+    from lab import CHROMIUM_ARGS, find_chromium, request, running_lab
+    from panel_page import FILLED, Wire, rows_of, url_of
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(playwright.chromium.executable_path),
+            headless=True,
+            args=CHROMIUM_ARGS,
+        )
+        with running_lab(Path(folder) / "lab", browser) as lab:
+            wire = Wire(lab.page)
+            again = "hook = hooknb.Hook(hook._runtime, hook.state)\nhook"
+            lab.open(lab.write("many.ipynb", FILLED + "hook", again, again, again))
+            lab.run_cell(0, timeout=300)
+            panels, taken = lab.page.locator(".hk-panel"), []
+            expect(rows_of(panels.first).filter(has_text="99999").first).to_be_visible()
+            for index in (1, 2, 3):
+                lab.evaluate("panel.content.scrollToCell(panel.content.widgets[args]);", index)
+                start = time.perf_counter()
+                lab.run_cell(index)
+                panel = panels.nth(index)
+                expect(rows_of(panel).filter(has_text="99999").first).to_be_visible()
+                taken.append(time.perf_counter() - start)
+            url = url_of(panel)
+            wire.settle(lab.page)
+            began = time.monotonic()
+            for number in range(50):
+                request(url, {"id": 200_000 + number, "status": "open"})
+            wire.settle(lab.page)
+            size = sum(len(data) for _, data in wire.comm_messages(began))
+        browser.close()
+    return {"shown_s": statistics.median(taken), "bytes": size}
+
+
 def latency(url: str) -> dict[str, Any]:
     """Give the median of a few hundred answers on one connection."""
     parts = urlsplit(url)
@@ -237,5 +280,6 @@ if __name__ == "__main__":
         "latency": latency,
         "executions": executions,
         "post": post,
+        "shown": shown,
     }
     print(json.dumps(probes[name](*arguments)))

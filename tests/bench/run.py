@@ -91,6 +91,39 @@ def throughput(name: str, what: str, asked: float) -> Row:
     )
 
 
+def panel() -> Row:
+    """Compare a hook whose panel nobody looks at with one that has none."""
+    with server("hook") as (plain, _), server("panel") as (watched, _):
+        load(plain, 1), load(watched, 1)
+        without, with_panel = in_turns(lambda: load(plain), lambda: load(watched))
+    cost = 1 - with_panel / without
+    return Row(
+        "throughput that a panel costs while nobody looks at it",
+        "under 5 %",
+        f"{100 * cost:.1f} % ({with_panel:.0f} to {without:.0f}/s)",
+        cost < 0.05,
+    )
+
+
+def shown() -> list[Row]:
+    """Measure a panel over 100,000 deliveries in JupyterLab."""
+    seen = probe("shown")
+    return [
+        Row(
+            "a panel over 100,000 deliveries: `hook` to its rows in the browser",
+            "within 1 s",
+            f"{seen['shown_s']:.2f} s",
+            seen["shown_s"] < 1,
+        ),
+        Row(
+            "50 new deliveries on the wire to the browser",
+            "under 20 kB",
+            f"{seen['bytes'] / 1000:.1f} kB",
+            seen["bytes"] < 20_000,
+        ),
+    ]
+
+
 def probe(name: str, *arguments: str) -> dict[str, float]:
     """Run one of the measurements that need a process of their own."""
     command = [sys.executable, str(HERE / "probes.py"), name, *arguments]
@@ -218,6 +251,8 @@ def main() -> int:
         first_answer(),
         memory(),
         busy_cell(),
+        panel(),
+        *shown(),
         *executions(),
     ]
     print("| what | asked | seen | |\n| --- | --- | --- | --- |")

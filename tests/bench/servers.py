@@ -1,8 +1,8 @@
 """The servers that the benchmarks compare, each run as a process of its own.
 
 ``python servers.py bare`` is Tornado's plain handler; ``python servers.py hook FOLDER`` a durable
-asynchronous hook with four body variables. Each prints its URL, then serves until its standard
-input ends.
+asynchronous hook with four body variables, ``panel`` the same hook with a panel that was looked at
+and is no more. Each prints its URL, then serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def settings(kind: str) -> dict[str, Any]:
     """Give the settings of a hook."""
     from hooknb import Condition, Response
 
-    if kind == "hook":
+    if kind in {"hook", "panel"}:
         return {"body": VARIABLES}
     return {
         "sync": True,
@@ -52,7 +52,7 @@ def settings(kind: str) -> dict[str, Any]:
     }
 
 
-def hook(settings: dict[str, Any], folder: Path) -> None:
+def hook(settings: dict[str, Any], folder: Path, *, has_panel: bool) -> None:
     """Serve a hook; the words ``busy`` and ``idle`` on standard input set this thread to work.
 
     A line of standard input is waited for by another thread, so that this one can compute.
@@ -69,7 +69,10 @@ def hook(settings: dict[str, Any], folder: Path) -> None:
         ended.set()
 
     with hooknb.Runtime(folder / "store.db") as runtime:
-        print(runtime.webhook("bench", **settings).url, flush=True)
+        made = runtime.webhook("bench", **settings)
+        if has_panel:
+            look_away(made.panel)
+        print(made.url, flush=True)
         threading.Thread(target=listen, daemon=True).start()
         while not ended.wait(0.02):
             count = 0
@@ -77,9 +80,16 @@ def hook(settings: dict[str, Any], folder: Path) -> None:
                 count += 1
 
 
+def look_away(panel: Any) -> None:
+    """Have a view of every part of the panel opened, then hidden, as a browser tells it."""
+    for part in panel.parts:
+        for kind, visible in (("open", True), ("seen", False)):
+            part._hear(part, {"kind": kind, "view": "1", "visible": visible}, [])
+
+
 if __name__ == "__main__":
     kind, folder = sys.argv[1:3]
     if kind == "bare":
         bare()
     else:
-        hook(settings(kind), Path(folder))
+        hook(settings(kind), Path(folder), has_panel=kind == "panel")

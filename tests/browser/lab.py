@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-__all__ = ["CHROMIUM_ARGS", "Lab", "find_chromium", "request", "running_lab"]
+__all__ = ["CHROMIUM_ARGS", "Lab", "environment", "find_chromium", "request", "running_lab"]
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGS = (
@@ -167,6 +167,12 @@ class Lab:
         if wait:
             self._raise_error_of(index)
 
+    def is_running(self, index: int) -> bool:
+        """Tell whether a cell is being run; the kernel's own state is that of its subshells too."""
+        return self.evaluate(  # type: ignore[no-any-return]
+            "return panel.content.widgets[args].model.executionState === 'running';", index
+        )
+
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return the outputs of every cell, as they would be saved."""
         return self.evaluate(  # type: ignore[no-any-return]
@@ -274,7 +280,7 @@ def running_lab(home: Path, browser: Browser, notebooks: Sequence[Path] = ()) ->
                 *(["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []),
             ],
             cwd=root,
-            env=_environment(home, root, token),
+            env=environment(home, root, token),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -296,10 +302,10 @@ def running_lab(home: Path, browser: Browser, notebooks: Sequence[Path] = ()) ->
             server.wait(20)
 
 
-def _environment(home: Path, root: Path, token: str) -> dict[str, str]:
+def environment(home: Path, root: Path, token: str) -> dict[str, str]:
     """Return the environment of the server: this one's, without what points at other settings."""
     foreign = ("HOOKNB_", "IPYTHON", "JPY_", "JUPYTER", "XDG_")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    given = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     settings = home / "config"
     (settings / "labconfig").mkdir(parents=True)
     (settings / "labconfig" / "page_config.json").write_text(
@@ -318,7 +324,7 @@ def _environment(home: Path, root: Path, token: str) -> dict[str, str]:
         )
     )
     (settings / "jupyter_server_config.json").chmod(0o600)
-    return environment | {
+    return given | {
         "HOME": str(home),
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_CONFIG_DIR": str(settings),

@@ -1,0 +1,121 @@
+"""Requests as shell commands, to be pasted into a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["command"]
+
+_LONGEST_ARGUMENT: Final = 100_000  # bytes; Linux takes 128 KiB
+_GLOB: Final = frozenset("[]{}")
+_ESCAPES: Final = {"%": "%%", "\\": "\\\\", "\t": "\\t", "\r": "\\r", "\n": "\n"}
+
+
+def command(
+    *,
+    method: str,
+    url: str,
+    fields: Iterable[tuple[str, str]] = (),
+    content: bytes | None = None,
+    credentials: str | None = None,
+) -> str:
+    """Write the command for a POSIX shell that sends a request with curl (7.43 or later).
+
+    Parameters
+    ----------
+    method
+        Of the request.
+    url
+        With its query. Characters that are not ASCII are percent-encoded, and so is ``#``, which
+        would end it.
+    fields
+        Header fields in order, without those that frame a request. Where they have no
+        ``Content-Type`` none is sent; curl adds ``User-Agent`` and ``Accept`` of its own.
+    content
+        The bytes of the body: as they are where they are text that can be printed and not long,
+        otherwise through ``printf``, with octal escapes.
+    credentials
+        ``user:password`` for Basic authentication.
+    """
+    url = "".join(_url_character(character) for character in url)
+    parts = ["curl"]
+    if not _GLOB.isdisjoint(url):
+        parts.append("--globoff")
+    parts += _method(method, has_body=bool(content))
+    parts.append(_argument(url))
+    if credentials is not None:
+        parts.append(f"-u {_argument(credentials)}")
+    fields = list(fields)
+    if content and not any(name.lower() == "content-type" for name, _ in fields):
+        parts.append("-H 'Content-Type:'")  # curl would say that it is a form
+    parts += [f"-H {_argument(_field(name, value))}" for name, value in fields]
+    source = ""
+    if content:
+        text = _printable(content)
+        if text is not None and len(content) <= _LONGEST_ARGUMENT:
+            parts.append(f"--data-raw {shlex.quote(text)}")
+        else:
+            source = f"printf {_format(content)} | "
+            parts.append("--data-binary @-")
+    return source + " \\\n  ".join(parts)
+
+
+def _method(method: str, *, has_body: bool) -> list[str]:
+    if method == ("POST" if has_body else "GET"):
+        return []
+    if method != "HEAD":
+        return [f"-X {shlex.quote(method)}"]
+    # The answer to HEAD announces a body that does not come, for which curl would wait.
+    return ["-X HEAD --ignore-content-length -H 'Connection: close'"] if has_body else ["--head"]
+
+
+def _url_character(character: str) -> str:
+    if "!" <= character <= "~" and character != "#":
+        return character
+    try:
+        data = character.encode("latin-1")  # as bytes of a request are read
+    except UnicodeEncodeError:
+        data = character.encode()
+    return "".join(f"%{byte:02X}" for byte in data)
+
+
+def _field(name: str, value: str) -> str | bytes:
+    if not value:
+        return f"{name};"  # what curl takes for a field with nothing in it
+    text = f"{name}: {value}"
+    try:
+        return text.encode("latin-1")  # as header fields are read
+    except UnicodeEncodeError:
+        return text
+
+
+def _argument(text: str | bytes) -> str:
+    """Quote one argument; what cannot be printed comes from ``printf``."""
+    data = text.encode() if isinstance(text, str) else text
+    printable = _printable(data)
+    return f'"$(printf {_format(data)})"' if printable is None else shlex.quote(printable)
+
+
+def _printable(data: bytes) -> str | None:
+    """Give the text, or ``None`` where it has something else than characters that are seen."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.replace("\n", "").isprintable() else None
+
+
+def _format(data: bytes) -> str:
+    """Write bytes as the quoted format of ``printf``."""
+    text = "".join(
+        _ESCAPES.get(character) or (character if character.isprintable() else _octal(character))
+        for character in data.decode("utf-8", "surrogateescape")
+    )
+    # A dash at the start would be read as an option.
+    return shlex.quote(f"\\055{text[1:]}" if text.startswith("-") else text)
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,139 @@
+"""What the nodes of a workflow have done so far, in numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hooknb.records import Status, decode_result
+
+if TYPE_CHECKING:
+    from hooknb.store import Store
+
+__all__ = ["INSIDE", "FlowCounts", "branch_label"]
+
+INSIDE: Final = "a node inside of it failed"
+"""The error of a job whose node did not fail by itself."""
+
+_MOST: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
+_LONGEST: Final = 400  # characters of a result that names a branch
+
+_LAST: Final = "SELECT max(id) FROM jobs WHERE workflow_id = ?"
+_FOUND: Final = (
+    "SELECT node, type, status, "  # noqa: S608 - own words
+    f"CASE WHEN type IN ('condition', 'switch') THEN substr(result, 1, {_LONGEST}) END, "
+    f"error = '{INSIDE}', count(*), sum(finished_at - started_at), max(id) FROM jobs "
+    "WHERE workflow_id = ? AND id > ? AND id <= ? AND finished_at IS NOT NULL "
+    "GROUP BY 1, 2, 3, 4, 5"
+)
+_MARK: Final = "SELECT execution_id, started_at, node FROM jobs WHERE id = ?"
+
+
+class FlowCounts:
+    """How often the nodes of a workflow ran, how long they took, and which way they went.
+
+    Used by one thread at a time.
+
+    Parameters
+    ----------
+    store, workflow_id
+        Whose jobs.
+
+    Attributes
+    ----------
+    nodes
+        By the key of the node: ``{"runs": int, "mean_ms": float, "errors": int, "branches":
+        {label: times}}``. Jobs of all revisions count; those that run do not. ``errors`` are those
+        that the node raised itself. Labels are ``yes`` and ``no`` of a Condition, and of a Switch
+        the name of the case, its position from 0 where it has none, or ``otherwise``.
+    """
+
+    def __init__(self, store: Store, workflow_id: int) -> None:
+        self._store = store
+        self._workflow_id = workflow_id
+        self._forget()
+
+    def _forget(self) -> None:
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self._last = 0
+        self._mark: tuple[Any, ...] | None = None
+
+    def refresh(self) -> bool:
+        """Count what has ended since; a hook that was cleared starts at nothing.
+
+        The first time reads all jobs, a few microseconds for each; later only the new ones.
+
+        Returns
+        -------
+        bool
+            Whether anything changed.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store cannot be read.
+        """
+        forgotten = self._mark is not None and self._read_mark() != self._mark
+        if forgotten:
+            self._forget()
+        [(newest,)] = self._store.rows(_LAST, (self._workflow_id,))
+        before = self._last
+        start = before
+        while newest is not None and start < newest:
+            start = self._read(start, min(start + _MOST, newest))
+        if self._last != before:
+            self._mark = self._read_mark()
+        return forgotten or self._last != before
+
+    def _read_mark(self) -> tuple[Any, ...] | None:
+        """Give what the last known job is: ids are given again once the last jobs are gone."""
+        rows = self._store.rows(_MARK, (self._last,))
+        return rows[0] if rows else None
+
+    def _read(self, after: int, upto: int) -> int:
+        rows = self._store.rows(_FOUND, (self._workflow_id, after, upto))
+        for node, kind, status, result, is_inside, times, microseconds, last in rows:
+            counts = self.nodes.setdefault(
+                node, {"runs": 0, "mean_ms": 0.0, "errors": 0, "branches": {}}
+            )
+            before = counts["mean_ms"] * counts["runs"]
+            counts["runs"] += times
+            counts["mean_ms"] = (before + microseconds / 1000) / counts["runs"]
+            if status == Status.ERROR.value and not is_inside:
+                counts["errors"] += times
+            label = branch_label(kind, status, result, is_inside=bool(is_inside))
+            if label is not None:
+                counts["branches"][label] = counts["branches"].get(label, 0) + times
+            self._last = max(self._last, last)
+        return upto
+
+
+def branch_label(kind: str, status: int, result: str | None, *, is_inside: bool) -> str | None:
+    """Name the way that a node went.
+
+    Parameters
+    ----------
+    kind
+        The name of the node's type.
+    status, result
+        The job's, as the store has them.
+    is_inside
+        Whether a node inside of it failed.
+
+    Returns
+    -------
+    str or None
+        ``yes`` or ``no``, the name or position of a case, ``otherwise``; ``None`` where the node
+        chose nothing.
+    """
+    try:
+        value = decode_result(result)
+    except ValueError:  # cut
+        return None
+    if kind == "condition" and isinstance(value, bool):
+        return "yes" if value else "no"
+    if kind == "switch":
+        if value is not None:
+            return str(value)
+        if status == Status.RESOLVED.value or is_inside:
+            return "otherwise"
+    return None

@@ -1,0 +1,82 @@
+"""Values as text for people: cut, exact, and such that it can be sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from hooknb.paths import MISSING
+
+__all__ = ["CELL", "TOO_LARGE", "cell", "cut", "file_text", "is_file", "plain", "sendable"]
+
+CELL: Final = 80
+"""Characters of a cell."""
+
+TOO_LARGE: Final = object()
+"""Stands for what is too large to be looked at for a cell."""
+
+_FILE: Final = frozenset({"filename", "content_type", "content"})
+
+
+def sendable(text: str) -> str:
+    """Write what UTF-8 cannot hold (lone surrogates) as escapes; other text stays as it is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def cut(text: str, most: int) -> str:
+    """Cut a text to ``most`` characters, the last of them an ellipsis where something is left."""
+    return sendable(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
+def is_file(value: Any) -> bool:
+    """Tell whether a value is a part of a form with a file, or bytes."""
+    if isinstance(value, bytes):
+        return True
+    return isinstance(value, dict) and value.keys() == _FILE and isinstance(value["content"], bytes)
+
+
+def file_text(value: Any) -> str:
+    """Write a file by its name, type and size: ``a.png (image/png, 12 bytes)``."""
+    if isinstance(value, bytes):
+        return _bytes(value)
+    about = [value["content_type"]] if value["content_type"] else []
+    return f"{value['filename']} ({', '.join([*about, _bytes(value['content'])])})"
+
+
+def plain(value: Any) -> str:
+    """Write a value: text as it is, everything else as compact JSON, files by name and size."""
+    if isinstance(value, str):
+        return value
+    if is_file(value):
+        return file_text(value)
+    if type(value) is float:
+        return repr(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_other)
+    except RecursionError:
+        return "[…]" if isinstance(value, list) else "{…}"
+
+
+def cell(value: Any) -> str:
+    """Write a value for a cell of a table, in at most 80 characters.
+
+    Parameters
+    ----------
+    value
+        What a path gave: any value of a body, ``MISSING`` (an empty text), or ``TOO_LARGE``.
+    """
+    if value is MISSING:
+        return ""
+    return "…" if value is TOO_LARGE else cut(plain(value), CELL)
+
+
+def _bytes(value: bytes) -> str:
+    return "1 byte" if len(value) == 1 else f"{len(value):,} bytes"
+
+
+def _other(value: Any) -> str:
+    return _bytes(value) if isinstance(value, bytes) else repr(value)

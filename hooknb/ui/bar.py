@@ -1,0 +1,137 @@
+"""The bar below the forms: apply the draft as a revision, discard it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets
+
+from hooknb.errors import HooknbError, SettingError, StoreError
+from hooknb.nodes import Response, walk
+from hooknb.ui.fields import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hooknb.ui.panel import HookPanel
+    from hooknb.workflow import Workflow
+
+__all__ = ["Bar"]
+
+_SHOWN: Final[dict[bool, str | None]] = {True: None, False: "none"}
+
+
+class Bar(ipywidgets.HBox):  # type: ignore[misc]
+    """*Apply as revision N*, *Discard*, and a line about the draft.
+
+    Applying is :meth:`hooknb.Hook.configure` with all that the draft says. The buttons can always
+    be pressed: what is typed reaches the kernel when its field is left, which may be in the very
+    moment in which a button is pressed, and one that waited for it would swallow that press.
+
+    Parameters
+    ----------
+    panel
+        Whose draft it is about.
+    before
+        Called before the draft is applied; where it gives False, it is not.
+
+    Attributes
+    ----------
+    apply, discard, synchronous
+        Its buttons. The last is offered only where a Response stands in an asynchronous workflow.
+    note
+        The line.
+    """
+
+    def __init__(self, panel: HookPanel, before: Callable[[], bool] | None = None) -> None:
+        self._panel = panel
+        self._before = before
+        self._served: Workflow | None = None
+        self._number = 0
+        self.apply = ipywidgets.Button(
+            description="Apply", button_style="primary", tooltip="hook.configure(…)"
+        )
+        self.discard = ipywidgets.Button(
+            description="Discard", tooltip="Go back to the revision that is served"
+        )
+        self.synchronous = ipywidgets.Button(
+            description="Make it synchronous",
+            tooltip="The caller waits for the Response: sync=True",
+        )
+        self.note = Note(lock=panel.lock)
+        self.apply.on_click(self._locked(self._apply))
+        self.discard.on_click(self._locked(self._discard))
+        self.synchronous.on_click(self._locked(self._make_synchronous))
+        super().__init__(children=[self.apply, self.discard, self.synchronous, self.note])
+        self.add_class("hk-bar")
+        self.refresh()
+
+    def refresh(self, text: str = "", *, is_wrong: bool = False) -> None:
+        """Follow the draft; under the lock.
+
+        Parameters
+        ----------
+        text
+            What else there is to say. Something that is wrong with the draft is said instead.
+        is_wrong
+            Whether the text is about something wrong.
+        """
+        draft = self._panel.draft
+        problems = draft.problems
+        if problems and not is_wrong:
+            text, is_wrong = _shown(problems), True
+        self.apply.description = f"Apply as revision {self._next()}"
+        self.synchronous.layout.display = _SHOWN[
+            not draft.value("sync") and any(_is_unheard(draft.nodes, error) for error in problems)
+        ]
+        self.note.show(text, "bad" if is_wrong else "")
+
+    # -- what buttons do ------------------------------------------------------------------------
+
+    def _next(self) -> int:
+        """Give the number of the next revision; after going back it is not the next in line."""
+        hook = self._panel.hook
+        if self._served is not hook.workflow:
+            try:
+                last = hook.store.revisions(hook.state.workflow_id)[-1][0]
+            except StoreError:
+                return hook.revision + 1
+            self._served, self._number = hook.workflow, last + 1
+        return self._number
+
+    def _locked(self, work: Callable[[], None]) -> Callable[[Any], None]:
+        def clicked(_button: Any) -> None:
+            with self._panel.lock:
+                work()
+
+        return clicked
+
+    def _apply(self) -> None:
+        panel = self._panel
+        if self._before is not None and not self._before():
+            return
+        try:
+            panel.draft.apply(panel.hook)
+        except HooknbError as error:
+            self.refresh(str(error), is_wrong=True)
+            return
+        panel.draft_changed()
+        panel.poke()
+
+    def _discard(self) -> None:
+        self._panel.draft.reset(self._panel.hook.workflow)
+        self._panel.draft_changed()
+
+    def _make_synchronous(self) -> None:
+        self._panel.draft.set(sync=True)
+        self._panel.draft_changed()
+
+
+def _shown(problems: tuple[SettingError, ...]) -> str:
+    more = len(problems) - 1
+    return f"{problems[0]}{f' (and {more} more)' if more else ''}"
+
+
+def _is_unheard(nodes: Any, error: SettingError) -> bool:
+    """Whether it is about a Response as such, not about one of its settings."""
+    return any(place == error.setting and isinstance(node, Response) for place, node in walk(nodes))

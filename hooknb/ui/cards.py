@@ -1,0 +1,248 @@
+"""The cards of the trigger: forms that edit the draft, and show what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import ipywidgets
+import msgspec
+
+from hooknb.credentials import BasicAuth
+from hooknb.nodes import Response
+from hooknb.ui.drafts import Draft
+from hooknb.ui.fields import Choice, Field
+from hooknb.ui.typed import shown_headers, shown_json, shown_size
+
+if TYPE_CHECKING:
+    import threading
+
+    from hooknb.records import Delivery
+
+__all__ = ["Answer", "Card", "Forms", "General", "Security", "row_of"]
+
+_MODES: Final = (
+    ("asynchronous: answered at once", False),
+    ("synchronous: the caller waits", True),
+)
+_KINDS: Final = (("text", "text"), ("JSON", "json"))
+
+
+class Forms(Protocol):
+    """What the cards are part of."""
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Guards the draft."""
+
+    @property
+    def draft(self) -> Draft:
+        """What they edit."""
+
+    def edit(self, **settings: Any) -> None:
+        """Set settings of the draft, and have every form follow."""
+
+    def followed(self) -> None:
+        """Have every form follow the draft, which was changed."""
+
+    def newest(self) -> Delivery | None:
+        """Give the newest delivery that was accepted."""
+
+    def caught(self, work: Callable[[], None]) -> None:
+        """Do something under the lock, and say what goes wrong."""
+
+
+class Card(ipywidgets.VBox):  # type: ignore[misc]
+    """A group of settings under a heading.
+
+    Parameters
+    ----------
+    forms
+        What it is part of.
+    heading
+        Fixed HTML, never of a hook.
+    name
+        The end of its CSS class: ``hk-card-body``.
+    children
+        Below the heading.
+    """
+
+    def __init__(self, forms: Forms, heading: str, name: str, children: Sequence[Any]) -> None:
+        self._forms = forms
+        title = ipywidgets.HTML(f"<h4>{heading}</h4>")
+        super().__init__(children=[title, *children])
+        for css in ("hk-card", f"hk-card-{name}"):
+            self.add_class(css)
+
+    def show(self, draft: Draft, *, is_new: bool) -> None:
+        """Follow the draft.
+
+        Parameters
+        ----------
+        draft
+            What is shown.
+        is_new
+            Whether it began anew, with another definition.
+        """
+        raise NotImplementedError
+
+    def _field(self, label: str, name: str, **options: Any) -> Field:
+        """Make a field that edits a setting."""
+        forms = self._forms
+        return Field(
+            label, lock=forms.lock, on_change=lambda text: forms.edit(**{name: text}), **options
+        )
+
+
+def row_of(*widgets: Any, css: str = "hk-form-row") -> Any:
+    """Put widgets into one row, which wraps where it is too narrow."""
+    made = ipywidgets.HBox(widgets)
+    made.add_class(css)
+    return made
+
+
+class General(Card):
+    """Mode, methods, accepted types, limits."""
+
+    def __init__(self, forms: Forms) -> None:
+        self._forms = forms
+        self.mode = Choice(
+            "mode", _MODES, lock=forms.lock, on_change=lambda value: forms.edit(sync=value)
+        )
+        self.fields = {
+            "methods": self._field("methods", "methods", placeholder="POST, or * for any"),
+            "accept": self._field("accepted types", "accept", placeholder="application/json"),
+            "max_body": self._field("largest body", "max_body", placeholder="10 MiB"),
+            "timeout": self._field("time limit in seconds", "timeout", placeholder="none"),
+            "concurrency": self._field("executions at a time", "concurrency", placeholder="1"),
+        }
+        methods, accept, *limits = self.fields.values()
+        super().__init__(
+            forms, "General", "general", [self.mode, row_of(methods, accept), row_of(*limits)]
+        )
+
+    def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
+        """Follow the draft."""
+        self.mode.value = draft.value("sync")
+        for name, field in self.fields.items():
+            field.value = _text(name, draft.value(name))
+            field.error = draft.problem(name)
+
+
+def _text(name: str, value: Any) -> str:
+    """Write a setting as it is typed."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if name == "max_body":
+        return shown_size(value)
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Security(Card):
+    """HTTP Basic authentication; turning it on takes both a user and a password."""
+
+    def __init__(self, forms: Forms) -> None:
+        self.basic = Choice("HTTP Basic", lock=forms.lock, on_change=lambda _: self._typed())
+        self.user = Field("user", lock=forms.lock, on_change=lambda _: self._typed())
+        self.password = Field(
+            "password", password=True, lock=forms.lock, on_change=lambda _: self._typed()
+        )
+        super().__init__(
+            forms, "Security", "security", [self.basic, row_of(self.user, self.password)]
+        )
+
+    def show(self, draft: Draft, *, is_new: bool) -> None:
+        """Follow the draft; what was typed stays while it is turned off."""
+        auth = draft.value("auth")
+        if is_new:
+            is_known = isinstance(auth, BasicAuth)
+            self.user.value = auth.user if is_known else ""
+            self.password.value = auth.password if is_known else ""
+        self.basic.value = auth is not None
+        problems = {error.setting: error.problem for error in draft.problems}
+        for name, field in (("user", self.user), ("password", self.password)):
+            field.enabled = auth is not None
+            field.error = problems.get(f"auth.{name}", "")
+
+    def _typed(self) -> None:
+        pair = (self.user.value, self.password.value)
+        self._forms.edit(auth=pair if self.basic.value else None)
+
+
+class Answer(Card):
+    """The answer of an asynchronous hook."""
+
+    def __init__(self, forms: Forms) -> None:
+        self._forms = forms
+        self.status = self._part("status", "status", mono=True, placeholder="200")
+        self.headers = self._part(
+            "headers", "headers", lines=2, mono=True, placeholder="Name: value"
+        )
+        self.body = self._part("body", "body", lines=3, mono=True)
+        self.kind = Choice(
+            "body is",
+            _KINDS,
+            lock=forms.lock,
+            on_change=lambda _: self._set(body=self.body.value),
+        )
+        heading = 'Response <span class="hk-form-badge">asynchronous only</span>'
+        super().__init__(
+            forms, heading, "response",
+            [row_of(self.status, self.kind), self.headers, self.body],
+        )  # fmt: skip
+
+    def show(self, draft: Draft, *, is_new: bool) -> None:
+        """Follow the draft."""
+        fields = self._fields(draft)
+        body = fields["body"]
+        is_bytes = isinstance(body, (bytes, bytearray))
+        if is_new:
+            self.kind.value = "text" if isinstance(body, str) or is_bytes else "json"
+        self.status.value = str(fields["status"])
+        self.headers.value = shown_headers(fields["headers"])
+        if isinstance(body, str):
+            self.body.value = body
+        else:
+            self.body.value = "" if is_bytes else _indented(body)
+        self.body.placeholder = "bytes, which are set in a cell" if is_bytes else ""
+        is_used = not draft.value("sync")
+        for field in (self.status, self.headers, self.body):
+            field.enabled = is_used and not (is_bytes and field is self.body)
+        self.kind.enabled = is_used and not is_bytes
+        errors = {error.setting: error.problem for error in draft.problems}
+        self.status.error = errors.pop("response.status", "")
+        self.body.error = errors.pop("response.body", "") or errors.pop("response", "")
+        self.headers.error = draft.problem("response.headers")
+
+    def _fields(self, draft: Draft) -> dict[str, Any]:
+        response = draft.value("response")
+        if isinstance(response, Response):
+            return {name: getattr(response, name) for name in response.__struct_fields__}
+        return dict(response)
+
+    def _part(self, label: str, name: str, **options: Any) -> Field:
+        return Field(
+            label,
+            lock=self._forms.lock,
+            on_change=lambda text: self._set(**{name: text}),
+            **options,
+        )
+
+    def _set(self, **changed: Any) -> None:
+        fields = self._fields(self._forms.draft)
+        is_text = isinstance(fields["body"], str) or "body" in changed
+        fields |= changed
+        # A body that nobody typed stays the value that it is.
+        fields["json"] = is_text and self.kind.value == "json"
+        self._forms.edit(response=fields)
+
+
+def _indented(value: Any) -> str:
+    try:
+        return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    except (TypeError, ValueError, RecursionError):
+        return shown_json(value)

@@ -1,0 +1,94 @@
+"""The head of the panel: what the hook is, its URL, its switch, and which tab is open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import traitlets
+
+from hooknb.ui.part import Part
+
+if TYPE_CHECKING:
+    from hooknb.ui.panel import HookPanel
+
+__all__ = ["TABS", "Head"]
+
+TABS: Final = ("Deliveries", "Trigger", "Workflow", "Python")
+
+
+class Head(Part):
+    """State, name, mode, revision, counts and median time; the URL; Copy, Send a test; the switch.
+
+    Attributes
+    ----------
+    tab
+        The position of the open tab; the browser keeps it in step with what stands below.
+    """
+
+    pieces = ("head",)
+    tab = traitlets.Int(0).tag(sync=True)
+    tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
+
+    def __init__(self, panel: HookPanel) -> None:
+        self._panel = panel
+        self._said: dict[str, Any] | None = None
+        self._median: float | None = None
+        super().__init__(lock=panel.lock)
+
+    def _state(self) -> dict[str, Any]:
+        hook, feed = self._panel.hook, self._panel.feed
+        if hook.status != "closed":
+            self._median = feed.median_ms()
+        workflow = hook.workflow
+        trigger = workflow.trigger
+        return {
+            "name": hook.name,
+            "state": hook.status,
+            "sync": workflow.sync,
+            "revision": hook.revision,
+            "total": feed.total,
+            "refused": feed.refused,
+            "median": self._median,
+            "methods": "any method" if trigger.methods == ("*",) else ", ".join(trigger.methods),
+            "url": hook.masked_url,
+            "secret": trigger.auth is not None,
+        }
+
+    def opened(self) -> None:
+        """Say all of it."""
+        self._said = self._state()
+        self.say("state", **self._said)
+
+    def publish(self) -> int:
+        """Say it where it has changed."""
+        state = self._state()
+        if state == self._said:
+            return 0
+        self._said = state
+        self.say("state", **state)
+        return 1
+
+    # -- what buttons do ------------------------------------------------------------------------
+
+    def on_url(self, content: dict[str, Any]) -> None:
+        """Give the URL to be copied, as senders need it: ``hook.url_with_credentials``."""
+        self.say("url", to=content["view"], text=self._panel.hook.url_with_credentials)
+
+    def on_curl(self, content: dict[str, Any]) -> None:
+        """Give the command to be copied: ``hook.curl()``."""
+        self.say("curl", to=content["view"], text=self._panel.hook.curl())
+
+    def on_test(self, _content: dict[str, Any]) -> None:
+        """Send a test: ``hook.send_sample()``."""
+
+        def then(reply: Any) -> None:
+            self.say("tested", status=reply.status, delivery=reply.delivery)
+            if reply.delivery is not None:
+                self._panel.choose(reply.delivery)
+
+        self.aside("test", self._panel.hook.send_sample, then)
+
+    def on_switch(self, content: dict[str, Any]) -> None:
+        """Turn the switch: ``hook.enabled = …``."""
+        self._panel.hook.enabled = content.get("on") is True
+        self._panel.poke()

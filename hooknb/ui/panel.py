@@ -1,0 +1,155 @@
+"""The panel of a hook: what is shown where ``hook`` stands at the end of a cell."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from hooknb.errors import StoreUnavailableError
+from hooknb.feed import Feed
+from hooknb.ui.deliveries import Deliveries
+from hooknb.ui.drafts import Draft
+from hooknb.ui.head import Head
+from hooknb.ui.part import Part
+from hooknb.ui.publisher import PUBLISHER
+from hooknb.ui.python import PythonTab
+from hooknb.ui.trigger import TriggerTab
+from hooknb.ui.workflow import WorkflowTab
+
+if TYPE_CHECKING:
+    from hooknb.hook import Hook
+
+__all__ = ["HookPanel"]
+
+
+class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
+    """Everything about one hook, to look at and to click on.
+
+    Whatever a button does is one documented call of :class:`hooknb.Hook`. All views of it agree:
+    they show this one object.
+
+    Parameters
+    ----------
+    hook
+        Whose panel it is.
+
+    Attributes
+    ----------
+    feed
+        What the parts show of what came; used under ``lock``.
+    draft
+        What the forms have changed and nobody has applied.
+    selected
+        The id of the chosen delivery.
+    parts
+        Everything in it that hears messages and is published.
+    lock
+        Guards all of it: messages come on one thread, what is published on another.
+    """
+
+    def __init__(self, hook: Hook) -> None:
+        self.hook = hook
+        self.lock = threading.RLock()
+        state = hook.state
+        self.feed = Feed(hook.store, state.workflow_id, lambda: hook.workflow.trigger)
+        self.draft = Draft(hook.workflow)
+        self.selected: int | None = None
+        self._shown = hook.revision
+        self.head = Head(self)
+        self.deliveries = Deliveries(self)
+        self.trigger = TriggerTab(self)
+        self.workflow = WorkflowTab(self)
+        self.python = PythonTab(self)
+        tabs = (self.deliveries, self.trigger, self.workflow, self.python)
+        stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
+        # In the browser: which tab is open changes also while the kernel is busy.
+        self._link = ipywidgets.jslink((self.head, "tab"), (stack, "selected_index"))
+        super().__init__(children=[self.head, stack])
+        self.add_class("hk-panel")
+        self.parts = [
+            part
+            for part in (*_parts(self.head), *(part for tab in tabs for part in _parts(tab)))
+            if isinstance(part, Part)
+        ]
+        for part in self.parts:
+            part.when_watched = self.poke
+        PUBLISHER.add(self)
+
+    # -- for the parts --------------------------------------------------------------------------
+
+    def poke(self) -> None:
+        """Have what changed published soon."""
+        PUBLISHER.wake()
+
+    def choose(self, delivery: int | None) -> None:
+        """Choose a delivery, in every part that shows one; under the lock."""
+        self.selected = delivery
+        self.deliveries.chosen()
+        self.workflow.chosen()
+
+    def draft_changed(self) -> None:
+        """Tell the forms that the draft is another one now; under the lock."""
+        self.trigger.draft_changed()
+        self.workflow.draft_changed()
+
+    # -- for the publisher ----------------------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody can see a part of it."""
+        return any(part.watched for part in self.parts)
+
+    @property
+    def silent(self) -> bool:
+        """Whether those who see it were not heard of for a minute."""
+        return all(part.silent for part in self.parts if part.watched)
+
+    def publish(self) -> int:
+        """Say what has changed, and give the number of messages."""
+        with self.lock:
+            hook = self.hook
+            try:
+                hook.flush()
+                self.feed.refresh()
+                if self._shown != hook.revision:
+                    self._shown = hook.revision
+                    self.trigger.revised()
+                    self.workflow.revised()
+                # The head may have been scrolled away by what is looked at below it.
+                return sum(
+                    part.publish()
+                    for part in self.parts
+                    if part.watched or (part is self.head and part.is_open)
+                )
+            except StoreUnavailableError:
+                if hook.status != "closed":
+                    raise
+                # Its runtime is closed too: there is nothing to read, and nothing new.
+                return self.head.publish()
+
+    def view(self) -> dict[str, Any]:
+        """Give what a cell shows of it, by media type."""
+        model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"application/vnd.jupyter.widget-view+json": model}
+
+    def use_sample(self, delivery: int) -> None:
+        """Put a delivery's body and query into the trigger's forms; under the lock."""
+        self.trigger.use(self.hook.delivery(delivery))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the panel, and a summary where widgets cannot be shown."""
+        return self.hook._repr_mimebundle_()
+
+    def __repr__(self) -> str:
+        """Say what the hook is, without secrets."""
+        return repr(self.hook)
+
+
+def _parts(widget: Any) -> list[Any]:
+    """Give a widget and all below it."""
+    found = [widget]
+    for child in getattr(widget, "children", ()):
+        found += _parts(child)
+    return found

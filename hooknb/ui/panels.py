@@ -1,0 +1,184 @@
+"""All hooks of the kernel in one place, and new ones made by clicks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import ipywidgets
+
+from hooknb.errors import HooknbError
+from hooknb.ui.part import Part
+from hooknb.ui.publisher import PUBLISHER
+
+if TYPE_CHECKING:
+    from hooknb.hook import Hook
+
+__all__ = ["Calls", "Panels"]
+
+_PACE: Final = 1.0
+_MODES: Final = (("asynchronous", False), ("synchronous", True))
+
+
+class Calls(Protocol):
+    """What the buttons call: the functions of :mod:`hooknb`."""
+
+    def hooks(self) -> Mapping[str, Hook]:
+        """Give the hooks being served, by name."""
+
+    def workflows(self) -> list[str]:
+        """Name what the store holds."""
+
+    def webhook(self, name: str, *, sync: bool) -> Hook:
+        """Serve a new workflow."""
+
+    def serve(self, name: str) -> Hook:
+        """Serve a stored one as it stands."""
+
+
+class HookList(Part):
+    """The hooks that are served, and those that the store holds besides."""
+
+    pieces = ("hooks",)
+
+    def __init__(self, choose: Callable[[str], None], listed: Callable[[], dict[str, Any]]) -> None:
+        self._choose = choose
+        self._listed = listed
+        self._said: dict[str, Any] | None = None
+        self._next = 0.0
+        super().__init__()
+
+    def opened(self) -> None:
+        """Say all of it."""
+        self._said = self._listed()
+        self.say("hooks", **self._said)
+
+    def publish(self) -> int:
+        """Say it where it has changed; looked for once a second."""
+        now = time.monotonic()
+        if now < self._next:
+            return 0
+        self._next = now + _PACE
+        listed = self._listed()
+        if listed == self._said:
+            return 0
+        self._said = listed
+        self.say("hooks", **listed)
+        return 1
+
+    def on_choose(self, content: dict[str, Any]) -> None:
+        """Show a hook; serve it first where it is only stored."""
+        self._choose(str(content.get("name")))
+
+
+class Panels(ipywidgets.VBox):  # type: ignore[misc]
+    """The panels of all hooks, one at a time, and *New webhook*.
+
+    Parameters
+    ----------
+    calls
+        What the buttons call.
+
+    Attributes
+    ----------
+    list
+        The hooks, of which one is chosen.
+    name, mode, make
+        The form of *New webhook*.
+    place
+        Where the panel of the chosen hook stands.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._chosen: str | None = None
+        self._stored: tuple[list[str] | None, list[str]] = (None, [])
+        self._lock = threading.RLock()
+        self.list = HookList(self.choose, self._listed)
+        self.list.when_watched = PUBLISHER.wake
+        self.name = ipywidgets.Text(
+            placeholder="name of a new webhook",
+            tooltip="Its name",
+            continuous_update=True,
+        )
+        self.mode = ipywidgets.Dropdown(options=_MODES, tooltip="Whether its callers wait")
+        self.make = ipywidgets.Button(
+            description="New webhook",
+            button_style="primary",
+            tooltip="hooknb.webhook(…)",
+        )
+        self.make.on_click(lambda _: self._new())
+        new = ipywidgets.HBox([self.name, self.mode, self.make])
+        new.add_class("hk-new")
+        self.place = ipywidgets.VBox()
+        super().__init__(children=[self.list, new, self.place])
+        self.add_class("hk-panels")
+        PUBLISHER.add(self.list)
+        served = list(calls.hooks())
+        if served:
+            self.choose(served[-1])
+
+    def _listed(self) -> dict[str, Any]:
+        served = self._calls.hooks()
+        rows = [
+            {
+                "name": name,
+                "tone": "ok" if hook.enabled else "warn",
+                "said": hook.status
+                if not hook.enabled
+                else f"{hook.state.arrived:,} since it is served",
+                "stored": False,
+            }
+            for name, hook in served.items()
+        ]
+        rows += [
+            {"name": name, "tone": "off", "said": "stored, not served", "stored": True}
+            for name in self._workflows(list(served))
+            if name not in served
+        ]
+        return {"hooks": rows, "chosen": self._chosen}
+
+    def _workflows(self, served: list[str]) -> list[str]:
+        """Give what the store holds; it is read again where other hooks are served."""
+        if self._stored[0] != served:
+            self._stored = (served, self._calls.workflows())
+        return self._stored[1]
+
+    def choose(self, name: str) -> None:
+        """Show the panel of a hook; one that is only stored is served first."""
+        hook = self._calls.hooks().get(name) or self._calls.serve(name)
+        with self._lock:
+            self._chosen = name
+            self.place.children = [hook.panel]
+        PUBLISHER.wake()
+
+    def _new(self) -> None:
+        name = self.name.value
+        try:
+            if name in self._calls.hooks() or name in self._calls.workflows():
+                self.choose(name)
+            else:
+                self._calls.webhook(name, sync=self.mode.value)
+                self.choose(name)
+        except HooknbError as error:
+            self.list.say_error("new", error)
+        else:
+            self.name.value = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the panels, and the names where widgets cannot be shown."""
+        names = ", ".join(self._calls.hooks()) or "none"
+        return {
+            "text/plain": f"hooks: {names}",
+            "application/vnd.jupyter.widget-view+json": {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.model_id,
+            },
+        }
+
+    def __repr__(self) -> str:
+        """Name the hooks."""
+        return f"hooks: {', '.join(self._calls.hooks()) or 'none'}"

@@ -1,0 +1,184 @@
+"""A part of the panel: a widget of plain ESM whose content travels as messages.
+
+What a widget keeps as its state is saved with the notebook. So state holds nothing of a hook:
+what came, its URL, its credentials and its definition are said in messages, which nobody saves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import anywidget
+import traitlets
+
+from hooknb.errors import HooknbError, SettingError
+
+__all__ = ["Part"]
+
+_STATIC: Final = Path(__file__).parent / "static"
+_LOG: Final = logging.getLogger("hooknb.ui")
+_SILENT_SECONDS: Final = 60.0
+_FORGOTTEN_SECONDS: Final = 3600.0
+
+
+@cache
+def _joined(names: tuple[str, ...], suffix: str) -> str:
+    """Put the pieces one after the other; a piece need not have a style sheet."""
+    files = [_STATIC / f"{name}.{suffix}" for name in ("common", *names)]
+    return "\n".join(file.read_text() for file in files if file.exists())
+
+
+class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
+    """A widget made of the files of ``static`` that ``pieces`` names.
+
+    A message of a view is ``{"kind": …, "view": …}``; the method ``on_<kind>`` gets it, one at a
+    time with all other parts of the panel. What it raises is said to the view that asked, as
+    ``error`` with ``about`` (the kind), ``setting`` and ``message``.
+
+    Parameters
+    ----------
+    lock
+        Shared by all parts of a panel. Messages come on the kernel's main thread or on a
+        subshell's, depending on the version of ipykernel, and the publisher has a thread of its
+        own.
+
+    Attributes
+    ----------
+    pieces
+        Names of the files, in order, after ``common``.
+    """
+
+    pieces: ClassVar[tuple[str, ...]] = ()
+    _handlers: ClassVar[dict[str, Callable[[Any, dict[str, Any]], None]]] = {}
+    _esm = traitlets.Unicode("").tag(sync=True)
+    _css = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, lock: threading.RLock | None = None, **traits: Any) -> None:
+        self.lock = lock or threading.RLock()
+        # By view: whether it can be seen, and when it was heard of last.
+        self._views: dict[str, tuple[bool, float]] = {}
+        self.when_watched: Callable[[], None] | None = None
+        super().__init__(
+            _esm=_joined(self.pieces, "js"), _css=_joined(self.pieces, "css"), **traits
+        )
+        self.on_msg(self._hear)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Note which messages it takes: its own methods, none of those that widgets have."""
+        super().__init_subclass__(**settings)
+        own = {
+            name.removeprefix("on_"): method
+            for name, method in vars(cls).items()
+            if name.startswith("on_")
+        }
+        cls._handlers = cls._handlers | own
+
+    # -- views ----------------------------------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody can see it, as far as is known."""
+        return any(visible for visible, _ in self._views.values())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a view of it, seen or not."""
+        return bool(self._views)
+
+    @property
+    def silent(self) -> bool:
+        """Whether no view that can be seen was heard of for a minute.
+
+        The browser may be gone, or the kernel too busy to hear of it.
+        """
+        now = time.monotonic()
+        heard = [at for visible, at in self._views.values() if visible]
+        if heard and now - max(heard) > _FORGOTTEN_SECONDS:
+            self._views.clear()
+        return all(now - at > _SILENT_SECONDS for at in heard)
+
+    def opened(self) -> None:
+        """Say everything: a view was opened, for the first time or after a reload."""
+
+    def publish(self) -> int:
+        """Say what has changed, and give the number of messages; called by the publisher."""
+        return 0
+
+    def say(self, kind: str, **content: Any) -> None:
+        """Send a message to every view, or to the one named by ``to``."""
+        self.send({"kind": kind, **content})
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if not isinstance(content, dict) or not isinstance(kind := content.get("kind"), str):
+            return
+        view = str(content.get("view", ""))
+        with self.lock:
+            if kind == "close":
+                self._views.pop(view, None)
+                return
+            if kind in {"open", "seen"}:
+                self._see(view, is_new=kind == "open", visible=content.get("visible") is True)
+                return
+            if view in self._views:
+                self._views[view] = (self._views[view][0], time.monotonic())
+            handler = self._handlers.get(kind)
+            if handler is None:
+                return
+            try:
+                handler(self, content)
+            except Exception as error:  # noqa: BLE001 - it is said where it was caused
+                self.say_error(kind, error, view)
+
+    def _see(self, view: str, *, is_new: bool, visible: bool) -> None:
+        was_watched = self.watched
+        self._views[view] = (visible, time.monotonic())
+        if is_new:
+            self.opened()
+        if self.when_watched is not None and self.watched and not was_watched:
+            self.when_watched()
+
+    def say_error(self, about: str, error: Exception, view: str | None = None) -> None:
+        """Say what went wrong, to the view that caused it or to all."""
+        if not isinstance(error, HooknbError):
+            _LOG.error("%s: %s", about, error, exc_info=error)
+        setting = error.setting if isinstance(error, SettingError) else None
+        to = {} if view is None else {"to": view}
+        text = str(error) if isinstance(error, HooknbError) else f"{type(error).__name__}: {error}"
+        self.say("error", about=about, setting=setting, message=text, **to)
+
+    def aside(self, about: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Do what may wait for an answer on a thread of its own, so that nothing is held up.
+
+        Parameters
+        ----------
+        about
+            The kind under which an error is said.
+        work
+            Called without the lock.
+        then
+            Called under the lock with what it gave.
+        """
+
+        def run() -> None:
+            try:
+                given = work()
+            except Exception as error:  # noqa: BLE001 - it is said where it was caused
+                with self.lock:
+                    self.say_error(about, error)
+                return
+            with self.lock:
+                then(given)
+
+        threading.Thread(target=run, name=f"hooknb-ui-{about}", daemon=True).start()
+
+    def __repr__(self) -> str:
+        """Name the part, the same in every run."""
+        return f"<{type(self).__name__}>"

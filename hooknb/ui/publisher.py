@@ -1,0 +1,100 @@
+"""The one thread that says what has changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+from weakref import WeakSet
+
+__all__ = ["PUBLISHER", "Publisher", "Watched"]
+
+_LOG: Final = logging.getLogger("hooknb.ui")
+# Seconds to a message: eight a second, and room for two answers to what somebody clicks.
+_PACE: Final = 0.125
+_SILENT_PACE: Final = 2.0
+
+
+class Watched(Protocol):
+    """What the publisher looks after."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody can see it."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether those who see it were not heard of for a while."""
+
+    def publish(self) -> int:
+        """Say what has changed; give the number of messages."""
+
+
+class Publisher:
+    """Goes round everything that is watched, and says at most ten messages a second.
+
+    Changes are looked for, not told of: a server under load does nothing for those who watch. The
+    thread starts with the first that is watched, and sleeps while nothing is.
+
+    Parameters
+    ----------
+    sleep
+        How to wait; seconds.
+    """
+
+    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._watched: WeakSet[Watched] = WeakSet()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._sleep = sleep
+
+    def add(self, item: Watched) -> None:
+        """Look after one more."""
+        with self._lock:
+            self._watched.add(item)
+
+    def wake(self) -> None:
+        """Look again at once where the pace allows; for what somebody clicked."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="hooknb-publisher", daemon=True
+                )
+                self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        next_silent = 0.0
+        while True:
+            self._wake.clear()
+            with self._lock:
+                items = [item for item in self._watched if item.watched]
+            if not items:
+                self._wake.wait()
+                continue
+            now = time.monotonic()
+            with_silent = now >= next_silent
+            if with_silent:
+                next_silent = now + _SILENT_PACE
+            said = 0
+            for item in items:
+                if with_silent or not item.silent:
+                    said += _published(item)
+            del items
+            self._sleep(max(_PACE, said * _PACE))
+
+
+def _published(item: Watched) -> int:
+    try:
+        return item.publish()
+    except Exception:  # noqa: BLE001 - it is logged
+        # The others, and this one's next round, go on.
+        _LOG.exception("what changed could not be shown")
+        return 0
+
+
+PUBLISHER: Final = Publisher()
+"""The one of this process."""

@@ -1,0 +1,33 @@
+// The Python that makes the hook, and its JSON, to be copied.
+
+function codeBlock(title, note, text) {
+  return h(
+    "section",
+    { class: "hk-card hk-code" },
+    h(
+      "div",
+      { class: "hk-code-head" },
+      h("strong", {}, title),
+      h("span", { class: "hk-soft" }, note),
+      copyButton("Copy", async () => text(), {
+        class: "hk-button hk-push",
+        "aria-label": `Copy the ${title}`,
+      }),
+    ),
+    h("pre", { class: "hk-mono", tabindex: "0", "aria-label": title, dir: "ltr" }),
+  );
+}
+
+export default part((ctx) => {
+  let code = { python: "", json: "", note: "" };
+  const python = codeBlock("Python", "run in a cell, it makes this very hook", () => code.python);
+  const json = codeBlock("JSON", "for hooknb.Workflow.from_json(…)", () => code.json);
+  const note = h("div", { class: "hk-error", role: "status" });
+  replace(ctx.el, h("div", { class: "hk-python" }, note, python, json));
+  ctx.on("code", (message) => {
+    code = message;
+    note.textContent = visible(message.note);
+    python.querySelector("pre").textContent = lines(message.python);
+    json.querySelector("pre").textContent = lines(message.json);
+  });
+});

@@ -1,0 +1,213 @@
+"""The panel while much comes, after a reload, twice, and with what should never be run."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from lab import request
+from panel_page import FILLED, Wire, rows_of, url_of
+from voila_page import running_voila
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from lab import Lab
+
+pytestmark = pytest.mark.browser
+
+BUSY = "import os\nwhile not os.path.exists('enough'):\n    pass"
+
+
+def load(url: str, count: int, rate: float, make: Any) -> None:
+    """Send deliveries over connections that stay open, at a rate at the most."""
+    parts = urlsplit(url)
+
+    def send(numbers: range) -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        began = time.monotonic()
+        for done, number in enumerate(numbers):
+            time.sleep(max(0.0, began + done * 4 / rate - time.monotonic()))
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", parts.path, json.dumps(make(number)), headers)
+            assert connection.getresponse().read() == b"ok"
+        connection.close()
+
+    senders = [threading.Thread(target=send, args=(range(start, count, 4),)) for start in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+
+
+def test_a_hundred_thousand_deliveries_are_there_and_fifty_more_cost_little(lab: Lab) -> None:
+    page = lab.page
+    wire = Wire(page)
+    lab.open(lab.write("many.ipynb", FILLED, "hook"))
+    lab.run_cell(0, timeout=120)
+    lab.run_cell(1)
+    panel = page.locator(".hk-panel")
+    grid = panel.get_by_role("grid")
+    expect(grid).to_have_attribute("aria-rowcount", "100001")
+    expect(rows_of(panel).filter(has_text="99999").first).to_be_visible()
+
+    # The oldest, by keyboard.
+    rows_of(panel).nth(1).click()
+    page.keyboard.press("End")
+    expect(rows_of(panel).filter(has=page.get_by_text("0", exact=True)).first).to_be_visible()
+    expect(panel.get_by_text("hook.delivery(1)")).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    expect(panel.get_by_text("hook.delivery(2)")).to_be_visible()
+    page.keyboard.press("Home")
+    expect(panel.get_by_text("hook.delivery(100000)")).to_be_visible()
+
+    # In the middle.
+    grid.evaluate("element => { element.scrollTop = element.scrollHeight / 2; }")
+    expect(rows_of(panel).filter(has_text="paid").nth(3)).to_be_visible()
+    grid.evaluate("element => { element.scrollTop = 0; }")
+    expect(rows_of(panel).filter(has_text="99999").first).to_be_visible()
+
+    url = url_of(panel)
+    wire.settle(page)
+    began = time.monotonic()
+    for number in range(50):
+        assert request(url, {"id": 200_000 + number, "status": "open"}) == (200, b"ok")
+    expect(rows_of(panel).filter(has_text="200049").first).to_be_visible()
+    wire.settle(page)
+    messages = wire.comm_messages(began)
+    assert messages
+    assert sum(len(data) for _, data in messages) < 20_000
+
+    # A filter over the body, which ends on the right number.
+    panel.get_by_role("searchbox", name="Filter").fill('body.amount > 95 && body.status == "paid"')
+    expect(panel.get_by_text("1,030 of 100,050")).to_be_visible(timeout=30_000)
+
+
+def test_five_hundred_a_second_are_followed_while_a_cell_runs(lab: Lab) -> None:
+    page = lab.page
+    wire = Wire(page)
+    make = "import hooknb\nhook = hooknb.webhook('orders', body=['id'])\nhook"
+    lab.open(lab.write("busy.ipynb", make, BUSY, "len(hook.deliveries)"))
+    lab.run_cell(0)
+    panel = page.locator(".hk-panel")
+    url = url_of(panel)
+    lab.run_cell(1, wait=False)
+    began = time.monotonic()
+    sender = threading.Thread(target=load, args=(url, 2000, 500, lambda number: {"id": number}))
+    sender.start()
+    seen = set()
+    while sender.is_alive():
+        seen.add(panel.locator(".hk-counts").inner_text())
+        page.wait_for_timeout(100)
+    sender.join()
+    assert lab.is_running(1)
+    expect(panel.locator(".hk-counts")).to_contain_text("2,000 deliveries")
+    expect(panel.get_by_role("grid")).to_have_attribute("aria-rowcount", "2001")
+    assert lab.is_running(1)
+    (lab.root / "enough").touch()
+    assert len(seen) > 5
+    messages = wire.comm_messages(began)
+    spans = [sum(at <= other < at + 1 for other, _ in messages) for at, _ in messages]
+    assert max(spans) <= 10
+    lab.run_cell(2)
+    assert lab.output(2) == "2000"
+
+
+def test_a_reload_shows_the_same_and_two_views_agree(lab: Lab) -> None:
+    page = lab.page
+    make = (
+        "import hooknb\nhook = hooknb.webhook('orders', body=['n'])\n"
+        "for n in range(30): hook.send(json={'n': n})\nhook"
+    )
+    lab.open(lab.write("twice.ipynb", make, "hook"))
+    lab.run_cell(0)
+    lab.run_cell(1)
+    views = page.locator(".hk-panel")
+    expect(views).to_have_count(2)
+    first, second = views.nth(0), views.nth(1)
+    rows_of(first).nth(10).click()  # below the titles, the newest first: the 30th to the 21st
+    for view in (first, second):
+        expect(view.get_by_text("hook.delivery(21)")).to_be_visible()
+    second.get_by_role("searchbox", name="Filter").fill("body.n >= 20")
+    for view in (first, second):
+        expect(view.get_by_text("10 of 30")).to_be_visible()
+    first.get_by_role("switch").click()
+    for view in (first, second):
+        expect(view.get_by_role("switch")).to_have_attribute("aria-checked", "false")
+
+    lab.evaluate("await app.commands.execute('docmanager:save');")
+    page.reload()
+    lab.open("twice.ipynb")
+    first = page.locator(".hk-panel").first
+    expect(first.get_by_text("10 of 30")).to_be_visible(timeout=30_000)
+    expect(first.get_by_role("searchbox", name="Filter")).to_have_value("body.n >= 20")
+    expect(first.get_by_text("hook.delivery(21)")).to_be_visible()
+    expect(first.get_by_role("switch")).to_have_attribute("aria-checked", "false")
+
+
+HOSTILE = """
+import hooknb
+from hooknb import Condition, Variable
+evil = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>'
+hook = hooknb.webhook(evil, sync=True,
+    body=[Variable('["' + evil.replace('"', "'") + '"]', alias="<b>alias</b>"), "__proto__.x"],
+    nodes=[Condition('body.a == "</script><script>window.ran=1</script>"', key="<i>key</i>",
+        yes=[hooknb.Response(200, body=evil)])])
+hook.send(json={evil.replace('"', "'"): evil, "__proto__": {"x": evil}, "constructor": 1,
+    "rtl": "\\u202eevil\\u2066", "control": "a\\x00b\\x1b[31m", "a": "x"},
+    params={evil: evil}, headers={"X-Evil": evil})
+hook.send(data=evil, headers={"Content-Type": "text/html" + evil})
+hook
+"""
+
+
+def test_what_came_is_shown_as_text_and_never_run(lab: Lab) -> None:
+    page = lab.page
+    lab.open(lab.write("hostile.ipynb", HOSTILE))
+    lab.run_cell(0)
+    panel = page.locator(".hk-panel")
+    expect(panel.locator(".hk-name")).to_contain_text("<img src=x onerror=")
+    expect(panel.get_by_role("columnheader", name="<b>alias</b>")).to_be_visible()
+    rows_of(panel).filter(has=page.get_by_role("gridcell", name="1", exact=True)).click()
+    expect(panel.get_by_role("treeitem").filter(has_text="rtl").last).to_contain_text("\\u202e")
+    expect(panel.get_by_role("treeitem").filter(has_text="__proto__").last).to_be_visible()
+    for name in ("Headers", "Query", "Variables", "Response", "Raw"):
+        panel.get_by_role("tab", name=name).click()
+        page.wait_for_timeout(100)
+    panel.get_by_role("searchbox", name="Filter").fill("<img src=x onerror=window.ran=1>")
+    for name in ("Trigger", "Workflow", "Python"):
+        panel.get_by_role("tab", name=name).click()
+        page.wait_for_timeout(300)
+    panel.get_by_role("tab", name="Workflow").click()
+    expect(panel.get_by_text("<i>key</i>").first).to_be_visible()
+    assert page.evaluate("window.ran") is None
+    assert panel.locator("img, script, b, i").count() == 0
+
+
+def test_voila_has_the_live_table_and_the_switch(
+    tmp_path: Path, chromium: Browser, lab: Lab
+) -> None:
+    lab.write("shown.ipynb", "import hooknb\nhook = hooknb.webhook('orders', body=['n'])\nhook")
+    with running_voila(tmp_path / "voila", chromium, lab.root / "shown.ipynb") as page:
+        panel = page.locator(".hk-panel")
+        expect(panel).to_be_visible(timeout=60_000)
+        url = url_of(panel)
+        assert request(url, {"n": 7_000_007}) == (200, b"ok")
+        expect(rows_of(panel).filter(has_text="7000007")).to_be_visible()
+        switch = panel.get_by_role("switch")
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "false")
+        assert request(url, {"n": 1})[0] == 404
+        expect(rows_of(panel).filter(has_text="disabled")).to_be_visible()
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "true")
+        assert request(url, {"n": 2}) == (200, b"ok")

@@ -1,0 +1,184 @@
+"""The whole panel: what it is shown as, what is saved of it, and the panels of all hooks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import pytest
+
+import hooknb
+from hooknb import BasicAuth, Condition, Request, Response
+from hooknb.errors import HooknbError
+from hooknb.ui import HookPanel, Panels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hooknb import Hook, Runtime
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def look(panel: HookPanel) -> list[dict[str, Any]]:
+    """Open a view of every part, as a browser does, and give what will be said."""
+    said: list[dict[str, Any]] = []
+    for part in panel.parts:
+        part.send = lambda content, _buffers=None: said.append(content)
+        part._hear(part, {"kind": "open", "view": "a", "visible": True}, [])
+    return said
+
+
+@pytest.fixture
+def hook(runtime: Runtime) -> Hook:
+    return runtime.webhook(
+        "payments",
+        sync=True,
+        auth=BasicAuth("shop", "s3cret-password"),
+        body=hooknb.parse_body('{"status": "sample-marker", "amount": 1}'),
+        nodes=[
+            Request("http://127.0.0.1:9/", headers={"Authorization": "Bearer s3cret-token"}),
+            Condition("true", yes=[Response(200, body="s3cret-answer")]),
+        ],
+    )
+
+
+def test_without_a_kernel_a_hook_shows_its_summary(hook: Hook) -> None:
+    bundle = hook._repr_mimebundle_()
+    assert bundle.keys() == {"text/plain", "text/html"}
+    assert "panel" not in vars(hook)
+    assert bundle["text/plain"] == repr(hook)
+    assert "s3cret" not in json.dumps(bundle)
+
+
+def test_there_is_one_panel_for_all_cells_and_it_has_the_summary_beside_it(hook: Hook) -> None:
+    panel = hook.panel
+    assert panel is hook.panel
+    assert panel.view()[WIDGET]["model_id"] == panel.model_id
+    assert repr(panel) == repr(hook)
+
+
+def test_nothing_secret_and_nothing_that_came_is_in_what_is_saved(hook: Hook) -> None:
+    number = hook.send(json={"status": "payload-marker", "amount": 2}).delivery
+    panel = hook.panel
+    said = look(panel)
+    with panel.lock:
+        panel.choose(number)
+        panel.use_sample(number)
+    panel.workflow.editor.choose(hook.workflow.nodes[0].key)
+    panel.trigger.body.parse.click()
+    panel.publish()
+    assert "payload-marker" in json.dumps(said)
+    saved = json.dumps(ipywidgets.Widget.get_manager_state(drop_defaults=False))
+    for mark in ("s3cret", "payload-marker", "sample-marker", hook.key):
+        assert mark not in saved, mark
+    assert "s3cret-password" not in json.dumps(said)
+
+
+def test_what_changes_is_said_and_what_does_not_is_not(hook: Hook) -> None:
+    said = look(hook.panel)
+    hook.panel.publish()
+    said.clear()
+    assert hook.panel.publish() == 0
+    assert said == []
+    hook.enabled = False
+    hook.panel.publish()
+    states = [message for message in said if message["kind"] == "state"]
+    assert [state["state"] for state in states] == ["disabled"]
+    assert states[0]["url"].startswith("http://shop:•••••@127.0.0.1:")
+
+
+def test_the_head_copies_tests_and_switches(hook: Hook) -> None:
+    hook.configure(nodes=[Response(201)])
+    said = look(hook.panel)
+    head = hook.panel.head
+
+    def ask(kind: str, **content: Any) -> None:
+        head._hear(head, {"kind": kind, "view": "a", **content}, [])
+
+    ask("url")
+    assert said[-1]["text"] == hook.url_with_credentials
+    ask("curl")
+    assert said[-1]["text"] == hook.curl()
+    ask("switch", on=False)
+    assert hook.enabled is False
+    ask("switch", on=True)
+    answered = threading.Event()
+    head.send = lambda content, _buffers=None: (
+        answered.set() if content["kind"] == "tested" else None
+    )
+    ask("test")
+    assert answered.wait(20)
+    assert hook.deliveries["status"].tolist() == [201]
+    assert hook.deliveries["body"][1] == {"status": "sample-marker", "amount": 1}
+
+
+def test_a_closed_runtime_is_shown_as_such_without_an_error(caplog: Any) -> None:
+    with hooknb.Runtime(":memory:", port=0) as runtime:
+        hook = runtime.webhook("orders")
+        said = look(hook.panel)
+    hook.panel.publish()
+    assert [m["state"] for m in said if m["kind"] == "state"][-1] == "closed"
+    assert caplog.text == ""
+
+
+class Calls:
+    """What the buttons of the panels call, on one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def hooks(self) -> Mapping[str, Hook]:
+        return self._runtime.hooks
+
+    def workflows(self) -> list[str]:
+        return self._runtime.workflows()
+
+    def webhook(self, name: str, *, sync: bool) -> Hook:
+        return self._runtime.webhook(name, sync=sync)
+
+    def serve(self, name: str) -> Hook:
+        return self._runtime.serve(name)
+
+
+def listed(panels: Panels) -> list[tuple[str, bool]]:
+    return [(row["name"], row["stored"]) for row in panels._listed()["hooks"]]
+
+
+def test_new_webhook_makes_one_and_shows_it(runtime: Runtime) -> None:
+    panels = Panels(Calls(runtime))
+    assert listed(panels) == []
+    panels.name.value = "orders"
+    panels.mode.value = True
+    panels.make.click()
+    assert runtime.hooks["orders"].workflow.sync
+    assert panels.place.children == (runtime.hooks["orders"].panel,)
+    assert panels.name.value == ""
+    assert listed(panels) == [("orders", False)]
+
+
+def test_what_is_only_stored_is_served_as_it_stands(runtime: Runtime) -> None:
+    runtime.webhook("orders", body=["id"]).close()
+    panels = Panels(Calls(runtime))
+    assert listed(panels) == [("orders", True)]
+    panels.name.value = "orders"
+    panels.make.click()
+    hook = runtime.hooks["orders"]
+    assert hook.revision == 1
+    assert [variable.path for variable in hook.workflow.trigger.body] == ["id"]
+    assert listed(panels) == [("orders", False)]
+
+
+def test_a_name_that_is_none_is_told_and_kept(runtime: Runtime) -> None:
+    panels = Panels(Calls(runtime))
+    said: list[dict[str, Any]] = []
+    panels.list.send = lambda content, _buffers=None: said.append(content)
+    panels.name.value = "  "
+    panels.make.click()
+    assert said[-1]["kind"] == "error"
+    assert "is not a name" in said[-1]["message"]
+    assert panels.name.value == "  "
+    with pytest.raises(HooknbError, match="nowhere"):
+        panels.choose("nowhere")

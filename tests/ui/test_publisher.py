@@ -1,0 +1,86 @@
+"""The publisher: one thread, at most ten messages a second, and the last state is always said."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from hooknb.ui.publisher import Publisher
+
+
+@dataclass(eq=False)
+class Item:
+    """Something that is watched."""
+
+    messages: int = 1
+    watched: bool = True
+    silent: bool = False
+    raises: bool = False
+    rounds: int = 0
+    enough: threading.Event = field(default_factory=threading.Event)
+
+    def publish(self) -> int:
+        self.rounds += 1
+        if self.rounds >= 3:
+            self.enough.set()
+        if self.raises:
+            raise ValueError(self.rounds)
+        return self.messages
+
+
+def test_the_pause_after_a_round_is_as_long_as_its_messages_ask_for() -> None:
+    pauses: list[float] = []
+    enough = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            first.watched = second.watched = False
+            enough.set()
+
+    first, second = Item(messages=2), Item(messages=1)
+    publisher = Publisher(sleep)
+    publisher.add(first)
+    publisher.add(second)
+    publisher.wake()
+    assert enough.wait(10)
+    assert [round(pause, 6) for pause in pauses[:4]] == [0.375] * 4
+
+
+def test_what_nobody_watches_is_left_alone_until_it_is_watched() -> None:
+    item = Item(watched=False)
+    publisher = Publisher(lambda _: None)
+    publisher.add(item)
+    publisher.wake()
+    other = Item()
+    publisher.add(other)
+    publisher.wake()
+    assert other.enough.wait(10)
+    assert item.rounds == 0
+    item.watched = True
+    publisher.wake()
+    assert item.enough.wait(10)
+    item.watched = other.watched = False
+
+
+def test_one_that_fails_holds_up_no_other_and_has_its_next_round(caplog) -> None:
+    broken, whole = Item(raises=True), Item()
+    publisher = Publisher(lambda _: None)
+    publisher.add(broken)
+    publisher.add(whole)
+    publisher.wake()
+    assert broken.enough.wait(10)
+    assert whole.enough.wait(10)
+    broken.watched = whole.watched = False
+    assert "what changed could not be shown" in caplog.text
+
+
+def test_one_whose_viewers_are_silent_gets_few_rounds() -> None:
+    silent, lively = Item(silent=True), Item()
+    publisher = Publisher(lambda _: None)
+    publisher.add(silent)
+    publisher.add(lively)
+    publisher.wake()
+    assert lively.enough.wait(10)
+    silent.watched = lively.watched = False
+    assert 0 < silent.rounds < lively.rounds
