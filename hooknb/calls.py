@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -32,8 +33,8 @@ class Calls(Received):
     ) -> Reply:
         """Send a real HTTP request to this hook's own URL, with its credentials.
 
-        Blocks until the answer is there, also for a synchronous hook, whose answer does not need
-        the calling thread.
+        It goes to :attr:`local_url`, also while the hook is published. Blocks until the answer is
+        there, also for a synchronous hook, whose answer does not need the calling thread.
 
         Parameters
         ----------
@@ -65,7 +66,7 @@ class Calls(Received):
             raise SettingError("data", "give json or data, not both")
         with self._waiting("send"):
             return send(
-                self._local_url,
+                self.local_url,
                 auth=self.workflow.trigger.auth,
                 method=method,
                 body=data if json is _UNSET else json,
@@ -128,6 +129,48 @@ class Calls(Received):
         self._open()
         return self._exchange("replay", of_delivery(self.delivery(id)), timeout)
 
+    def load(self, path: str | os.PathLike[str], timeout: float = 60.0) -> list[Reply]:
+        """Send what :meth:`export` wrote as JSON lines to this hook, one after the other.
+
+        Each is sent as :meth:`replay` would, and becomes a delivery of its own. Headers that were
+        masked are left out. Blocks until the last answer is there.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        timeout
+            Seconds to wait for each answer.
+
+        Returns
+        -------
+        list of Reply
+            The answers, in the order of the lines.
+
+        Raises
+        ------
+        SettingError
+            The file cannot be read, a line is no delivery, or one was refused and its body not
+            kept whole; nothing was sent.
+        ServerError
+            There was no answer in time, the hook is closed, or it was called on the server's own
+            thread.
+        """
+        from hooknb.exports import read_lines  # a hook is made without it
+
+        self._open()
+        for delivery in read_lines(path):
+            try:
+                of_delivery(delivery)
+            except SettingError as error:
+                raise SettingError(
+                    f"{os.fspath(path)}, {error.setting}",
+                    f"{error.problem}; take its line out of the file",
+                ) from None
+        return [
+            self._exchange("load", of_delivery(delivery), timeout) for delivery in read_lines(path)
+        ]
+
     def curl(self, id: int | None = None) -> str:
         """Give the shell command that sends a test to :attr:`url`, or a delivery once more.
 
@@ -163,14 +206,10 @@ class Calls(Received):
     def _sample(self) -> Outgoing:
         return of_samples(self.workflow.trigger, lambda: next(self._accepted(), None))
 
-    @property
-    def _local_url(self) -> str:
-        return f"{self._runtime.local_url}/hook/{self.key}"
-
     def _exchange(self, call: str, request: Outgoing, timeout: float) -> Reply:
         with self._waiting(call):
             return exchange(
-                self._local_url, request, auth=self.workflow.trigger.auth, timeout=timeout
+                self.local_url, request, auth=self.workflow.trigger.auth, timeout=timeout
             )
 
     @contextmanager

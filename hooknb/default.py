@@ -24,7 +24,7 @@ def webhook(name: str, **settings: Any) -> Hook:
 
     The default runtime is made with the first hook: one per process, its store is
     ``.hooknb/store.db`` in the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
-    ``HOOKNB_PORT`` and ``HOOKNB_PUBLIC_URL`` say otherwise.
+    ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and ``HOOKNB_DETERMINISTIC`` say otherwise.
     """
     with _default() as runtime:
         return runtime.webhook(name, **settings)
@@ -94,4 +94,10 @@ def _default() -> Iterator[Runtime]:
 
 def _made() -> Runtime:
     chosen = RuntimeSettings.from_environment()
-    return Runtime(chosen.store, chosen.host, chosen.port, public_url=chosen.public_url)
+    return Runtime(
+        chosen.store,
+        chosen.host,
+        chosen.port,
+        public_url=chosen.public_url,
+        deterministic=chosen.deterministic,
+    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from hooknb.errors import SettingError
 from hooknb.nodes import Node
 from hooknb.notation import SETTINGS, Functions, Known
-from hooknb.workflow import Workflow, define
+from hooknb.payloads import decode_json
+from hooknb.workflow import Trigger, Workflow, define
 
-__all__ = ["changed", "check_switch", "loaded", "nodes_of"]
+__all__ = ["changed", "check_switch", "loaded", "nodes_of", "trigger_of"]
 
 _SETTINGS: Final = (*(name for name in SETTINGS if name != "name"), "enabled")
 
@@ -89,3 +91,10 @@ def nodes_of(definition: bytes) -> tuple[Node, ...]:
     except SettingError:
         # A node type of one's own that is not defined yet.
         return ()
+
+
+def trigger_of(definition: bytes) -> Trigger:
+    """Give the trigger of a stored definition, whatever types and functions its nodes have."""
+    settings = decode_json(definition)
+    settings.pop("nodes", None)
+    return Workflow.decode(json.dumps(settings)).trigger

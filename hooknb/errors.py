@@ -13,7 +13,8 @@
     │   ├── StoreVersionError          written by a newer hooknb
     │   └── StoreUnavailableError      locked, full or read-only: may pass
     ├── ServerError                    the server cannot start or answer
-    │   └── PortInUseError (OSError)   another program has the port
+    │   ├── PortInUseError (OSError)   another program has the port
+    │   └── PublicationError           a hook cannot be reached through the Jupyter server
     ├── RecordNotFoundError (LookupError)   no such delivery or execution
     └── WaitTimeoutError (TimeoutError)     what was waited for did not come
 """
@@ -26,6 +27,7 @@ __all__ = [
     "PathError",
     "PayloadError",
     "PortInUseError",
+    "PublicationError",
     "RecordNotFoundError",
     "RequestError",
     "SampleError",
@@ -134,6 +136,10 @@ class ServerError(HooknbError):
 
 class PortInUseError(ServerError, OSError):
     """Another program listens on the port that was asked for."""
+
+
+class PublicationError(ServerError):
+    """A hook cannot be published through the Jupyter server; the message says what is missing."""
 
 
 class RecordNotFoundError(HooknbError, LookupError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from hooknb import samples, summaries
 from hooknb.calls import Calls
@@ -208,6 +208,59 @@ class Hook(Calls):
                 "thread or cell, or give a longer timeout."
             )
             raise WaitTimeoutError(message)
+
+    @overload
+    def wait_for(
+        self, text: str = "", n: Literal[1] = 1, timeout: float | None = 10
+    ) -> Delivery: ...
+
+    @overload
+    def wait_for(
+        self, text: str = "", *, n: int, timeout: float | None = 10
+    ) -> Delivery | list[Delivery]: ...
+
+    def wait_for(
+        self, text: str = "", n: int = 1, timeout: float | None = 10
+    ) -> Delivery | list[Delivery]:
+        """Wait until ``n`` deliveries that a filter finds are kept, and their executions ended.
+
+        Blocks the calling thread. Those that are kept already count, also of earlier sessions on
+        the same store; :meth:`clear` forgets them. Refused ones count where the filter finds them.
+
+        Parameters
+        ----------
+        text
+            ``body.status == "paid"``, ``4xx``, ``refused``, any text, as of :meth:`search`; the
+            empty one finds all.
+        n
+            How many.
+        timeout
+            Seconds, or ``None`` for ever.
+
+        Returns
+        -------
+        Delivery or list of Delivery
+            The first one; for more than one, the first ``n``, oldest first.
+
+        Raises
+        ------
+        WaitTimeoutError
+            (a ``TimeoutError``) with a table of what came instead, at most ten rows.
+        SettingError
+            The text is no filter, or ``n`` no number from 1.
+        ServerError
+            The hook is closed, or it was called on the server's own thread.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.arrivals import wait_for  # a hook is made without it
+
+        __tracebackhide__ = True  # pytest shows the line of the test
+        with self._waiting("wait_for"):
+            found = wait_for(
+                self.store, self._state, text, n, timeout, is_closed=lambda: self._closed
+            )
+        return found[0] if n == 1 else found
 
     async def next(self, timeout: float | None = None) -> Delivery:
         """Wait for the next delivery and give it; for ``await hook.next()`` in a cell.

@@ -10,8 +10,16 @@ from concurrent.futures import Executor
 from typing import Any, Final
 
 from hooknb import depth, registry
+from hooknb.clock import Clock, FixedClock
 from hooknb.engine import Engine, Fetcher, Queue, Services, Workers
-from hooknb.errors import PortInUseError, ServerError, StoreUnavailableError
+from hooknb.errors import (
+    PortInUseError,
+    PublicationError,
+    ServerError,
+    SettingError,
+    StoreUnavailableError,
+)
+from hooknb.publication import Publication
 from hooknb.reception import Desk
 from hooknb.served import HookState
 from hooknb.server import ServerThread, bind
@@ -21,6 +29,7 @@ from hooknb.store import NewJobs, StartExecution, Store
 __all__ = ["Hosting"]
 
 _STOP_GRACE: Final = 2.0
+_FIXED_PORT: Final = 8765
 
 
 class Hosting:
@@ -35,13 +44,19 @@ class Hosting:
     ----------
     store
         Open.
+    clock
+        What all of it goes by.
     desk
         Where requests come in.
+    publication
+        Which hooks are reached through the Jupyter server.
     executor
         Where plain functions run; ``None`` before the first hook.
 
     Raises
     ------
+    SettingError
+        The runtime is deterministic, and the store is not new.
     StoreError
         The store cannot be opened.
     """
@@ -51,8 +66,26 @@ class Hosting:
         self._server: ServerThread | None = None
         self._fetcher: Fetcher | None = None
         self.executor: Executor | None = None
-        self.desk = Desk(settings)
-        self.store = self.desk.store = Store(settings.store, self._stored)
+        self.clock = FixedClock() if settings.deterministic else Clock()
+        self.desk = Desk(settings, self.clock)
+        self.publication = self.desk.publication = Publication(settings, lambda: self.port)
+        self.store = self.desk.store = Store(settings.store, self._stored, self.clock)
+        if settings.deterministic:
+            with contextlib.ExitStack() as steps:
+                steps.callback(self.store.close)
+                self._check_new()
+                steps.pop_all()
+
+    def _check_new(self) -> None:
+        """Refuse a store that would make this run another one than the last."""
+        names = self.store.names()
+        if names:
+            raise SettingError(
+                "store",
+                f"{self._settings.store!s} holds workflows already ({', '.join(names)}), and a "
+                "deterministic runtime begins with nothing; leave out store (HOOKNB_STORE), or "
+                "name a new file",
+            )
 
     @property
     def port(self) -> int | None:
@@ -74,6 +107,7 @@ class Hosting:
         server = ServerThread(
             self._bind(name),
             self.desk,
+            self.clock,
             max_connections=settings.max_connections,
             header_timeout=settings.header_timeout,
             body_timeout=settings.body_timeout,
@@ -86,12 +120,14 @@ class Hosting:
                 fetcher=fetcher,
                 keep=lambda number, rows: self.store.submit(NewJobs(execution=number, rows=rows)),
                 env=settings.env,
+                clock=self.clock,
             ),
             self.store.delivery,
             lambda number, at: self.store.submit(StartExecution(id=number, started_at=at)),
         )
         self._server = server
         server.start()
+        self.publication.moved()
         if settings.switch_interval is not None:
             registry.want_switch_interval(id(self), settings.switch_interval)
         return server
@@ -102,7 +138,8 @@ class Hosting:
             return bind(host, port)
         own, others = self.store.remembered_ports(name)
         sockets: list[socket.socket] = []
-        for candidate in [*([] if own is None else [own]), *others, 0]:
+        fixed = [_FIXED_PORT] if self._settings.deterministic else []
+        for candidate in [*([] if own is None else [own]), *others, *fixed, 0]:
             with contextlib.suppress(PortInUseError):
                 sockets = bind(host, candidate)
                 break
@@ -131,12 +168,19 @@ class Hosting:
             self._server.post(self.desk.resume, state, left)
 
     def advance(self, state: HookState) -> None:
-        """Start what may be started by now: a hook's concurrency may have changed."""
+        """Start what may be started by now, and tell the relay: a hook's settings have changed."""
+        workflow = state.served.workflow
+        with contextlib.suppress(PublicationError):  # the relay goes by what it knows
+            self.publication.renew(
+                state.key, sync=workflow.sync, max_body=workflow.trigger.max_body
+            )
         if self._server is not None:
             self._server.post(self.desk.engine.advance, state.queue)
 
     def shut(self, state: HookState) -> None:
         """Take no more requests for a hook."""
+        with contextlib.suppress(PublicationError):  # the relay asks in vain
+            self.publication.withdraw(state.key)
         self.desk.hooks.pop(state.key, None)
 
     def drain(self, state: HookState) -> None:
@@ -198,6 +242,7 @@ class Hosting:
             if self._server is not None:
                 steps.callback(self._server.stop)
                 steps.callback(self._end, self._server, queues)
+            steps.callback(self.publication.close)
 
     def _end(self, server: ServerThread, queues: list[Queue]) -> None:
         if server.is_alive:
@@ -213,5 +258,6 @@ class Hosting:
 
     def let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""
+        self.publication.let_go()
         if self._server is not None:
             self._server.let_go()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -161,7 +161,8 @@ def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
     if kind == FORM:
         return urlencode(pairs, safe="[]").encode(), kind
     if kind == _MULTIPART:
-        boundary = secrets.token_hex(16)
+        # It stands in no part: that would have to hold its own digest.
+        boundary = hashlib.sha256(_multipart(pairs, "")).hexdigest()[:32]
         return _multipart(pairs, boundary), f"{kind}; boundary={boundary}"
     if isinstance(body, bytes):
         return body, kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +129,51 @@ class Received(Handle):
         frame = self.deliveries
         # Some may have been cleared in between.
         return frame[frame.index.isin(found)]
+
+    def export(
+        self, path: str | os.PathLike[str], format: str | None = None, *, secrets: bool = False
+    ) -> int:
+        """Write every delivery that is kept to a file, refused ones too, oldest first.
+
+        Blocks until all is written. A file of that name is replaced once the new one is complete.
+
+        Parameters
+        ----------
+        path
+            ``.jsonl`` keeps all, the bytes exactly, and can be sent again: :meth:`load`. ``.har``
+            is the archive of browsers' network tools; ``.parquet`` is for tables, and needs
+            ``pip install "hooknb[parquet]"``.
+        format
+            ``jsonl``, ``har`` or ``parquet``; ``None`` for that of the suffix.
+        secrets
+            Whether to write credentials in headers as they came; they are masked otherwise. Bodies
+            and queries are written as they came in any case.
+
+        Returns
+        -------
+        int
+            How many were written.
+
+        Raises
+        ------
+        SettingError
+            There is no such format, its package is not installed, or the file cannot be written.
+        StoreError
+            The store cannot be read; there is no new file then.
+        """
+        from hooknb.exports import export  # a hook is made without it
+
+        return export(self._each(), path, format, secrets=secrets)
+
+    def _each(self) -> Iterator[Delivery]:
+        """Give the deliveries that are kept by now, oldest first; each is read when it is due."""
+        self.flush()
+        workflow_id = self._state.workflow_id
+        for (number,) in self.store.rows(
+            "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id", (workflow_id,)
+        ):
+            with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
+                yield self.store.delivery(workflow_id, number)
 
     def _accepted(self) -> Iterator[Delivery]:
         """Give accepted deliveries, newest first: the last thousand, or 64 MiB of them."""

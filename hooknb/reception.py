@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +18,10 @@ from typing import Any, Final
 from hooknb import admission, depth, payloads
 from hooknb.admission import Refusal
 from hooknb.answers import OK, busy, closing_answer, problem, response_status_of
-from hooknb.clock import moment
+from hooknb.clock import Clock, moment
 from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.grouping import Grouping
+from hooknb.publication import Publication
 from hooknb.records import KEPT_REFUSED_BYTES, Answer, Delivery, Status
 from hooknb.served import HookState, encode_pairs
 from hooknb.server import Reception, Request, Send
@@ -38,13 +38,15 @@ _LARGE: Final = 32 * 1024  # bytes of a body from which it is read on a thread o
 class Desk:
     """Receives what the server reads; a :class:`hooknb.server.Receiver`."""
 
-    def __init__(self, settings: RuntimeSettings) -> None:
+    def __init__(self, settings: RuntimeSettings, clock: Clock) -> None:
         self.hooks: dict[str, HookState] = {}
+        self.clock = clock
         self.settings = settings
         self.reading: set[asyncio.Task[None]] = set()
         self._ended: list[
             tuple[HookState, list[EndExecution | NewAnswer], Callable[[], object] | None]
         ] = []
+        self.publication: Publication
         self.grouping = Grouping(lambda group: self.store.submit(*group))
         self.store: Store
         self.engine: Engine
@@ -56,6 +58,9 @@ class Desk:
             path = "/" + path.removeprefix("http://").partition("/")[2]
         state = self.hooks.get(path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
         if state is None:
+            return _Unknown()
+        request.relayed = self.publication.admit(request, state.key)
+        if request.relayed is False:
             return _Unknown()
         return _Reception(self, state, request, query)
 
@@ -191,7 +196,8 @@ class _Reception:
 
     def _judge(self) -> Refusal | None:
         headers, state = self._request.headers, self.state
-        if not self._desk.settings.allows_host(headers.get("Host")):
+        # The relay has looked at the names under which it is reached from outside.
+        if not (self._request.relayed or self._desk.settings.allows_host(headers.get("Host"))):
             return Refusal(
                 status=403,
                 reason="host",
@@ -382,7 +388,7 @@ class _Reception:
         return NewAnswer(
             delivery_id=number,
             status=answer.status,
-            duration_us=round((time.perf_counter() - self._request.started) * 1e6),
+            duration_us=self._desk.clock.duration(self._request.started),
             headers=encode_pairs(answer.headers) if headers is None else headers,
             body=answer.body,
         )

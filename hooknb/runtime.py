@@ -23,8 +23,9 @@ from hooknb.hook import Hook
 from hooknb.hosting import Hosting
 from hooknb.nodes import Node, Response
 from hooknb.notation import Functions
+from hooknb.publication import Publication
 from hooknb.served import HookState, Served
-from hooknb.settings import RuntimeSettings
+from hooknb.settings import RuntimeSettings, default_store
 from hooknb.variables import Variable
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
 
@@ -42,7 +43,7 @@ class Runtime:
     ----------
     store
         A path, ``sqlite:///path`` or ``":memory:"``. Folder and file are made readable by their
-        owner only.
+        owner only. ``None`` is ``.hooknb/store.db``, or ``":memory:"`` with ``deterministic``.
     host
         The address to listen on.
     port
@@ -60,11 +61,13 @@ class Runtime:
 
     def __init__(
         self,
-        store: str | os.PathLike[str] = RuntimeSettings.store,
+        store: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
         **settings: Any,
     ) -> None:
+        if store is None:
+            store = default_store(deterministic=settings.get("deterministic") is True)
         try:
             self.settings = RuntimeSettings(store=store, host=host, port=port, **settings)
         except TypeError as error:
@@ -338,6 +341,11 @@ class Runtime:
         """The base of its URLs for senders."""
         public = self.settings.public_url
         return self.local_url if public is None else public.rstrip("/")
+
+    @property
+    def publication(self) -> Publication:
+        """Which of its hooks are reached through the Jupyter server."""
+        return self._hosting.publication
 
     @property
     def is_server_thread(self) -> bool:

@@ -13,7 +13,7 @@ from hooknb.headers import SECRET_HEADERS
 from hooknb.paths import EVERY, MISSING, Path
 from hooknb.variables import Variable, sampled
 
-__all__ = ["built", "has_sample", "is_taken", "with_variable"]
+__all__ = ["built", "has_sample", "is_small", "is_taken", "with_variable"]
 
 _MOST_ELEMENTS: Final = 1_000  # of a list that a position makes up
 
@@ -57,7 +57,7 @@ def with_variable(
     else:
         made = sampled(path, value, alias)
         secret = part == "headers" and path.lower() in SECRET_HEADERS
-        if secret or not _is_small(value):
+        if secret or not is_small(value):
             made = msgspec.structs.replace(made, sample=None)
     return (*items, made)
 
@@ -66,7 +66,7 @@ def _place(part: str, path: str) -> object:
     return path.lower() if part == "headers" else paths.parse(path)
 
 
-def _is_small(value: Any) -> bool:
+def is_small(value: Any) -> bool:
     """Whether a value is kept with a definition, which is written again with each revision."""
     size, pending = 0, [(value, 0)]
     while pending:

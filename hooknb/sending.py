@@ -112,8 +112,10 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
         fields.append((depth.HEADER, str(depth.current.get())))
     content = request.content
     parts = urlsplit(url)
-    target = f"{parts.path}?{request.query}" if request.query else parts.path
-    connection = _Connection(parts.hostname or "", parts.port, timeout=timeout)
+    path = parts.path or "/"
+    target = f"{path}?{request.query}" if request.query else path
+    kind = _SecureConnection if parts.scheme == "https" else _Connection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
     try:
         connection.putrequest(
             request.method, target, skip_accept_encoding=True, skip_host="host" in named
@@ -143,6 +145,10 @@ class _Connection(http.client.HTTPConnection):
 
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")
+
+
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
+    """The same under TLS."""
 
 
 def _put_field(connection: http.client.HTTPConnection, name: str, value: str) -> None:

@@ -9,13 +9,24 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings"]
+__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store"]
 
 DEFAULT_STORE = ".hooknb/store.db"
+
+_SWITCHES: Final = {
+    **dict.fromkeys(("", "0", "false", "no", "off"), False),
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+}
+
+
+def default_store(*, deterministic: bool) -> str:
+    """Give where a runtime keeps that was not told: a deterministic one begins with nothing."""
+    return ":memory:" if deterministic else DEFAULT_STORE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +69,16 @@ class RuntimeSettings:
         Executions that may stand in a chain in which each sends to the next one's hook.
     env
         What templates and expressions see as ``env``; the environment of the process by default.
+    deterministic
+        Whether keys, ids, times and the port are the same in every run, so that what one run
+        shows can be compared with what another does. For tests and examples, not for real
+        senders: a key is made of its hook's name and can be guessed, so that neither a ``host``
+        beyond the loopback nor a ``public_url`` goes with it. The store must be new: in memory,
+        where none is named. Delivery ``n`` comes ``n`` seconds after 2026-01-01T00:00:00Z, which
+        is also when workflows and revisions are made; the clock of its execution, ``now`` in
+        templates and expressions included, goes on by a millisecond with each reading; an answer
+        takes one. The port is 8765 where that is free and none is given. What is not made the
+        same: the order of what happens at the same time, and what functions read by themselves.
     """
 
     store: str | os.PathLike[str] = DEFAULT_STORE
@@ -75,6 +96,7 @@ class RuntimeSettings:
     max_queued: int = 10_000
     max_depth: int = 8
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    deterministic: bool = False
     own_hosts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +125,28 @@ class RuntimeSettings:
             raise SettingError("env", "write a dict of texts by name")
         for name in ("header_timeout", "body_timeout", "drain"):
             _seconds(name, getattr(self, name))
+        self._check_deterministic()
         object.__setattr__(self, "own_hosts", self._own_hosts())
+
+    def _check_deterministic(self) -> None:
+        """Keep keys that can be guessed where only this machine can use them."""
+        if not isinstance(self.deterministic, bool):
+            raise SettingError("deterministic", f"{self.deterministic!r} is not True or False")
+        if not self.deterministic:
+            return
+        if not _is_loopback(self.host):
+            raise SettingError(
+                "deterministic",
+                f"its keys can be guessed, and host={self.host!r} lets others than this machine "
+                "use them; leave out host, or deterministic",
+            )
+        if self.public_url is not None:
+            raise SettingError(
+                "deterministic",
+                "its keys can be guessed, and public_url lets others than this machine use them; "
+                "leave out public_url (HOOKNB_PUBLIC_URL), or deterministic "
+                "(HOOKNB_DETERMINISTIC)",
+            )
 
     def _own_hosts(self) -> frozenset[str]:
         names = {"localhost", self.host.lower()}
@@ -141,7 +184,8 @@ class RuntimeSettings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RuntimeSettings:
         """Read the settings of the default runtime.
 
-        ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT`` and ``HOOKNB_PUBLIC_URL`` are looked at.
+        ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and
+        ``HOOKNB_DETERMINISTIC`` are looked at.
         """
         port = environ.get("HOOKNB_PORT")
         if port is not None and not port.isascii():
@@ -152,11 +196,16 @@ class RuntimeSettings:
             raise SettingError(
                 "HOOKNB_PORT", f"{port!r} is not a port; write a whole number"
             ) from None
+        chosen = environ.get("HOOKNB_DETERMINISTIC", "")
+        deterministic = _SWITCHES.get(chosen.strip().lower())
+        if deterministic is None:
+            raise SettingError("HOOKNB_DETERMINISTIC", f"{chosen!r} is neither 1 nor 0")
         return cls(
-            store=environ.get("HOOKNB_STORE") or DEFAULT_STORE,
+            store=environ.get("HOOKNB_STORE") or default_store(deterministic=deterministic),
             host=environ.get("HOOKNB_HOST") or "127.0.0.1",
             port=number,
             public_url=environ.get("HOOKNB_PUBLIC_URL") or None,
+            deterministic=deterministic,
         )
 
 
@@ -177,6 +226,13 @@ def _check_executor(executor: object) -> None:
             f"{executor!r} cannot run functions of this process; write "
             "concurrent.futures.ThreadPoolExecutor(…) or one like it",
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 def _is_web_url(text: object) -> bool:

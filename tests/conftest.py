@@ -7,6 +7,8 @@ import pytest
 
 import hooknb
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture
 def runtime() -> Iterator[hooknb.Runtime]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
@@ -119,7 +121,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
     # A copy, since others may be at work in the checkout, and without what git does not know.
     files = tracked_files()
     for file in files:
-        if file.parts[0] == "hooknb" or len(file.parts) == 1:
+        if file.parts[0] in {"hooknb", "jupyter-config"} or len(file.parts) == 1:
             (source / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, source / file)
     subprocess.run(
@@ -135,7 +137,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Wheel) -> None:
     with zipfile.ZipFile(wheel.path) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == wheel.files
+    (extension,) = (name for name in names if ".data/data/" in name)
+    assert names - {extension} == wheel.files
+    # The Jupyter server of the environment that it is installed in looks there.
+    assert extension.endswith("/etc/jupyter/jupyter_server_config.d/hooknb.json")
     assert "hooknb/py.typed" in names
 
 
@@ -156,3 +161,116 @@ def test_the_wheel_installed_alone_has_every_file(wheel: Wheel, tmp_path: Path) 
         if file.is_file()
     }
     assert installed == wheel.files
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment with the wheel alone, and give its Python.
+
+    What hooknb needs is found where these tests find it, but for hooknb: an editable one is put on
+    the path by a file of its own, which only the environment that it lies in reads.
+    """
+    folder = tmp_path_factory.mktemp("fresh") / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
+            *("--no-deps", "--no-index", "--disable-pip-version-check", wheel.path),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    needed = sysconfig.get_path("purelib")
+    packages = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    (packages / "needed.pth").write_text(f"{needed}\n", encoding="utf-8")
+    return python
+
+
+def ask(python: Path, program: str, **settings: Any) -> str:
+    """Run a program in an environment, without what the one of the tests says."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-c", program],
+        cwd=python.parent,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        **settings,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_wheel_alone_has_its_front_end_its_types_and_its_version(
+    fresh: Path, wheel: Wheel
+) -> None:
+    found = ask(
+        fresh,
+        "import hooknb, importlib.metadata, pathlib\n"
+        "folder = pathlib.Path(hooknb.__file__).parent\n"
+        "print(folder, hooknb.__version__, importlib.metadata.version('hooknb'))\n"
+        "for file in sorted((folder / 'ui' / 'static').iterdir()): print(file.name)\n"
+        "print(*(file.name for file in folder.glob('py.typed')))",
+    ).splitlines()
+    folder, *versions = found[0].split()
+    assert Path(folder).is_relative_to(fresh.parent.parent)
+    assert len(set(versions)) == 1
+    static = sorted(PurePosixPath(name).name for name in wheel.files if "/ui/static/" in name)
+    assert {PurePosixPath(name).suffix for name in static} == {".js", ".css"}
+    assert found[1:-1] == static
+    assert found[-1] == "py.typed"
+
+
+def test_the_wheel_alone_gives_a_hook_and_the_command(fresh: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    status = ask(
+        fresh,
+        "import hooknb\n"
+        f"with hooknb.Runtime({str(store)!r}, port=0) as runtime:\n"
+        "    print(runtime.webhook('orders').send(json={}).status)",
+    )
+    assert status == "200"
+    target = tmp_path / "orders.jsonl"
+    done = subprocess.run(
+        [fresh.with_name("hooknb"), "export", "orders", target, "--store", store],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("1 delivery")
+    assert target.exists()
+
+
+def test_a_jupyter_server_beside_the_wheel_loads_the_relay(fresh: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [fresh, "-m", "jupyter_server.extension.serverextension", "list"],
+        env={**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = done.stdout + done.stderr
+    assert f"{fresh.parent.parent / 'etc' / 'jupyter'}" in listed
+    assert re.search(r"hooknb\.relay\S* \S*enabled", listed), listed
+    assert re.search(r"hooknb\.relay \S* ?\S*OK", listed), listed
+
+
+def test_pytest_beside_the_wheel_has_its_fixtures(fresh: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_hook.py").write_text(
+        "import hooknb\n"
+        "def test_it(webhook):\n"
+        f"    assert hooknb.__file__.startswith({str(fresh.parent.parent)!r})\n"
+        "    assert webhook('orders').send(json={}).status == 200\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [fresh, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -408,3 +408,24 @@ def test_a_condition_over_a_large_body_is_asked_on_a_worker(runtime: Runtime, co
     hook.wait()
     assert asked == [1]
     assert hook.jobs["result"].tolist() == [False, True]
+
+
+def test_functions_of_one_name_keep_their_keys_where_the_cell_is_run_again(runtime) -> None:
+    def same(_context):
+        return 3
+
+    def other():
+        def same(_context):
+            return 4
+
+        return same
+
+    def run():
+        return runtime.webhook("twice", nodes=[same, same, other()])
+
+    hook = run()
+    keys = [node.key for node in hook.workflow.nodes]
+    assert keys == ["same", "same_2", "same_3"]
+    for _ in range(3):
+        assert [node.key for node in run().workflow.nodes] == keys
+    assert hook.revision == 1

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from hooknb import clock, paths, templates
+from hooknb import paths, templates
+from hooknb.clock import Clock, moment
 from hooknb.engine.branches import settle
 from hooknb.engine.endings import (
     SIGNALS,
@@ -63,19 +63,23 @@ class Services:
         Has rows of jobs of an execution written before it has ended.
     env
         What templates and expressions see as ``env``.
+    clock
+        Gives each execution the one that it goes by.
     """
 
     executor: Executor
     fetcher: Fetcher
     keep: Callable[[int, list[tuple[Any, ...]]], None]
     env: Mapping[str, str]
+    clock: Clock
 
 
 class State:
     """What one execution has done so far; all of its contexts share it."""
 
-    def __init__(self, workflow_id: int) -> None:
+    def __init__(self, workflow_id: int, clock: Clock) -> None:
         self.workflow_id = workflow_id
+        self.clock = clock
         self.nodes: dict[str, Any] = {}
         self.answer: Answer | None = None
         self.jobs: list[tuple[Any, ...]] = []
@@ -103,7 +107,7 @@ class _Scope(Mapping[str, Any]):
         if root in {"headers", "query", "nodes"}:
             return getattr(context, root)
         if root == "now":
-            return datetime.now(UTC)
+            return moment(context.state.clock.now())
         if root == "env":
             return context.env
         return self._more[root]
@@ -285,7 +289,7 @@ class Context:
         state = self.state
         if state.closed:
             raise asyncio.CancelledError
-        output, started, mark = Output(), clock.now(), object()
+        output, started, mark = Output(), state.clock.now(), object()
         state.running[mark] = (node, started, output)
         outer = current_output.get()
         current_output.set(output)
@@ -355,7 +359,7 @@ class Context:
             type=node.type_name,
             status=status.value or 0,
             started_at=started,
-            finished_at=None if status is Status.STARTED else clock.now(),
+            finished_at=None if status is Status.STARTED else self.state.clock.now(),
             result=self._written(result),
             output=output.text,
             error=error,

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hooknb import clock, depth
+from hooknb import depth
+from hooknb.clock import Clock
 from hooknb.engine.context import Context, ExecutionInfo, Services, State
 from hooknb.engine.endings import Answered, Ended, ExecutorGone, NodeFailed, one_line
 from hooknb.errors import RecordNotFoundError
@@ -165,7 +166,7 @@ class Engine:
                         status=Status.ABORTED,
                         reason="cancelled",
                         started_at=None,
-                        finished_at=clock.now(),
+                        finished_at=self.clock_of(execution).now(),
                         answer=None,
                         jobs=(),
                     )
@@ -188,9 +189,9 @@ class Engine:
             run.abort("shutdown")
 
     def _start(self, queue: Queue, execution: QueuedExecution) -> None:
-        if not execution.started:
-            self._started(execution.id, clock.now())
         run = _Run(self, queue, execution)
+        if not execution.started:
+            self._started(execution.id, run.started_at)
         queue.running.add(run)
         run.task = asyncio.get_running_loop().create_task(run.go())
 
@@ -198,7 +199,11 @@ class Engine:
         run.queue.running.discard(run)
         self.advance(run.queue)
 
-    def context(self, execution: QueuedExecution, workflow_id: int) -> Context:
+    def clock_of(self, execution: QueuedExecution) -> Clock:
+        """Give what an execution goes by."""
+        return self._services.clock.of_execution(execution.id)
+
+    def context(self, execution: QueuedExecution, workflow_id: int, clock: Clock) -> Context:
         """Make what the nodes of an execution see."""
         delivery = execution.delivery or self._load(workflow_id, execution.id)
         info = ExecutionInfo(
@@ -212,7 +217,7 @@ class Engine:
             execution=info,
             workflow=execution.workflow,
             services=self._services,
-            state=State(workflow_id),
+            state=State(workflow_id, clock),
         )
 
 
@@ -226,7 +231,8 @@ class _Run:
         self._execution = execution
         self._context: Context | None = None
         self._ended = False
-        self._started_at = clock.now()
+        self.clock = engine.clock_of(execution)
+        self.started_at = self.clock.now()
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -242,10 +248,10 @@ class _Run:
         loop = asyncio.get_running_loop()
         if workflow.timeout is not None:
             self._timer = loop.call_later(workflow.timeout, self.abort, "timeout")
-        self._look = loop.call_later(_SHOWN, self._show)
+        self._show_later()
         status, reason = Status.RESOLVED, None
         try:
-            self._context = self._engine.context(execution, self.queue.workflow_id)
+            self._context = self._engine.context(execution, self.queue.workflow_id, self.clock)
             await self._context.run(workflow.nodes)
         except Answered:
             pass
@@ -275,6 +281,11 @@ class _Run:
         if not self._ended:
             if self._context is not None:
                 self._context.keep()
+            self._show_later()
+
+    def _show_later(self) -> None:
+        # By a fixed clock nothing takes long: what does in one run might not in the next.
+        if not self.clock.is_fixed:
             self._look = asyncio.get_running_loop().call_later(_SHOWN, self._show)
 
     def abort(self, reason: str) -> None:
@@ -299,8 +310,8 @@ class _Run:
                     workflow_id=self.queue.workflow_id,
                     status=status,
                     reason=reason,
-                    started_at=self._started_at,
-                    finished_at=clock.now(),
+                    started_at=self.started_at,
+                    finished_at=self.clock.now(),
                     answer=None if context is None else context.state.answer,
                     jobs=() if context is None else context.close(),
                     shown=context is not None and context.state.shown is not None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
-__all__ = ["Column", "Columns", "Parts", "variable_name"]
+__all__ = ["Column", "Columns", "Parts", "leaf_columns", "variable_name"]
 
 _MOST_INFERRED: Final = 5
 _LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
@@ -144,6 +144,11 @@ class Columns:
             # Who sends nothing at first is not shown without columns for ever.
             self._settled = bool(self._columns)
         return self._columns
+
+
+def leaf_columns(parts: Parts) -> list[Column]:
+    """Give the first leaves of one delivery, at most five, from its query and its body."""
+    return [_column(part, Variable(path), [parts]) for part, path in _inferred([parts])]
 
 
 def variable_name(part: str, path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -105,12 +104,17 @@ def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Nod
         stood, keeps that one's key: results and jobs stay comparable.
     """
     old = list(walk(before))
-    given = Counter(node.key for _, node in walk(nodes) if node.key)
+    given: set[str] = set()
+    without: list[tuple[str, Node]] = []
+    for place, node in walk(nodes):
+        if not node.key or node.key in given:
+            without.append((place, node))
+        else:
+            given.add(node.key)
     chosen = _kept(
-        [(place, node) for place, node in walk(nodes) if not node.key],
-        {node.key: (place, node) for place, node in old if node.key not in given},
+        without, {node.key: (place, node) for place, node in old if node.key not in given}
     )
-    taken = set(given) | {node.key for _, node in old} | set(chosen.values())
+    taken = given | {node.key for _, node in old} | set(chosen.values())
     seen: set[str] = set()
     for place, node in walk(nodes):
         wanted = chosen.get(place) or node.key or _first_free(node.type_name, taken)

@@ -20,7 +20,6 @@ import msgspec
 from tornado import httputil
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-from hooknb import clock
 from hooknb.records import Answer
 from hooknb.server.protocol import Reception, Request
 
@@ -101,7 +100,7 @@ class Connection:
             self._server.has_ended(self)
 
     async def _one_request(self, block: bytes) -> None:
-        received_at, started = clock.now(), time.perf_counter()
+        received_at, started = self._server.clock.now(), time.perf_counter()
         line, _, head = block.lstrip(b"\r\n").partition(b"\n")
         head = head.rstrip(b"\r\n")
         start = httputil.parse_request_start_line(line.rstrip(b"\r").decode("latin-1"))

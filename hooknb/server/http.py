@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tornado.tcpserver import TCPServer
 
+from hooknb.clock import Clock
 from hooknb.server.connection import MAX_HEAD, Connection
 from hooknb.server.protocol import Receiver
 
@@ -31,6 +32,8 @@ class HttpServer(TCPServer):
     ----------
     receiver
         Gets the requests.
+    clock
+        Tells when they came.
     max_connections, header_timeout, body_timeout
         See :class:`hooknb.settings.RuntimeSettings`.
     """
@@ -38,6 +41,7 @@ class HttpServer(TCPServer):
     def __init__(
         self,
         receiver: Receiver,
+        clock: Clock,
         *,
         max_connections: int,
         header_timeout: float,
@@ -45,6 +49,7 @@ class HttpServer(TCPServer):
     ) -> None:
         super().__init__(max_buffer_size=_BUFFER)
         self.receiver = receiver
+        self.clock = clock
         self._max_connections = max_connections
         self._header_timeout = header_timeout
         self._body_timeout = body_timeout
@@ -107,7 +112,7 @@ class HttpServer(TCPServer):
 
     def date(self) -> str:
         """Give the ``Date`` header of this second."""
-        second = int(time.time())
+        second = self.clock.now() // 1_000_000
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]

@@ -29,6 +29,8 @@ class Request:
         Microseconds since 1970 at which the head was complete.
     started
         ``time.perf_counter()`` at the same moment.
+    relayed
+        Whether it came through the Jupyter server; ``None`` where it did not, or nobody looked.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Request:
     remote: str
     received_at: int
     started: float
+    relayed: bool | None = None
 
 
 Send = Callable[[Answer, int | None], bool]

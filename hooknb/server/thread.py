@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from hooknb.clock import Clock
 from hooknb.errors import PortInUseError, ServerError
 from hooknb.server.http import HttpServer
 from hooknb.server.protocol import Receiver
@@ -69,6 +70,8 @@ class ServerThread:
         Bound and listening.
     receiver
         Gets the requests.
+    clock
+        Tells when they came.
     max_connections, header_timeout, body_timeout
         See :class:`hooknb.settings.RuntimeSettings`.
     """
@@ -77,6 +80,7 @@ class ServerThread:
         self,
         sockets: list[socket.socket],
         receiver: Receiver,
+        clock: Clock,
         *,
         max_connections: int,
         header_timeout: float,
@@ -87,6 +91,7 @@ class ServerThread:
         self._make = partial(
             HttpServer,
             receiver,
+            clock,
             max_connections=max_connections,
             header_timeout=header_timeout,
             body_timeout=body_timeout,

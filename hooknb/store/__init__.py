@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooknb.store.database import store_path
 from hooknb.store.operations import (
     EndExecution,
     NewAnswer,
@@ -10,6 +11,7 @@ from hooknb.store.operations import (
     StartExecution,
     job_row,
 )
+from hooknb.store.reading import Reading
 from hooknb.store.store import Counts, Definition, Store
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "NewAnswer",
     "NewDelivery",
     "NewJobs",
+    "Reading",
     "StartExecution",
     "Store",
     "job_row",
+    "store_path",
 ]

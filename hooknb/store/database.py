@@ -17,11 +17,11 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
-from hooknb import clock
+from hooknb.clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.schema import check, migrate
 
-__all__ = ["Database", "open_database"]
+__all__ = ["Database", "configure_reading", "open_database", "store_path"]
 
 _BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
 _MAGIC: Final = b"SQLite format 3\0"
@@ -52,13 +52,15 @@ class Database:
     anchor: sqlite3.Connection | None
 
 
-def open_database(store: str | os.PathLike[str]) -> Database:
+def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
     """Open a store, make it where there is none, and bring it to this version.
 
     Parameters
     ----------
     store
         A path, ``sqlite:///path`` or ``":memory:"``.
+    clock
+        Tells when it was brought to this version.
 
     Raises
     ------
@@ -67,11 +69,11 @@ def open_database(store: str | os.PathLike[str]) -> Database:
     StoreError
         It is no store, belongs to a newer hooknb, or cannot be written.
     """
-    path = _path(store)
+    path = store_path(store)
     if path is not None:
         _prepare(path)
     try:
-        return _open(path)
+        return _open(path, clock)
     except DatabaseError as error:
         reason = str(error.orig)
         other = "not a database" in reason or "malformed" in reason
@@ -88,7 +90,14 @@ def open_database(store: str | os.PathLike[str]) -> Database:
         raise type(error)(message) from error
 
 
-def _path(store: str | os.PathLike[str]) -> Path | None:
+def store_path(store: str | os.PathLike[str]) -> Path | None:
+    """Give the file of a store, or ``None`` for one in memory.
+
+    Raises
+    ------
+    SettingError
+        It is a URL of another kind.
+    """
     text = os.fspath(store)
     if text == ":memory:":
         return None
@@ -135,12 +144,12 @@ def _examine(path: Path) -> None:
         message = "file is not a database; name another file"
         raise StoreError(message)
     engine = _file_engine(path, NullPool)
-    event.listen(engine, "connect", _configure_reading)
+    event.listen(engine, "connect", configure_reading)
     with engine.connect() as connection:
         check(connection)
 
 
-def _open(path: Path | None) -> Database:
+def _open(path: Path | None, clock: Clock) -> Database:
     anchor = None
     guard: AbstractContextManager[Any] = contextlib.nullcontext()
     if path is None:
@@ -156,7 +165,7 @@ def _open(path: Path | None) -> Database:
         writing, reading = _file_engine(path, NullPool), _file_engine(path, QueuePool)
     event.listen(writing, "connect", _configure_writing)
     event.listen(writing, "begin", _begin_immediately)
-    event.listen(reading, "connect", _configure_reading)
+    event.listen(reading, "connect", configure_reading)
     database = Database(
         path=path, writing=writing.connect(), reading=reading, guard=guard, anchor=anchor
     )
@@ -189,7 +198,8 @@ def _configure_writing(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _configure_reading(connection: Any, _record: Any) -> None:
+def configure_reading(connection: Any, _record: Any) -> None:
+    """Have a new connection of SQLite's driver read only."""
     connection.isolation_level = None
     connection.execute("PRAGMA query_only = ON")
 

@@ -176,6 +176,7 @@ _JOB: Final = (
 )
 # What was cleared in the meantime must not come back in parts.
 _ANSWER: Final = "delivery_id, status, duration_us, headers, body"
+_ARRIVED: Final = "UPDATE deliveries SET received_at = ? WHERE id = ?"
 _START: Final = "UPDATE executions SET status = 0, started_at = ? WHERE id = ?"
 _END: Final = (
     "UPDATE executions SET status = ?, reason = ?, started_at = coalesce(?, started_at), "
@@ -223,8 +224,15 @@ def _insert_all(
     return last
 
 
-def apply(connection: Connection, operations: list[Operation]) -> None:
-    """Write the operations inside the transaction that the caller has begun."""
+def apply(
+    connection: Connection,
+    operations: list[Operation],
+    arrival: Callable[[int], int] | None = None,
+) -> None:
+    """Write the operations inside the transaction that the caller has begun.
+
+    ``arrival`` gives the time of a delivery by its id; where it is ``None``, it came when it says.
+    """
     deliveries = [item for item in operations if isinstance(item, NewDelivery)]
     if deliveries:
         # The write lock is held: ids are given in one row, and the last tells the others.
@@ -232,6 +240,11 @@ def apply(connection: Connection, operations: list[Operation]) -> None:
         last = _insert_all(connection, "deliveries", _DELIVERY, rows)
         for number, delivery in enumerate(deliveries, last - len(deliveries) + 1):
             delivery.id = number
+        if arrival is not None:
+            for delivery in deliveries:
+                delivery.received_at = arrival(delivery.id)
+            times = [(delivery.received_at, delivery.id) for delivery in deliveries]
+            connection.exec_driver_sql(_ARRIVED, times)
         accepted = [item.execution_row() for item in deliveries if item.reason is None]
         _insert_all(connection, "executions", _EXECUTION, accepted)
         for workflow_id in {item.workflow_id for item in deliveries if item.reason is not None}:

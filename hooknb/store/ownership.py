@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import secrets
 from pathlib import Path
 
-__all__ = ["Ownership"]
+__all__ = ["Ownership", "living"]
 
 
 class Ownership:
@@ -70,3 +71,44 @@ class Ownership:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def living(store: Path) -> list[int | None]:
+    """Find the runtimes that live on a store now, from outside; removes nothing.
+
+    Parameters
+    ----------
+    store
+        Its file.
+
+    Returns
+    -------
+    list
+        The process id of each, or ``None`` where the system does not say it.
+    """
+    found: list[int | None] = []
+    for path in sorted(store.parent.glob(f"{glob.escape(store.name)}.owner-*")):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                # Shared: two that look do not take each other for the owner.
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                found.append(_holder(os.fstat(descriptor)))
+            finally:
+                os.close(descriptor)
+    return found
+
+
+def _holder(file: os.stat_result) -> int | None:
+    """Give the process that holds the lock of a file, as Linux lists it."""
+    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split()
+        if words[1:2] == ["FLOCK"] and device in words:
+            return int(words[4])
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import secrets
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from sqlalchemy.exc import DatabaseError
 
-from hooknb import clock
+from hooknb.clock import Clock, moment
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
 from hooknb.store.database import open_database
@@ -78,6 +80,8 @@ class Store:
         A path, ``sqlite:///path`` or ``":memory:"``.
     stored
         Called on the writer's thread with the deliveries of each transaction.
+    clock
+        Of the runtime; the system's by default. With a fixed one keys are made of names.
 
     Raises
     ------
@@ -86,15 +90,19 @@ class Store:
     """
 
     def __init__(
-        self, target: str | os.PathLike[str], stored: Callable[[list[NewDelivery]], None]
+        self,
+        target: str | os.PathLike[str],
+        stored: Callable[[list[NewDelivery]], None],
+        clock: Clock | None = None,
     ) -> None:
-        database = open_database(target)
+        self._clock = clock or Clock()
+        database = open_database(target, self._clock)
         self.path = database.path
         self._reading = database.reading
         self._guard = database.guard
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
-        self._writer = Writer(database.writing, database.guard, stored)
+        self._writer = Writer(database.writing, database.guard, stored, self._clock)
         self.owner = self._ownership.token
         self._is_gone = False
 
@@ -134,9 +142,9 @@ class Store:
                 "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
                 (name,),
             ).fetchone()
-            now = clock.now()
+            now = self._clock.now()
             if found is None:
-                key, number = secrets.token_urlsafe(16), 1  # 128 bits
+                key, number = self._new_key(name), 1
                 workflow_id = execute(
                     "INSERT INTO workflows (name, key, enabled, current, created_at) "
                     "VALUES (?, ?, ?, ?, ?) RETURNING id",
@@ -161,6 +169,13 @@ class Store:
         made: Definition = self._writer.call(write)
         return made
 
+    def _new_key(self, name: str) -> str:
+        if not self._clock.is_fixed:
+            return secrets.token_urlsafe(16)  # 128 bits
+        # As long as a secret one, and the same in every run.
+        digest = hashlib.sha256(name.encode()).digest()
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
     def current(self, name: str) -> Stored | None:
         """Give the workflow of that name as it stands, where there is one."""
         rows = self.rows(
@@ -181,7 +196,7 @@ class Store:
             "ORDER BY number",
             (workflow_id,),
         )
-        return [(number, clock.moment(created), data) for number, created, data in rows]
+        return [(number, moment(created), data) for number, created, data in rows]
 
     def set_revision(self, workflow_id: int, number: int) -> None:
         """Make an earlier revision the current one again.
@@ -326,7 +341,7 @@ class Store:
         return Delivery(
             id=number,
             workflow=name,
-            received_at=clock.moment(received),
+            received_at=moment(received),
             method=method,
             query_string=query,
             head=head,
@@ -369,8 +384,8 @@ class Store:
             revision=revision,
             status=Status(status),
             reason=reason,
-            started_at=None if started is None else clock.moment(started),
-            finished_at=None if finished is None else clock.moment(finished),
+            started_at=None if started is None else moment(started),
+            finished_at=None if finished is None else moment(finished),
             response_status=response,
             missing=() if missing is None else tuple(json.loads(missing)),
             recovered=bool(recovered),
@@ -393,8 +408,8 @@ def _job(row: Sequence[Any]) -> Job:
         node=node,
         type=kind,
         status=Status(status),
-        started_at=clock.moment(started),
-        finished_at=None if finished is None else clock.moment(finished),
+        started_at=moment(started),
+        finished_at=None if finished is None else moment(finished),
         result=decode_result(result),
         output=output,
         error=error,

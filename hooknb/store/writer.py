@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from hooknb.clock import Clock, FixedClock
 from hooknb.errors import StoreError, StoreUnavailableError
 from hooknb.store.operations import Call, NewDelivery, Operation, apply
 
@@ -48,6 +49,8 @@ class Writer:
     stored
         Called on the writer's thread after each transaction, with its deliveries; each has its
         ``id``, or its ``error``.
+    clock
+        Of the runtime. A fixed one tells when each delivery came by its id.
     """
 
     def __init__(
@@ -55,10 +58,12 @@ class Writer:
         connection: Connection,
         guard: AbstractContextManager[Any],
         stored: Callable[[list[NewDelivery]], None],
+        clock: Clock,
     ) -> None:
         self._connection = connection
         self._guard = guard
         self._stored = stored
+        self._arrival = clock.arrival if isinstance(clock, FixedClock) else None
         self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
         # Ends and answers that could not be written yet; they must not be lost for a full disk.
         self._waiting: list[Operation] = []
@@ -152,7 +157,7 @@ class Writer:
             return
         self._waiting = []
         try:
-            self._transaction(lambda connection: apply(connection, operations))
+            self._transaction(lambda connection: apply(connection, operations, self._arrival))
         except StoreUnavailableError as error:
             self._keep(operations, error)
         except Exception as error:  # noqa: BLE001 - one row that cannot be written stops no other
@@ -167,7 +172,7 @@ class Writer:
 
     def _write_one(self, operation: Operation) -> None:
         try:
-            self._transaction(lambda connection: apply(connection, [operation]))
+            self._transaction(lambda connection: apply(connection, [operation], self._arrival))
         except StoreUnavailableError as error:
             self._keep([operation], error)
         except Exception as error:  # noqa: BLE001 - as above

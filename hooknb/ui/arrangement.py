@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-
 from hooknb.errors import SettingError
-from hooknb.nodes import Case, Condition, Node, Parallel, Switch, walk
+from hooknb.nodes import Condition, Node, walk
 
 __all__ = [
     "Nodes",
@@ -23,10 +21,6 @@ __all__ = [
     "place_of",
     "removed",
     "replaced",
-    "with_branch",
-    "with_case",
-    "without_branch",
-    "without_case",
 ]
 
 Nodes: TypeAlias = tuple[Node, ...]
@@ -116,44 +110,6 @@ def moved(nodes: Nodes, key: str, by: int) -> Nodes:
     return _changed(nodes, key, change)
 
 
-def with_case(nodes: Nodes, key: str, case: Case) -> Nodes:
-    """Put a case behind the others of a Switch."""
-    where, switch = located(nodes, key)
-    if not isinstance(switch, Switch):
-        raise SettingError(where, "only a Switch has cases")
-    return replaced(nodes, key, _remade(switch, where, cases=(*switch.cases, case)))
-
-
-def without_case(nodes: Nodes, key: str, index: int) -> Nodes:
-    """Take a case out of a Switch, with its nodes."""
-    where, switch = located(nodes, key)
-    if not isinstance(switch, Switch):
-        raise SettingError(where, "only a Switch has cases")
-    if not 0 <= index < len(switch.cases):
-        raise SettingError(f"{where}.cases[{index}]", "there is no such case")
-    cases = switch.cases[:index] + switch.cases[index + 1 :]
-    return replaced(nodes, key, _remade(switch, where, cases=cases))
-
-
-def with_branch(nodes: Nodes, key: str) -> Nodes:
-    """Put an empty branch behind the others of a Parallel."""
-    where, parallel = located(nodes, key)
-    if not isinstance(parallel, Parallel):
-        raise SettingError(where, "only a Parallel has branches of its own number")
-    return replaced(nodes, key, _remade(parallel, where, branches=(*parallel.branches, ())))
-
-
-def without_branch(nodes: Nodes, key: str, index: int) -> Nodes:
-    """Take a branch out of a Parallel, with its nodes."""
-    where, parallel = located(nodes, key)
-    if not isinstance(parallel, Parallel):
-        raise SettingError(where, "only a Parallel has branches of its own number")
-    if not 0 <= index < len(parallel.branches):
-        raise SettingError(f"{where}.branches[{index}]", "there is no such branch")
-    branches = parallel.branches[:index] + parallel.branches[index + 1 :]
-    return replaced(nodes, key, _remade(parallel, where, branches=branches))
-
-
 # -- inside
 # -----------------------------------------------------------------------------------------------
 
@@ -205,12 +161,5 @@ def _changed_below(
 def _with_below(node: Node, lists: Mapping[str, Nodes], where: str) -> Node:
     try:
         return node.with_below(lists)
-    except SettingError as error:
-        raise SettingError(f"{where}.{error.setting}", error.problem) from error
-
-
-def _remade(node: Node, where: str, **fields: object) -> Node:
-    try:
-        return msgspec.structs.replace(node, **fields)
     except SettingError as error:
         raise SettingError(f"{where}.{error.setting}", error.problem) from error

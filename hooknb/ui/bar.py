@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
 from hooknb.errors import HooknbError, SettingError, StoreError
 from hooknb.nodes import Response, walk
+from hooknb.ui.controls import button, show
 from hooknb.ui.fields import Note
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hooknb.workflow import Workflow
 
 __all__ = ["Bar"]
-
-_SHOWN: Final[dict[bool, str | None]] = {True: None, False: "none"}
 
 
 class Bar(ipywidgets.HBox):  # type: ignore[misc]
@@ -48,20 +47,20 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         self._before = before
         self._served: Workflow | None = None
         self._number = 0
-        self.apply = ipywidgets.Button(
-            description="Apply", button_style="primary", tooltip="hook.configure(…)"
+        lock = panel.lock
+        self.apply = button(
+            "Apply", self._apply, lock, tooltip="hook.configure(…)", style="primary"
         )
-        self.discard = ipywidgets.Button(
-            description="Discard", tooltip="Go back to the revision that is served"
+        self.discard = button(
+            "Discard", self._discard, lock, tooltip="Go back to the revision that is served"
         )
-        self.synchronous = ipywidgets.Button(
-            description="Make it synchronous",
+        self.synchronous = button(
+            "Make it synchronous",
+            self._make_synchronous,
+            lock,
             tooltip="The caller waits for the Response: sync=True",
         )
-        self.note = Note(lock=panel.lock)
-        self.apply.on_click(self._locked(self._apply))
-        self.discard.on_click(self._locked(self._discard))
-        self.synchronous.on_click(self._locked(self._make_synchronous))
+        self.note = Note(lock=lock)
         super().__init__(children=[self.apply, self.discard, self.synchronous, self.note])
         self.add_class("hk-bar")
         self.refresh()
@@ -72,18 +71,20 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         Parameters
         ----------
         text
-            What else there is to say. Something that is wrong with the draft is said instead.
+            What else there is to say. Something that is wrong with the draft is said instead, or
+            that it was begun with a revision that is served no more.
         is_wrong
             Whether the text is about something wrong.
         """
-        draft = self._panel.draft
+        draft, hook = self._panel.draft, self._panel.hook
         problems = draft.problems
         if problems and not is_wrong:
             text, is_wrong = _shown(problems), True
+        elif draft.changed and draft.base != hook.workflow and not is_wrong:
+            text = f"revision {hook.revision} was made elsewhere; Discard shows it"
         self.apply.description = f"Apply as revision {self._next()}"
-        self.synchronous.layout.display = _SHOWN[
-            not draft.value("sync") and any(_is_unheard(draft.nodes, error) for error in problems)
-        ]
+        is_unheard = any(_is_unheard(draft.nodes, error) for error in problems)
+        show(self.synchronous, is_shown=is_unheard and not draft.value("sync"))
         self.note.show(text, "bad" if is_wrong else "")
 
     # -- what buttons do ------------------------------------------------------------------------
@@ -98,13 +99,6 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
                 return hook.revision + 1
             self._served, self._number = hook.workflow, last + 1
         return self._number
-
-    def _locked(self, work: Callable[[], None]) -> Callable[[Any], None]:
-        def clicked(_button: Any) -> None:
-            with self._panel.lock:
-                work()
-
-        return clicked
 
     def _apply(self) -> None:
         panel = self._panel

@@ -10,6 +10,7 @@ import msgspec
 
 from hooknb.credentials import BasicAuth
 from hooknb.nodes import Response
+from hooknb.ui.controls import row_of
 from hooknb.ui.drafts import Draft
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.typed import shown_headers, shown_json, shown_size
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from hooknb.records import Delivery
 
-__all__ = ["Answer", "Card", "Forms", "General", "Security", "row_of"]
+__all__ = ["Answer", "Card", "Forms", "General", "Security"]
 
 _MODES: Final = (
     ("asynchronous: answered at once", False),
@@ -61,18 +62,15 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         What it is part of.
     heading
         Fixed HTML, never of a hook.
-    name
-        The end of its CSS class: ``hk-card-body``.
     children
         Below the heading.
     """
 
-    def __init__(self, forms: Forms, heading: str, name: str, children: Sequence[Any]) -> None:
+    def __init__(self, forms: Forms, heading: str, children: Sequence[Any]) -> None:
         self._forms = forms
         title = ipywidgets.HTML(f"<h4>{heading}</h4>")
         super().__init__(children=[title, *children])
-        for css in ("hk-card", f"hk-card-{name}"):
-            self.add_class(css)
+        self.add_class("hk-card")
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Follow the draft.
@@ -94,13 +92,6 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         )
 
 
-def row_of(*widgets: Any, css: str = "hk-form-row") -> Any:
-    """Put widgets into one row, which wraps where it is too narrow."""
-    made = ipywidgets.HBox(widgets)
-    made.add_class(css)
-    return made
-
-
 class General(Card):
     """Mode, methods, accepted types, limits."""
 
@@ -117,9 +108,7 @@ class General(Card):
             "concurrency": self._field("executions at a time", "concurrency", placeholder="1"),
         }
         methods, accept, *limits = self.fields.values()
-        super().__init__(
-            forms, "General", "general", [self.mode, row_of(methods, accept), row_of(*limits)]
-        )
+        super().__init__(forms, "General", [self.mode, row_of(methods, accept), row_of(*limits)])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
         """Follow the draft."""
@@ -151,9 +140,7 @@ class Security(Card):
         self.password = Field(
             "password", password=True, lock=forms.lock, on_change=lambda _: self._typed()
         )
-        super().__init__(
-            forms, "Security", "security", [self.basic, row_of(self.user, self.password)]
-        )
+        super().__init__(forms, "Security", [self.basic, row_of(self.user, self.password)])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Follow the draft; what was typed stays while it is turned off."""
@@ -190,10 +177,7 @@ class Answer(Card):
             on_change=lambda _: self._set(body=self.body.value),
         )
         heading = 'Response <span class="hk-form-badge">asynchronous only</span>'
-        super().__init__(
-            forms, heading, "response",
-            [row_of(self.status, self.kind), self.headers, self.body],
-        )  # fmt: skip
+        super().__init__(forms, heading, [row_of(self.status, self.kind), self.headers, self.body])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Follow the draft."""

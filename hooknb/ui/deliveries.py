@@ -11,6 +11,7 @@ from hooknb.errors import RecordNotFoundError
 from hooknb.feed import details
 from hooknb.ui.part import Part
 from hooknb.ui.windows import Windows, read_window
+from hooknb.ui.words import RUNNING
 
 if TYPE_CHECKING:
     from hooknb.feed.details import Details, Tree
@@ -25,7 +26,6 @@ _LOOK_SECONDS: Final = 0.5
 _BARS: Final = 30
 _BAR: Final = 10_000_000  # microseconds
 _MOST_CHARACTERS: Final = 1_000_000
-_ENDED: Final = frozenset({"resolved", "failed", "error", "aborted"})
 
 
 class Deliveries(Part):
@@ -315,7 +315,8 @@ class Deliveries(Part):
         if found is None:
             return True
         execution = found["execution"]
-        return found["answer"] is not None and (execution is None or execution["status"] in _ENDED)
+        is_over = execution is None or execution["status"] not in RUNNING
+        return found["answer"] is not None and is_over
 
     def _changed_details(self) -> dict[str, Any] | None:
         """Give what has changed about the chosen delivery, with its id."""

@@ -9,7 +9,7 @@ import msgspec
 
 from hooknb import notation
 from hooknb.errors import SettingError
-from hooknb.nodes import Case, Node, as_nodes, walk, with_keys
+from hooknb.nodes import Node, as_nodes, walk, with_keys
 from hooknb.paths import MISSING
 from hooknb.ui import arrangement
 from hooknb.ui.arrangement import Nodes, Place
@@ -82,6 +82,13 @@ class Draft:
             part: [Row.of(variable) for variable in _value(workflow, part)] for part in PARTS
         }
         self._forget()
+
+    def follow(self, workflow: Workflow) -> bool:
+        """Begin again with what is served now, unless something was edited; tell whether so."""
+        if self.base is workflow or self.changed:
+            return False
+        self.reset(workflow)
+        return True
 
     # -- settings -------------------------------------------------------------------------------
 
@@ -350,22 +357,6 @@ class Draft:
     def move(self, key: str, by: int) -> None:
         """Move a node within its list: -1 is one earlier. At the end of the list it stays."""
         self._put(arrangement.moved(self.nodes, key, by))
-
-    def add_case(self, key: str, condition: Any = "false", name: str = "") -> None:
-        """Put a case behind the others of a Switch."""
-        self._put(arrangement.with_case(self.nodes, key, Case(condition, name=name)))
-
-    def remove_case(self, key: str, index: int) -> None:
-        """Take a case out of a Switch, with its nodes."""
-        self._put(arrangement.without_case(self.nodes, key, index))
-
-    def add_branch(self, key: str) -> None:
-        """Put an empty branch behind the others of a Parallel."""
-        self._put(arrangement.with_branch(self.nodes, key))
-
-    def remove_branch(self, key: str, index: int) -> None:
-        """Take a branch out of a Parallel, with its nodes; the last one stays."""
-        self._put(arrangement.without_branch(self.nodes, key, index))
 
     def _put(self, nodes: Nodes) -> None:
         self._values["nodes"] = nodes

@@ -13,6 +13,7 @@ from hooknb.nodes.data import map_functions
 from hooknb.nodes.sources import source_of
 from hooknb.ui import arrangement, picture
 from hooknb.ui.arrangement import Place
+from hooknb.ui.controls import Asking, button, hint, row_of, show
 from hooknb.ui.fields import Note
 from hooknb.ui.node_fields import can_be_made, summary
 from hooknb.ui.node_forms import NodeForm
@@ -67,15 +68,13 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._key: str | None = None
         self._shown: Node | None = None
         self._place: Place | None = None
-        self._asked = False
         self._offered: dict[str, type[Node]] = {}
         self.form: NodeForm | None = None
         self.types: dict[str, ipywidgets.Button] = {}
         self.title = Note(lock=panel.lock)
         self.title.add_class("hk-side-title")
         self.source = Source(lock=panel.lock)
-        self._code = ipywidgets.Label(_IN_CELLS)
-        self._code.add_class("hk-form-hint")
+        self._code = hint(_IN_CELLS)
         self._choices = ipywidgets.VBox()
         self._choices.add_class("hk-side-types")
         self._forms_box = ipywidgets.VBox()
@@ -83,12 +82,18 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self.cancel = self._button("Cancel", self.close_form, "Leave it as it was")
         self.earlier = self._button("Move up", lambda: self._move(-1), "One place earlier")
         self.later = self._button("Move down", lambda: self._move(1), "One place later")
-        self.remove = self._button("Remove", self._remove, "Take the node out of the draft")
-        self.keep = self._button("Keep it", self._keep, "Do not remove it")
-        self._acts = ipywidgets.HBox([self.done, self.cancel])
-        self._moves = ipywidgets.HBox([self.earlier, self.later, self.remove, self.keep])
-        for row in (self._acts, self._moves):
-            row.add_class("hk-form-buttons")
+        self._removal = Asking(
+            "Remove",
+            self._remove,
+            self._ask,
+            panel.lock,
+            tooltip="Take the node out of the draft",
+            keep="Keep it",
+            keep_tooltip="Do not remove it",
+        )
+        self.remove, self.keep = self._removal.button, self._removal.keep
+        self._acts = row_of(self.done, self.cancel, css="hk-buttons")
+        self._moves = row_of(self.earlier, self.later, self.remove, self.keep, css="hk-buttons")
         super().__init__(
             children=[
                 self.title,
@@ -174,15 +179,12 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._offered = offered
         self.types = {name: self._type_button(name, kind) for name, kind in offered.items()}
-        rows: list[Any] = []
-        for name, button in self.types.items():
-            label = ipywidgets.Label(summary(offered[name]))
-            label.add_class("hk-form-hint")
-            rows.append(ipywidgets.HBox([button, label]))
-        note = ipywidgets.Label(_CODE)
-        note.add_class("hk-form-hint")
+        rows = [
+            row_of(made, hint(summary(offered[name])), css="hk-side-type")
+            for name, made in self.types.items()
+        ]
         _close(self._choices.children)
-        self._choices.children = [*rows, note]
+        self._choices.children = [*rows, hint(_CODE)]
 
     def _open(self, kind: type[Node], node: Node | None) -> None:
         form = self._forms.get(kind)
@@ -203,19 +205,19 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         node, form = self._shown, self.form
         is_idle = self._key is None and self._place is None
         source = "" if node is None else _source(node)
-        _show(self, is_shown=not is_idle)
-        _show(self._choices, is_shown=self._place is not None and form is None)
+        show(self, is_shown=not is_idle)
+        show(self._choices, is_shown=self._place is not None and form is None)
         for one in self._forms.values():
-            _show(one, is_shown=one is form)
-        _show(self._code, is_shown=bool(source))
-        _show(self.source, is_shown=bool(source))
-        _show(self.done, is_shown=form is not None)
-        _show(self._moves, is_shown=self._key is not None)
+            show(one, is_shown=one is form)
+        show(self._code, is_shown=bool(source))
+        show(self.source, is_shown=bool(source))
+        show(self.done, is_shown=form is not None)
+        show(self._moves, is_shown=self._key is not None)
         self.done.description = "Add" if node is None else "Done"
         self.source.show(source, "Source of its function")
-        self._keep()
+        self._removal.reset()
         if self._key is not None:
-            here = arrangement.place_of(self._panel.draft.nodes, self._key)
+            here = self._panel.draft.place_of(self._key)
             self.earlier.disabled = here.at == 0
             self.later.disabled = here.at == self._beside(here) - 1
         self._when_marked(self._key, self._place)
@@ -228,19 +230,10 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
     # -- what buttons do ------------------------------------------------------------------------
 
-    def _button(
-        self, label: str, work: Callable[[], None], tooltip: str, style: str = ""
-    ) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=label, tooltip=tooltip, button_style=style)
+    def _button(self, label: str, work: Callable[[], None], tooltip: str, style: str = "") -> Any:
+        return button(label, work, self._panel.lock, tooltip=tooltip, style=style)
 
-        def clicked(_button: Any) -> None:
-            with self._panel.lock:
-                work()
-
-        button.on_click(clicked)
-        return button
-
-    def _type_button(self, name: str, kind: type[Node]) -> ipywidgets.Button:
+    def _type_button(self, name: str, kind: type[Node]) -> Any:
         label = picture.type_label(kind)
         return self._button(label, lambda: self.add(name), f"Add a node of the type {label}")
 
@@ -287,27 +280,17 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._show_parts()
 
     def _remove(self) -> None:
-        """Take the node out when it is asked for again."""
         if self._key is None:
             return
-        draft = self._panel.draft
-        below = sum(1 for _ in walk([draft.find(self._key)])) - 1
-        if not self._asked:
-            self._asked = True
-            more = f" with {below} below it" if below else ""
-            self.remove.description = f"Really remove it{more}"
-            self.remove.button_style = "danger"
-            _show(self.keep, is_shown=True)
-            return
-        draft.remove(self._key)
+        self._panel.draft.remove(self._key)
         self.close_form()
         self._panel.draft_changed()
 
-    def _keep(self) -> None:
-        self._asked = False
-        self.remove.description = "Remove"
-        self.remove.button_style = ""
-        _show(self.keep, is_shown=False)
+    def _ask(self) -> str:
+        if self._key is None:
+            return ""
+        below = sum(1 for _ in walk([self._panel.draft.find(self._key)])) - 1
+        return f"Really remove it{f' with {below} below it' if below else ''}"
 
     def _has(self, key: str) -> bool:
         return any(node.key == key for _, node in walk(self._panel.draft.nodes))
@@ -336,10 +319,6 @@ def _source(node: Node) -> str:
 
     map_functions(picture.without_below(node), note)
     return "\n\n".join(found)
-
-
-def _show(widget: Any, *, is_shown: bool) -> None:
-    widget.layout.display = None if is_shown else "none"
 
 
 def _close(widgets: Any) -> None:

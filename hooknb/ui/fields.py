@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hooknb.ui.part import Part
 
 __all__ = ["Choice", "Field", "Heard", "Note"]
 
 _DOTS: Final = "••••••"
+
+_Options: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 class Heard(Part):
@@ -33,10 +35,13 @@ class Heard(Part):
             return
         about = tuple(str(content.get(name)) for name in ("view", "kind", "row", "column"))
         with self.lock:
-            if number > self._newest.get(about, 0):
-                self._newest[about] = number
-                super()._hear(widget, content, buffers)
-            self.say("heard", to=content.get("view"), number=number)
+            try:
+                if number > self._newest.get(about, 0):
+                    self._newest[about] = number
+                    super()._hear(widget, content, buffers)
+            finally:
+                # Also where the kernel was interrupted: buttons wait for it.
+                self.say("heard", to=content.get("view"), number=number)
 
 
 class Field(Heard):
@@ -190,6 +195,8 @@ class Choice(Heard):
         What it is for.
     options
         Labels and values. Without any it is a switch between ``False`` and ``True``.
+    note
+        What else there is to say about it, shown below it.
     on_change
         Called with the value after it was chosen in a browser; under the lock.
     lock
@@ -203,12 +210,14 @@ class Choice(Heard):
         label: str,
         options: Sequence[tuple[str, Any]] = (),
         *,
+        note: str = "",
         on_change: Callable[[Any], None] | None = None,
         lock: threading.RLock | None = None,
     ) -> None:
         self._label = label
+        self._note = note
         self._is_switch = not options
-        self._options = tuple(options) or (("off", False), ("on", True))
+        self._options: _Options = tuple(options) or (("off", False), ("on", True))
         self._at = 0
         self._enabled = True
         self.on_change = on_change
@@ -221,7 +230,7 @@ class Choice(Heard):
 
     @value.setter
     def value(self, value: Any) -> None:
-        self._put([known for _, known in self._options].index(value), self._enabled)
+        self._put(self._options, _place(self._options, value), self._enabled)
 
     @property
     def enabled(self) -> bool:
@@ -230,13 +239,17 @@ class Choice(Heard):
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        self._put(self._at, value)
+        self._put(self._options, self._at, value)
+
+    def offer(self, options: Sequence[tuple[str, Any]], value: Any) -> None:
+        """Let one of other values be chosen from now on, and choose one of them."""
+        self._put(tuple(options), _place(options, value), self._enabled)
 
     def on_chosen(self, content: dict[str, Any]) -> None:
         """Take what was chosen in a view; the other views show it too."""
         at = content.get("at")
         if isinstance(at, int) and 0 <= at < len(self._options) and at != self._at:
-            self._put(at, self._enabled)
+            self._put(self._options, at, self._enabled)
             if self.on_change is not None:
                 self.on_change(self.value)
 
@@ -246,15 +259,20 @@ class Choice(Heard):
             "choice",
             label=self._label,
             labels=[label for label, _ in self._options],
+            note=self._note,
             is_switch=self._is_switch,
             at=self._at,
             enabled=self._enabled,
         )
 
-    def _put(self, at: int, enabled: bool) -> None:  # noqa: FBT001 - a state, not an option
-        if (at, enabled) != (self._at, self._enabled):
-            self._at, self._enabled = at, enabled
+    def _put(self, options: _Options, at: int, enabled: bool) -> None:  # noqa: FBT001 - a state
+        if (options, at, enabled) != (self._options, self._at, self._enabled):
+            self._options, self._at, self._enabled = options, at, enabled
             self.opened()
+
+
+def _place(options: Sequence[tuple[str, Any]], value: Any) -> int:
+    return [known for _, known in options].index(value)
 
 
 class Note(Part):
@@ -264,19 +282,13 @@ class Note(Part):
     ----------
     lock
         As of :class:`~hooknb.ui.part.Part`.
-
-    Attributes
-    ----------
-    on_publish
-        Called by the publisher while it is seen, under the lock; gives the number of messages.
     """
 
-    pieces = ("trigger", "note")
+    pieces = ("forms", "note")
 
     def __init__(self, *, lock: threading.RLock | None = None) -> None:
         self._text = ""
         self._tone = ""
-        self.on_publish: Callable[[], int] | None = None
         super().__init__(lock=lock)
 
     @property
@@ -293,7 +305,3 @@ class Note(Part):
     def opened(self) -> None:
         """Say it."""
         self.say("note", text=self._text, tone=self._tone)
-
-    def publish(self) -> int:
-        """Look what has changed."""
-        return 0 if self.on_publish is None else self.on_publish()

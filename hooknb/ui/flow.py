@@ -16,6 +16,7 @@ from hooknb.ui.arrangement import Place
 from hooknb.ui.drafts import PARTS
 from hooknb.ui.part import Part
 from hooknb.ui.typed import read_setting
+from hooknb.ui.words import RUNNING, counted
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Flow"]
 
 _PACE: Final = 1.0
-_RUNNING: Final = frozenset({Status.QUEUED, Status.STARTED})
 
 
 class Flow(Part):
@@ -156,7 +156,7 @@ class Flow(Part):
         said = ["any method" if names == "*" else names]
         if draft.value("auth") is not None:
             said.append("Basic")
-        said.append(f"{number} variable{'' if number == 1 else 's'}" if number else "no variables")
+        said.append(counted(number, "variable") if number else "no variables")
         return {"text": " · ".join(said), "line": self._answer()}
 
     def _answer(self) -> str:
@@ -190,7 +190,7 @@ class Flow(Part):
             return way | {"text": f"delivery #{number} started no execution"}
         except HooknbError as error:
             return way | {"text": str(error)}
-        self._is_settled = execution.status not in _RUNNING
+        self._is_settled = execution.status.word not in RUNNING
         text = f"delivery #{number} went this way"
         if execution.status is Status.QUEUED:
             text = f"delivery #{number} waits for its turn"

@@ -26,6 +26,7 @@ class Head(Part):
     """
 
     pieces = ("head",)
+    carries = True
     tab = traitlets.Int(0).tag(sync=True)
     tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import ipywidgets
@@ -11,14 +11,17 @@ import ipywidgets
 from hooknb.errors import SettingError
 from hooknb.nodes import Case
 from hooknb.nodes.sources import is_function
-from hooknb.ui.fields import Field
+from hooknb.ui.controls import Asking, button, hint, row_of, show
+from hooknb.ui.fields import Choice, Field
 from hooknb.ui.node_fields import REQUIRED, Setting, from_text, to_text
+from hooknb.ui.words import counted
 
-__all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "FlagInput", "GateInput", "TextInput"]
+__all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "TextInput"]
 
 _FUNCTION: Final = "A Python function, written in its cell"
 _ELSEWHERE: Final = "It is nothing that can be typed; it is set in Python and stays"
 _MOST_BRANCHES: Final = 50
+_GATES: Final = (("the branch “no” is run", True), ("the execution ends as failed", False))
 
 
 class TextInput:
@@ -72,103 +75,76 @@ class TextInput:
 
 
 class ChoiceInput:
-    """A setting that is one of several values."""
+    """A setting that is one of several values, or true or false.
 
-    def __init__(self, setting: Setting, _lock: threading.RLock) -> None:
+    Attributes
+    ----------
+    choice
+        What stands in the form.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        lock: threading.RLock,
+        options: Sequence[tuple[str, Any]] | None = None,
+    ) -> None:
         self.setting = setting
-        self._before: Any = None
-        self.dropdown = ipywidgets.Dropdown(
-            options=setting.choices, description=setting.label, tooltip=setting.hint
-        )
-        self.widget: Any = ipywidgets.VBox([self.dropdown, *_hints(setting.hint)])
+        self._before: Any = REQUIRED
+        named = ((str(value), value) for value in setting.choices)
+        self._options = tuple(named if options is None else options)
+        self.choice = Choice(setting.label, self._options, note=setting.hint, lock=lock)
+        self.widget: Any = self.choice
 
     @property
     def is_touched(self) -> bool:
         """Whether another one was chosen."""
-        return bool(self.dropdown.value != self._before)
+        return bool(self.choice.value != self._shown)
 
     def put(self, value: Any) -> None:
-        """Show a value, also one that is none of the choices."""
-        choices = self.setting.choices
-        value = choices[0] if value is REQUIRED else value
-        self.dropdown.options = choices if value in choices else (*choices, value)
-        self.dropdown.value = self._before = value
+        """Show a value, also one that is none of the choices; of flags what is not true is off."""
+        self._before = value
+        if not self._options:
+            self.choice.value = value is True
+        elif value is REQUIRED:
+            self.choice.offer(self._options, self._options[0][1])
+        else:
+            others = () if value in self.setting.choices else ((str(value), value),)
+            self.choice.offer((*self._options, *others), value)
+        self._shown = self.choice.value
 
     def read(self) -> dict[str, Any]:
-        """Give the chosen one."""
-        return {self.setting.name: self.dropdown.value}
+        """Give the chosen one; what was not touched stays exactly what it was."""
+        is_kept = self._before is not REQUIRED and not self.is_touched
+        return {self.setting.name: self._before if is_kept else self.choice.value}
 
     def complain(self, _place: str, _problem: str) -> bool:
         """Leave it to the form."""
         return False
 
 
-class FlagInput:
-    """A setting that is true or false."""
-
-    def __init__(self, setting: Setting, _lock: threading.RLock) -> None:
-        self.setting = setting
-        self._before = False
-        self.box = ipywidgets.Checkbox(
-            description=setting.label, tooltip=setting.hint, indent=False
-        )
-        self.widget: Any = self.box
-
-    @property
-    def is_touched(self) -> bool:
-        """Whether it was turned."""
-        return bool(self.box.value != self._before)
-
-    def put(self, value: Any) -> None:
-        """Show a value."""
-        self._before = value is True
-        self.box.value = self._before
-
-    def read(self) -> dict[str, Any]:
-        """Give it."""
-        return {self.setting.name: self.box.value}
-
-    def complain(self, _place: str, _problem: str) -> bool:
-        """Leave it to the form."""
-        return False
-
-
-class GateInput:
+class GateInput(ChoiceInput):
     """What a Condition does where it does not hold."""
 
-    def __init__(self, _setting: Setting, _lock: threading.RLock) -> None:
-        self._before: tuple[Any, Any] = ((), ())
-        self.dropdown = ipywidgets.Dropdown(
-            options=[("the branch “no” is run", True), ("the execution ends as failed", False)],
-            description="Otherwise",
-        )
-        self.widget: Any = self.dropdown
-
-    @property
-    def is_touched(self) -> bool:
-        """Whether the other one was chosen."""
-        return bool(self.dropdown.value != (self._before[0] is not None))
+    def __init__(self, lock: threading.RLock) -> None:
+        super().__init__(Setting(name="yes", kind="choice", label="otherwise"), lock, _GATES)
 
     def put(self, value: Any) -> None:
         """Show whether there are branches: a pair of lists, or of ``None``."""
         self._before = ((), ()) if value is REQUIRED else value
-        self.dropdown.value = self._before[0] is not None
+        self.choice.value = self._shown = self._before[0] is not None
 
     def read(self) -> dict[str, Any]:
         """Give both branches."""
         if not self.is_touched:
             yes, no = self._before
-        elif self.dropdown.value:
+        elif self.choice.value:
             yes, no = (), ()
         elif any(self._before):
             raise SettingError("no", "its branches hold nodes; remove them first")
         else:
             yes, no = None, None
         return {"yes": yes, "no": no}
-
-    def complain(self, _place: str, _problem: str) -> bool:
-        """Leave it to the form."""
-        return False
 
 
 class BranchesInput(TextInput):
@@ -203,11 +179,10 @@ class CasesInput:
         self._rows: list[_CaseRow] = []
         self._spare: list[_CaseRow] = []
         self._box = ipywidgets.VBox()
-        self.add = ipywidgets.Button(description="Add a case")
-        self.add.on_click(self._locked(self._append))
-        label = ipywidgets.Label(setting.label)
-        label.add_class("hk-form-label")
-        self.widget: Any = ipywidgets.VBox([label, *_hints(setting.hint), self._box, self.add])
+        self.add = button("Add a case", self._append, lock)
+        self.widget: Any = ipywidgets.VBox(
+            [hint(f"{setting.label}: {setting.hint}"), self._box, self.add]
+        )
         self.widget.add_class("hk-form-cases")
 
     @property
@@ -249,7 +224,7 @@ class CasesInput:
         return True
 
     def _row(self, case: Any) -> _CaseRow:
-        row = self._spare.pop() if self._spare else _CaseRow(self._lock, self._locked, self)
+        row = self._spare.pop() if self._spare else _CaseRow(self._lock, self)
         row.put(case)
         return row
 
@@ -265,40 +240,34 @@ class CasesInput:
             self._place()
 
     def take_out(self, row: _CaseRow) -> None:
-        """Take a case out; one with nodes only when it is asked for again."""
-        if row.is_asked_again():
-            self._rows.remove(row)
-            self._spare.append(row)
-            self._place()
+        """Take a case out."""
+        self._rows.remove(row)
+        self._spare.append(row)
+        self._place()
 
     def _place(self) -> None:
         for index, row in enumerate(self._rows):
             row.number(index)
         self._box.children = [row.widget for row in self._rows]
 
-    def _locked(self, work: Callable[[], None]) -> Callable[[Any], None]:
-        def clicked(_button: Any) -> None:
-            with self._lock:
-                work()
-
-        return clicked
-
 
 class _CaseRow:
-    def __init__(
-        self, lock: threading.RLock, locked: Callable[[Any], Any], owner: CasesInput
-    ) -> None:
+    def __init__(self, lock: threading.RLock, owner: CasesInput) -> None:
         self._nodes: tuple[Any, ...] = ()
-        self._asked = False
-        setting = Setting(name="condition", kind="condition", label="Condition", lines=3)
+        setting = Setting(name="condition", kind="condition", label="condition", lines=3)
         self.condition = TextInput(setting, lock)
-        self.name = Field("Name", lock=lock, placeholder="its position")
-        self.up = ipywidgets.Button(description="Earlier")
-        self.remove = ipywidgets.Button(description="Remove")
-        self.up.on_click(locked(lambda: owner.earlier(self)))
-        self.remove.on_click(locked(lambda: owner.take_out(self)))
-        buttons = ipywidgets.HBox([self.up, self.remove])
-        buttons.add_class("hk-form-buttons")
+        self.name = Field("name", lock=lock, placeholder="its position")
+        self.up = button("Earlier", lambda: owner.earlier(self), lock)
+        self._removal = Asking(
+            "Remove",
+            lambda: owner.take_out(self),
+            self._ask,
+            lock,
+            keep="Keep it",
+            keep_tooltip="Do not remove it",
+        )
+        self.remove = self._removal.button
+        buttons = row_of(self.up, self.remove, self._removal.keep, css="hk-buttons")
         self.widget = ipywidgets.VBox([self.condition.widget, self.name, buttons])
         self.widget.add_class("hk-form-case")
 
@@ -311,21 +280,13 @@ class _CaseRow:
         self._name = self.name.value = "" if case is REQUIRED else case.name
         self.name.error = ""
         self.condition.put(case if case is REQUIRED else case.condition)
-        self._reset()
+        self._removal.reset()
 
     def number(self, index: int) -> None:
-        self.up.layout.display = "none" if index == 0 else None
+        show(self.up, is_shown=index > 0)
         self.up.tooltip = f"Ask case {index} before the one above it"
         self.remove.tooltip = f"Remove case {index}"
         self.name.placeholder = str(index)
-
-    def is_asked_again(self) -> bool:
-        if not self._nodes or self._asked:
-            return True
-        self._asked = True
-        self.remove.description = f"Remove with {_nodes(len(self._nodes))}"
-        self.remove.button_style = "danger"
-        return False
 
     def read(self) -> Case:
         [condition] = self.condition.read().values()
@@ -333,19 +294,5 @@ class _CaseRow:
         name = name if name == self._name else name.strip()
         return Case(condition, nodes=self._nodes, name=name)
 
-    def _reset(self) -> None:
-        self._asked = False
-        self.remove.description = "Remove"
-        self.remove.button_style = ""
-
-
-def _nodes(number: int) -> str:
-    return f"{number} node{'' if number == 1 else 's'}"
-
-
-def _hints(text: str) -> list[Any]:
-    if not text:
-        return []
-    label = ipywidgets.Label(text)
-    label.add_class("hk-form-hint")
-    return [label]
+    def _ask(self) -> str:
+        return f"Remove with {counted(len(self._nodes), 'node')}" if self._nodes else ""

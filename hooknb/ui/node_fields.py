@@ -11,13 +11,19 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import msgspec
 
-from hooknb.errors import PayloadError, SettingError
+from hooknb.errors import SettingError
 from hooknb.expressions import compile_expression
 from hooknb.nodes import Case, Node
 from hooknb.nodes.data import exactly_equal
 from hooknb.nodes.sources import is_function
-from hooknb.payloads import decode_json
-from hooknb.ui.typed import read_setting, shown_headers, shown_json, shown_size
+from hooknb.ui.typed import (
+    read_headers,
+    read_json,
+    read_setting,
+    shown_headers,
+    shown_json,
+    shown_size,
+)
 
 __all__ = ["REQUIRED", "Setting", "can_be_made", "from_text", "settings", "summary", "to_text"]
 
@@ -86,7 +92,7 @@ def settings(kind: type[Node]) -> tuple[Setting, ...]:
             name=field.name,
             kind=_kind(hint),
             default=_default(field),
-            label=field.name.replace("_", " ").capitalize(),
+            label=field.name.replace("_", " "),
             choices=get_args(hint) if get_origin(hint) is Literal else (),
         )
         found.append(replace(made, **({"lines": _LINES.get(made.kind, 1)} | notes)))
@@ -220,20 +226,14 @@ def _stays(setting: Setting, text: str) -> bool:
 
 def _read_json(setting: Setting, text: str) -> Any:
     try:
-        return decode_json(text.encode())
-    except (PayloadError, UnicodeEncodeError) as error:
+        return read_json(setting.name, text)
+    except SettingError as error:
         # A template, or other text. What begins like an object and holds none is meant as one.
         stripped = text.strip()
         if stripped.startswith(("{", "[")) and not stripped.startswith("{{"):
-            problem = f"{_reason(error)} Text that begins like this stands in quotes."
+            problem = f"{error.problem} Text that begins like this stands in quotes."
             raise SettingError(setting.name, problem) from error
         return text
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, PayloadError):
-        return error.detail.replace("The body", "The text", 1)
-    return "half of a surrogate pair stands in it"
 
 
 def _write_text(_setting: Setting, value: Any) -> str:
@@ -246,8 +246,8 @@ def _read_text(_setting: Setting, text: str) -> str:
 
 def _read_number(setting: Setting, text: str) -> Any:
     try:
-        value = decode_json(text.strip().encode())
-    except (PayloadError, UnicodeEncodeError):
+        value = read_json(setting.name, text.strip())
+    except SettingError:
         return text.strip()  # a template; the node says whether it takes one
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
@@ -267,17 +267,7 @@ def _write_headers(_setting: Setting, value: Any) -> str:
 
 
 def _read_headers(setting: Setting, text: str) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        name, colon, value = (piece.strip() for piece in line.partition(":"))
-        if not (name or colon):
-            continue
-        if not colon:
-            raise SettingError(setting.name, f"line {number} has no colon; write Name: value")
-        if name in headers:
-            raise SettingError(setting.name, f"line {number}: {name!r} stands twice")
-        headers[name] = value
-    return headers
+    return read_headers(setting.name, text)
 
 
 def _write_texts(_setting: Setting, value: Any) -> str:
@@ -310,12 +300,12 @@ def _read_condition(setting: Setting, text: str) -> Any:
     if not text.startswith("{"):
         return text
     try:
-        return decode_json(text.encode())
-    except (PayloadError, UnicodeEncodeError) as error:
+        return read_json(setting.name, text)
+    except SettingError as error:
         try:
             compile_expression(text)  # it may be an expression over an object
         except SettingError:
-            raise SettingError(setting.name, f"no rule group: {_reason(error)}") from error
+            raise SettingError(setting.name, f"no rule group: {error.problem}") from error
         return text
 
 
@@ -359,8 +349,8 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     },
     ("condition", "condition"): _CONDITION,
     ("delay", "seconds"): {"hint": "0 to 86,400, or a template", "placeholder": "1.5"},
-    ("delay", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "Then"},
-    ("end", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "Ends as"},
+    ("delay", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "then"},
+    ("end", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "ends as"},
     ("end", "reason"): {
         "lines": 2,
         "mono": False,
@@ -373,7 +363,11 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     },
     ("loop", "most"): {"hint": "Turns at the most", "is_rare": True},
     ("output", "value"): {"lines": 4, "hint": _ANY},
-    ("parallel", "branches"): {"kind": "branches", "hint": "How many run at the same time"},
+    ("parallel", "branches"): {
+        "kind": "branches",
+        "lines": 1,
+        "hint": "How many run at the same time",
+    },
     ("parallel", "mode"): {
         "kind": "choice",
         "choices": ("all", "any", "race"),
@@ -396,9 +390,9 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("request", "body"): {"lines": 4, "hint": _ANY},
     ("request", "timeout"): {"hint": "Seconds for all of it", "is_rare": True},
     ("request", "follow_redirects"): {"is_rare": True},
-    ("request", "verify"): {"label": "Check the certificate", "is_rare": True},
+    ("request", "verify"): {"label": "check the certificate", "is_rare": True},
     ("request", "max_size"): {"kind": "size", "hint": "Of the answer's body", "is_rare": True},
-    ("request", "ignore_status"): {"label": "Go on after an error status", "is_rare": True},
+    ("request", "ignore_status"): {"label": "go on after an error status", "is_rare": True},
     ("request", "allow_hosts"): {
         "hint": "Where templates and redirects may lead: api.example.com, …",
         "is_rare": True,
@@ -406,5 +400,5 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("response", "status"): {"hint": "200 to 599, or a template"},
     ("response", "headers"): {"lines": 2, "hint": "A line each: Name: value"},
     ("response", "body"): {"lines": 5, "hint": _ANY},
-    ("switch", "cases"): {"kind": "cases", "hint": "The first that holds wins"},
+    ("switch", "cases"): {"kind": "cases", "hint": "the first that holds wins"},
 }

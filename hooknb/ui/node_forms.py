@@ -11,21 +11,21 @@ import msgspec
 from hooknb import paths
 from hooknb.errors import SettingError
 from hooknb.nodes import Code, Condition, Node, built
+from hooknb.ui.controls import button, show
 from hooknb.ui.fields import Field, Note
 from hooknb.ui.inputs import (
     BranchesInput,
     CasesInput,
     ChoiceInput,
-    FlagInput,
     GateInput,
     TextInput,
 )
-from hooknb.ui.node_fields import REQUIRED, Setting, settings
+from hooknb.ui.node_fields import REQUIRED, settings
 
 __all__ = ["NodeForm"]
 
 _INPUTS: Final[dict[str, Any]] = {
-    "flag": FlagInput,
+    "flag": ChoiceInput,
     "choice": ChoiceInput,
     "cases": CasesInput,
     "branches": BranchesInput,
@@ -55,11 +55,10 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, kind: type[Node], lock: threading.RLock) -> None:
         self.kind = kind
-        self._lock = lock
         self._old: Node | None = None
         self._shown_key = ""
         self.key = Field(
-            "Name", mono=True, placeholder=kind.type_name, on_change=self._name_result, lock=lock
+            "name", mono=True, placeholder=kind.type_name, on_change=self._name_result, lock=lock
         )
         self.inputs: dict[str, Any] = {}
         usual: list[Any] = [self.key]
@@ -71,15 +70,14 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             self.inputs[setting.name] = made
             (rare if setting.is_rare else usual).append(made.widget)
         if kind is Condition:
-            gate = GateInput(Setting(name="yes", kind="choice"), lock)
+            gate = GateInput(lock)
             self.inputs["yes"] = gate
             usual.append(gate.widget)
         self._rare_names = {setting.name for setting in settings(kind) if setting.is_rare}
         self._rare = ipywidgets.VBox(rare)
         self._rare.add_class("hk-form")
-        self.more = ipywidgets.Button(description="More settings")
-        self.more.on_click(
-            lambda _button: self._unfold(is_open=self._rare.layout.display == "none")
+        self.more = button(
+            "More settings", lambda: self._unfold(is_open=self._rare.layout.display == "none"), lock
         )
         self.note = Note(lock=lock)
         parts = [*usual, self.more, self._rare, self.note] if rare else [*usual, self.note]
@@ -184,7 +182,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
                     row.condition.field.error = row.name.error = ""
 
     def _unfold(self, *, is_open: bool) -> None:
-        self._rare.layout.display = None if is_open else "none"
+        show(self._rare, is_shown=is_open)
         self.more.description = "Fewer settings" if is_open else "More settings"
 
     def _name_result(self, text: str) -> None:

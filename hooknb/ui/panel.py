@@ -56,7 +56,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         self.feed = Feed(hook.store, state.workflow_id, lambda: hook.workflow.trigger)
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
-        self._shown = hook.revision
+        self._shown = hook.workflow
         self.head = Head(self)
         self.deliveries = Deliveries(self)
         self.trigger = TriggerTab(self)
@@ -113,8 +113,9 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
             try:
                 hook.flush()
                 self.feed.refresh()
-                if self._shown != hook.revision:
-                    self._shown = hook.revision
+                if self._shown is not hook.workflow:
+                    # Another revision, or the same one with its functions made anew.
+                    self._shown = hook.workflow
                     self.trigger.revised()
                     self.workflow.revised()
                 # The head may have been scrolled away by what is looked at below it.

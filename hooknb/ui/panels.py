@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
+from hooknb.ui.fields import Choice, Field
 from hooknb.ui.part import Part
 from hooknb.ui.publisher import PUBLISHER
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "Panels"]
 
 _PACE: Final = 1.0
+_STORE_PACE: Final = 5.0
 _MODES: Final = (("asynchronous", False), ("synchronous", True))
 
 
@@ -42,6 +44,7 @@ class HookList(Part):
     """The hooks that are served, and those that the store holds besides."""
 
     pieces = ("hooks",)
+    carries = True
 
     def __init__(self, choose: Callable[[str], None], listed: Callable[[], dict[str, Any]]) -> None:
         self._choose = choose
@@ -61,11 +64,17 @@ class HookList(Part):
         if now < self._next:
             return 0
         self._next = now + _PACE
-        listed = self._listed()
+        try:
+            listed = self._listed()
+        except HooknbError as error:
+            listed = {"error": str(error)}
+            if listed != self._said:
+                self.say_error("hooks", error)
         if listed == self._said:
             return 0
         self._said = listed
-        self.say("hooks", **listed)
+        if "hooks" in listed:
+            self.say("hooks", **listed)
         return 1
 
     def on_choose(self, content: dict[str, Any]) -> None:
@@ -94,16 +103,14 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._chosen: str | None = None
-        self._stored: tuple[list[str] | None, list[str]] = (None, [])
+        self._hook: Hook | None = None
+        self._stored: list[str] = []
+        self._next_stored = 0.0
         self._lock = threading.RLock()
         self.list = HookList(self.choose, self._listed)
         self.list.when_watched = PUBLISHER.wake
-        self.name = ipywidgets.Text(
-            placeholder="name of a new webhook",
-            tooltip="Its name",
-            continuous_update=True,
-        )
-        self.mode = ipywidgets.Dropdown(options=_MODES, tooltip="Whether its callers wait")
+        self.name = Field("name", placeholder="name of a new webhook")
+        self.mode = Choice("mode", _MODES)
         self.make = ipywidgets.Button(
             description="New webhook",
             button_style="primary",
@@ -122,6 +129,10 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
 
     def _listed(self) -> dict[str, Any]:
         served = self._calls.hooks()
+        again = served.get(self._chosen or "")
+        if again is not None and again is not self._hook:
+            # It was closed and made again: another hook of the same name.
+            self.choose(again.name)
         rows = [
             {
                 "name": name,
@@ -135,22 +146,24 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         ]
         rows += [
             {"name": name, "tone": "off", "said": "stored, not served", "stored": True}
-            for name in self._workflows(list(served))
+            for name in self._workflows()
             if name not in served
         ]
         return {"hooks": rows, "chosen": self._chosen}
 
-    def _workflows(self, served: list[str]) -> list[str]:
-        """Give what the store holds; it is read again where other hooks are served."""
-        if self._stored[0] != served:
-            self._stored = (served, self._calls.workflows())
-        return self._stored[1]
+    def _workflows(self) -> list[str]:
+        """Give what the store holds; it is read every few seconds."""
+        now = time.monotonic()
+        if now >= self._next_stored:
+            self._next_stored = now + _STORE_PACE
+            self._stored = self._calls.workflows()
+        return self._stored
 
     def choose(self, name: str) -> None:
         """Show the panel of a hook; one that is only stored is served first."""
         hook = self._calls.hooks().get(name) or self._calls.serve(name)
         with self._lock:
-            self._chosen = name
+            self._chosen, self._hook = name, hook
             self.place.children = [hook.panel]
         PUBLISHER.wake()
 
@@ -162,10 +175,11 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             else:
                 self._calls.webhook(name, sync=self.mode.value)
                 self.choose(name)
-        except HooknbError as error:
-            self.list.say_error("new", error)
+        except (HooknbError, UnicodeError) as error:
+            self.name.error = str(error)
         else:
-            self.name.value = ""
+            # The name stays: what is typed next might be taken away with it.
+            self.name.error = ""
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panels, and the names where widgets cannot be shown."""

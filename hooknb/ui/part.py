@@ -10,28 +10,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import anywidget
 import traitlets
 
 from hooknb.errors import HooknbError, SettingError
+from hooknb.ui import bundle
 
 __all__ = ["Part"]
 
-_STATIC: Final = Path(__file__).parent / "static"
 _LOG: Final = logging.getLogger("hooknb.ui")
 _SILENT_SECONDS: Final = 60.0
 _FORGOTTEN_SECONDS: Final = 3600.0
-
-
-@cache
-def _joined(names: tuple[str, ...], suffix: str) -> str:
-    """Put the pieces one after the other; a piece need not have a style sheet."""
-    files = [_STATIC / f"{name}.{suffix}" for name in ("common", *names)]
-    return "\n".join(file.read_text() for file in files if file.exists())
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
@@ -52,9 +43,16 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     ----------
     pieces
         Names of the files, in order, after ``common``.
+    carries
+        Whether it brings the code of all parts to the page, as one of each panel has to.
+    when_watched
+        Called under the lock when somebody can see it who could not before.
+    when_published
+        Called by the publisher while it is seen, under the lock; gives the number of messages.
     """
 
     pieces: ClassVar[tuple[str, ...]] = ()
+    carries: ClassVar[bool] = False
     _handlers: ClassVar[dict[str, Callable[[Any, dict[str, Any]], None]]] = {}
     _esm = traitlets.Unicode("").tag(sync=True)
     _css = traitlets.Unicode("").tag(sync=True)
@@ -64,14 +62,18 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         # By view: whether it can be seen, and when it was heard of last.
         self._views: dict[str, tuple[bool, float]] = {}
         self.when_watched: Callable[[], None] | None = None
-        super().__init__(
-            _esm=_joined(self.pieces, "js"), _css=_joined(self.pieces, "css"), **traits
-        )
+        self.when_published: Callable[[], int] | None = None
+        if self.pieces:
+            traits["_esm"] = bundle.code(self.pieces[-1], carries=self.carries)
+            traits["_css"] = bundle.style() if self.carries else ""
+        super().__init__(**traits)
         self.on_msg(self._hear)
 
     def __init_subclass__(cls, **settings: Any) -> None:
         """Note which messages it takes: its own methods, none of those that widgets have."""
         super().__init_subclass__(**settings)
+        if "pieces" in vars(cls):
+            bundle.note(cls.pieces)
         own = {
             name.removeprefix("on_"): method
             for name, method in vars(cls).items()
@@ -108,7 +110,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     def publish(self) -> int:
         """Say what has changed, and give the number of messages; called by the publisher."""
-        return 0
+        return 0 if self.when_published is None else self.when_published()
 
     def say(self, kind: str, **content: Any) -> None:
         """Send a message to every view, or to the one named by ``to``."""
@@ -141,7 +143,10 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         was_watched = self.watched
         self._views[view] = (visible, time.monotonic())
         if is_new:
-            self.opened()
+            try:
+                self.opened()
+            except Exception as error:  # noqa: BLE001 - it is said in the view that it concerns
+                self.say_error("open", error, view)
         if self.when_watched is not None and self.watched and not was_watched:
             self.when_watched()
 

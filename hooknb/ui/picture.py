@@ -29,6 +29,7 @@ from hooknb.nodes.data import settings_of
 from hooknb.nodes.sources import is_function, name_of, source_of
 from hooknb.records import Execution, Status
 from hooknb.ui.typed import shown_json
+from hooknb.ui.words import counted
 
 __all__ = ["changes", "drawn", "type_label", "way_of", "without_below"]
 
@@ -93,16 +94,16 @@ def _item(node: Node, known: Mapping[str, Node], place: str, wrong: str) -> dict
 def changes(nodes: Iterable[Node], base: Iterable[Node]) -> str:
     """Say how a tree differs from another: ``2 nodes added, 1 edited``, or ``""``."""
     now, before = _shallow(nodes), _shallow(base)
-    counted = {
+    numbers = {
         "added": len(now.keys() - before.keys()),
         "edited": sum(now[key] != before[key] for key in now.keys() & before.keys()),
         "removed": len(before.keys() - now.keys()),
     }
-    said = [f"{number} {word}" for word, number in counted.items() if number]
+    said = [(number, word) for word, number in numbers.items() if number]
     if not said:
         return "" if _shape(nodes) == _shape(base) else "nodes moved"
-    number, word = said[0].split()
-    return ", ".join([f"{number} node{'' if number == '1' else 's'} {word}", *said[1:]])
+    (number, word), *others = said
+    return ", ".join([f"{counted(number, 'node')} {word}", *(f"{n} {what}" for n, what in others)])
 
 
 def type_label(kind: type[Node]) -> str:
@@ -186,10 +187,6 @@ def _last_line(node: Any) -> str:
     return rows[-1] if rows else name_of(node.function)
 
 
-def _number_of(count: int, word: str, words: str) -> str:
-    return f"{count} {word if count == 1 else words}"
-
-
 def _pause(node: Any) -> str:
     ending = ", then fails" if node.status == "failed" else ""
     return f"{_text(node.seconds)} s{ending}"
@@ -198,7 +195,7 @@ def _pause(node: Any) -> str:
 _LINES: Final[dict[type[Node], Any]] = {
     Code: _last_line,
     Condition: lambda node: _condition(node.condition),
-    Switch: lambda node: f"the first of {_number_of(len(node.cases), 'case', 'cases')} that holds",
+    Switch: lambda node: f"the first of {counted(len(node.cases), 'case')} that holds",
     Calculation: lambda node: node.expression,
     Query: lambda node: f"{node.query}  over {_text(node.over)}",
     Output: lambda node: _text(node.value),
@@ -220,7 +217,7 @@ def _condition(condition: Any) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
-        return f"{len(value)} bytes"
+        return counted(len(value), "byte")
     if isinstance(value, str):
         return value
     try:

@@ -33,11 +33,6 @@ class Rows(Heard):
         Called with the rows after they were edited in a browser; under the lock.
     lock
         As of :class:`~hooknb.ui.part.Part`.
-
-    Attributes
-    ----------
-    on_publish
-        Called by the publisher while it is seen, under the lock; gives the number of messages.
     """
 
     pieces = ("settling", "rows")
@@ -51,7 +46,6 @@ class Rows(Heard):
     ) -> None:
         self._part = part
         self._on_change = on_change
-        self.on_publish: Callable[[], int] | None = None
         self._numbers = count(1)
         # The numbers by which views name rows, whatever is before them.
         self._rows: list[tuple[int, Row]] = []
@@ -72,16 +66,24 @@ class Rows(Heard):
         Parameters
         ----------
         rows
-            Those that stay are known again by identity.
+            Those that stay are known again by identity; where a draft begins anew, by their path,
+            so that a cell that is typed in stays where it is.
         problems
             By position.
         came
             A value for each row, ``MISSING`` for nothing; empty where nothing came yet.
         """
-        numbers = {id(row): number for number, row in self._rows}
+        left = dict(self._rows)
+        known: dict[int, int] = {}
+        for is_same in (lambda one, other: one is other, lambda one, other: one.path == other.path):
+            for position, row in enumerate(rows):
+                if position not in known:
+                    found = next((n for n, one in left.items() if is_same(one, row)), None)
+                    if found is not None:
+                        known[position] = found
+                        del left[found]
         self._rows = [
-            (numbers.pop(id(row)) if id(row) in numbers else next(self._numbers), row)
-            for row in rows
+            (known.get(position) or next(self._numbers), row) for position, row in enumerate(rows)
         ]
         self._problems = problems
         self._came = came
@@ -91,10 +93,6 @@ class Rows(Heard):
         """Say all of it."""
         self._said = self._lines()
         self._say_all()
-
-    def publish(self) -> int:
-        """Look what has changed."""
-        return 0 if self.on_publish is None else self.on_publish()
 
     # -- what is done in a view -----------------------------------------------------------------
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import ipywidgets
 import msgspec
 
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
-from hooknb.ui.cards import Card, Forms, row_of
+from hooknb.ui.cards import Card, Forms
+from hooknb.ui.controls import Asking, button, row_of
 from hooknb.ui.drafts import Draft
 from hooknb.ui.fields import Field
 from hooknb.ui.rows import Rows
+from hooknb.ui.words import counted
 
 if TYPE_CHECKING:
     from hooknb.records import Delivery
@@ -30,7 +31,7 @@ class Variables(Card):
     def __init__(self, forms: Forms, part: str, heading: str, children: Sequence[Any] = ()) -> None:
         self.part = part
         self.rows = Rows(part, lock=forms.lock, on_change=lambda rows: forms.edit(**{part: rows}))
-        super().__init__(forms, heading, part, [*children, self.rows])
+        super().__init__(forms, heading, [*children, self.rows])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
         """Follow the draft."""
@@ -59,29 +60,33 @@ class Sampled(Variables):
             f"Make rows of the {part} of the last delivery that was accepted",
             self._use_newest,
         )
-        self.clear = self._button(
-            "Clear", f"Remove the sample and all rows of the {part}", self._clear
+        self._clearing = Asking(
+            "Clear",
+            self._clear,
+            lambda: "Really clear?",
+            forms.lock,
+            tooltip=f"Remove the sample and all rows of the {part}",
+            keep="Keep them",
+            keep_tooltip=f"Leave the rows of the {part}",
         )
-        self.keep = self._button("Keep them", f"Leave the rows of the {part}", self._disarm)
-        self._is_armed = False
+        self.clear, self.keep = self._clearing.button, self._clearing.keep
         super().__init__(
             forms,
             part,
             heading,
             [self.sample, row_of(self.parse, self.last, self.clear, self.keep, css="hk-buttons")],
         )
-        self._disarm()
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Follow the draft."""
         if is_new:
             self._say()
-            self._disarm()
+            self._clearing.reset()
         super().show(draft, is_new=is_new)
 
     def use(self, delivery: Delivery) -> None:
         """Make rows of a delivery, and show it as the sample."""
-        self._disarm()
+        self._clearing.reset()
         name = f"delivery #{delivery.id}"
         came = delivery.query if self.part == "query" else delivery.body_or_missing
         if came is MISSING or (self.part == "query" and not came):
@@ -91,19 +96,20 @@ class Sampled(Variables):
         text = delivery.query_string if self.part == "query" else _body_text(delivery, came)
         is_short = len(text) <= _LONGEST_SAMPLE
         self.sample.value = text if is_short else ""
-        self._say(f"{_counted(number)} of {name}{'' if is_short else ', too long to be shown'}")
+        more = "" if is_short else ", too long to be shown"
+        self._say(f"{counted(number, 'path')} of {name}{more}")
         self._forms.followed()
 
     # -- what buttons do ------------------------------------------------------------------------
 
     def _parse(self) -> None:
-        self._disarm()
+        self._clearing.reset()
         try:
             number = self._forms.draft.parse(self.part, self.sample.value)
         except PayloadError as error:
             self._say(error=str(error))
             return
-        self._say(_counted(number))
+        self._say(counted(number, "path"))
         self._forms.followed()
 
     def _use_newest(self) -> None:
@@ -114,34 +120,16 @@ class Sampled(Variables):
             self.use(newest)
 
     def _clear(self) -> None:
-        if not self._is_armed:
-            self._is_armed = True
-            self.clear.description = "Really clear?"
-            self.clear.button_style = "danger"
-            self.keep.layout.display = None
-            return
-        self._disarm()
         self.sample.value = ""
         self._say()
         self._forms.edit(**{self.part: []})
 
     def _button(self, label: str, tooltip: str, work: Callable[[], None]) -> Any:
-        made = ipywidgets.Button(description=label, tooltip=tooltip)
-        made.on_click(lambda _: self._forms.caught(work))
-        return made
-
-    def _disarm(self) -> None:
-        self._is_armed = False
-        self.clear.description = "Clear"
-        self.clear.button_style = ""
-        self.keep.layout.display = "none"
+        forms = self._forms
+        return button(label, lambda: forms.caught(work), forms.lock, tooltip=tooltip)
 
     def _say(self, note: str = "", *, error: str = "") -> None:
         self.sample.error, self.sample.note = error, note
-
-
-def _counted(number: int) -> str:
-    return f"{number:,} path{'' if number == 1 else 's'}"
 
 
 def _body_text(delivery: Delivery, body: Any) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from hooknb import paths
 from hooknb.errors import PathError, PayloadError, SettingError
+from hooknb.feed.texts import file_text, is_file
 from hooknb.headers import masked
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
+from hooknb.samples import is_small
 from hooknb.ui.typed import shown_json
+from hooknb.ui.words import counted
 from hooknb.variables import Variable, VariableType, as_variables
 
 if TYPE_CHECKING:
@@ -24,14 +27,6 @@ TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 LONGEST: Final = 2_000
 """Characters of a sample that are shown in its cell; a longer one is not edited there."""
 
-_LARGEST: Final = 64 * 1024  # characters, bytes and values of a sample that is kept
-_DEEPEST: Final = 100
-_FILE: Final = {"filename", "content_type", "content"}
-_COUNTED: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
-    ((bytes, bytearray), "byte"),
-    ((list, tuple), "item"),
-    ((dict,), "key"),
-)
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "boolean": (bool,),
     "integer": (int,),
@@ -171,10 +166,8 @@ def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
     behind: dict[int, list[Row]] = {}
     at = -1
     for variable in variables:
-        is_small = _is_small(variable.sample)
-        row = Row(
-            path=variable.path, type=variable.type, sample=variable.sample if is_small else None
-        )
+        sample = variable.sample if is_small(variable.sample) else None
+        row = Row(path=variable.path, type=variable.type, sample=sample)
         known = positions.get(row.place)
         if known is None:
             behind.setdefault(at, []).append(row)
@@ -210,29 +203,10 @@ def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:
 
 def shown_value(value: Any) -> str:
     """Write a value for a cell; a list, an object and a file are told by their size."""
-    if isinstance(value, dict) and value.keys() == _FILE and isinstance(value["content"], bytes):
-        return f"{value['filename']}, {_counted(value['content'], 'byte')}"
-    for kinds, word in _COUNTED:
-        if isinstance(value, kinds):
-            return _counted(value, word)  # type: ignore[arg-type]
+    if is_file(value):
+        return file_text(value)
+    if isinstance(value, (list, tuple)):
+        return counted(len(value), "item")
+    if isinstance(value, dict):
+        return counted(len(value), "key")
     return value if isinstance(value, str) else shown_json(value)
-
-
-def _is_small(value: Any) -> bool:
-    size, pending = 0, [(value, 0)]
-    while pending:
-        item, level = pending.pop()
-        size += len(item) if isinstance(item, (str, bytes)) else 1
-        if size > _LARGEST or level > _DEEPEST:
-            return False
-        if isinstance(item, dict):
-            size += sum(map(len, item))
-            pending += [(inner, level + 1) for inner in item.values()]
-        elif isinstance(item, (list, tuple)):
-            pending += [(inner, level + 1) for inner in item]
-    return True
-
-
-def _counted(items: Sized, word: str) -> str:
-    number = len(items)
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

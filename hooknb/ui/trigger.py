@@ -12,6 +12,7 @@ from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreE
 from hooknb.ui.bar import Bar
 from hooknb.ui.cards import Answer, Card, General, Security
 from hooknb.ui.sampled import Sampled, Variables
+from hooknb.ui.words import counted
 
 if TYPE_CHECKING:
     import threading
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from hooknb.records import Delivery
     from hooknb.ui.drafts import Draft
     from hooknb.ui.panel import HookPanel
-    from hooknb.workflow import Workflow
 
 __all__ = ["TriggerTab"]
 
@@ -53,12 +53,12 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         self.query = Sampled(self, "query", "Query", "https://shop.example/cb?ref=spring")
         self.body = Sampled(self, "body", "Body", '{"status": "paid", "order": {"id": 7}}')
         self.answer = Answer(self)
-        self.bar = _TriggerBar(panel)
+        self.bar = Bar(panel, before=self._write_node)
         self._cards: tuple[Card, ...] = (
             *(self.general, self.security, self.headers, self.query, self.body, self.answer),
         )
         for part in (self.bar.note, *(card.rows for card in self._tables)):
-            part.on_publish = self._look
+            part.when_published = self._look
         columns = (
             ipywidgets.VBox([self.general, self.security, self.headers, self.query]),
             ipywidgets.VBox([self.body, self.answer]),
@@ -90,11 +90,17 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         A draft without changes follows it. One with changes stays as it is, and the bar says so.
         """
         panel = self._panel
-        if panel.draft.base is not panel.hook.workflow and not panel.draft.changed:
-            panel.draft.reset(panel.hook.workflow)
+        if panel.draft.follow(panel.hook.workflow):
             panel.draft_changed()
         else:
             self._say()
+
+    def _write_node(self) -> bool:
+        """Write what is typed into the form of a node, which belongs to the same draft."""
+        is_right = self._panel.workflow.editor.write_typed()
+        if not is_right:
+            self.bar.refresh("what is typed in Workflow is not right yet", is_wrong=True)
+        return is_right
 
     def use(self, delivery: Delivery) -> None:
         """Make rows of a delivery's query and body; under the lock."""
@@ -164,12 +170,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         return 0 if self._newest is before else 1
 
     def _say(self) -> None:
-        panel = self._panel
-        if panel.draft.changed and panel.draft.base is not panel.hook.workflow:
-            text = f"revision {panel.hook.revision} was made elsewhere; Discard shows it"
-            self.bar.refresh(text)
-        else:
-            self.bar.refresh(self._preview())
+        self.bar.refresh(self._preview())
 
     def _preview(self) -> str:
         newest = self.newest()
@@ -181,40 +182,10 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
             return "no delivery yet to try it on"
         if not preview.total:
             return "no variables: columns are made of what comes"
-        count = f"{preview.taken} of {preview.total} variable{'' if preview.total == 1 else 's'}"
+        count = f"{preview.taken} of {counted(preview.total, 'variable')}"
         text = f"would take {count} from delivery #{newest.id}"
         if preview.missing:
             named = ", ".join(preview.missing[:_MOST_NAMED])
             more = len(preview.missing) - _MOST_NAMED
             text += f"; missing: {named}{f' and {more} more' if more > 0 else ''}"
         return text
-
-
-class _TriggerBar(Bar):
-    """The bar, whose buttons are always ready.
-
-    What is typed reaches the kernel when the field is left, in the same moment in which a button
-    is pressed: one that waited for it would swallow that press.
-    """
-
-    def __init__(self, panel: HookPanel) -> None:
-        self._served: Workflow | None = None
-        self._number = 0
-        super().__init__(panel)
-
-    def refresh(self, text: str = "", *, is_wrong: bool = False) -> None:
-        """Follow the draft."""
-        super().refresh(text, is_wrong=is_wrong)
-        self.apply.description = f"Apply as revision {self._next()}"
-        self.apply.disabled = self.discard.disabled = False
-
-    def _next(self) -> int:
-        """Give the number of the next revision; after going back it is not the next in line."""
-        hook = self._panel.hook
-        if self._served is not hook.workflow:
-            try:
-                last = hook.store.revisions(hook.state.workflow_id)[-1][0]
-            except StoreError:
-                return hook.revision + 1
-            self._served, self._number = hook.workflow, last + 1
-        return self._number

@@ -13,7 +13,14 @@ from hooknb.errors import PayloadError, SettingError
 from hooknb.nodes import Response
 from hooknb.payloads import decode_json
 
-__all__ = ["read_setting", "shown_headers", "shown_json", "shown_size"]
+__all__ = [
+    "read_headers",
+    "read_json",
+    "read_setting",
+    "shown_headers",
+    "shown_json",
+    "shown_size",
+]
 
 _SIZE: Final = re.compile(r"(\d[\d_,]*)\s*(|b|bytes|kib|mib|gib|kb|mb|gb)", re.IGNORECASE)
 _UNITS: Final = {
@@ -95,30 +102,44 @@ def _read_response(value: Any) -> Any:
     if "status" in fields:
         fields["status"] = _read_whole(fields["status"])
     if isinstance(fields.get("headers"), str):
-        fields["headers"] = _read_headers(fields["headers"])
+        fields["headers"] = read_headers("response.headers", fields["headers"])
     if is_json and isinstance(fields.get("body"), str):
-        fields["body"] = _read_json("response.body", fields["body"])
+        fields["body"] = read_json("response.body", fields["body"])
     try:
         return Response(**fields)
     except SettingError as error:
         raise SettingError(f"response.{error.setting}", error.problem) from error
 
 
-def _read_headers(text: str) -> dict[str, str]:
+def read_headers(place: str, text: str) -> dict[str, str]:
+    """Read headers of lines such as ``Name: value``.
+
+    Raises
+    ------
+    SettingError
+        A line has no colon, or a name stands twice; with the place that is given.
+    """
     headers: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        name, colon, value = line.partition(":")
+        name, colon, value = (piece.strip() for piece in line.partition(":"))
         if not colon:
-            raise SettingError("response.headers", f"line {number} has no colon; write Name: value")
-        if name.strip() in headers:
-            raise SettingError("response.headers", f"line {number}: {name.strip()!r} stands twice")
-        headers[name.strip()] = value.strip()
+            raise SettingError(place, f"line {number} has no colon; write Name: value")
+        if name in headers:
+            raise SettingError(place, f"line {number}: {name!r} stands twice")
+        headers[name] = value
     return headers
 
 
-def _read_json(place: str, text: str) -> Any:
+def read_json(place: str, text: str) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    SettingError
+        It is none; with the place that is given.
+    """
     try:
         return decode_json(text.encode())
     except UnicodeEncodeError as error:

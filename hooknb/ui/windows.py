@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from hooknb.ui.words import RUNNING
+
 if TYPE_CHECKING:
     from hooknb.feed import Feed, Row
 
@@ -26,7 +28,6 @@ _ROUND_SIZE: Final = 14_000
 _ANSWER_SIZE: Final = 60_000
 _ROW_SIZE: Final = 70
 _CELL_SIZE: Final = 4
-_RUNNING: Final = frozenset({"queued", "started"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ class Windows:
                 # It is not known in the browser, which asks for it when it comes into sight.
                 break
             said = row.as_list()
-            if row.status is None or row.execution in _RUNNING:
+            if row.status is None or row.execution in RUNNING:
                 self._unsettled[number] = said
             else:
                 self._unsettled.pop(number, None)

@@ -68,9 +68,7 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
 
     def revised(self) -> None:
         """Follow the hook, which has another revision now; what was edited is kept."""
-        draft, hook = self._panel.draft, self._panel.hook
-        if draft.base is not hook.workflow and not draft.changed:
-            draft.reset(hook.workflow)
+        self._panel.draft.follow(self._panel.hook.workflow)
         self.draft_changed()
 
     def _discarded(self, _button: Any) -> None:
@@ -86,8 +84,6 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
     def _refresh(self) -> None:
         draft = self._panel.draft
         said = picture.changes(draft.nodes, draft.base.nodes)
-        if draft.changed and draft.base is not self._panel.hook.workflow:
-            said = "another revision was made meanwhile; applying puts this one in its place"
-        elif draft.changed and not said:
+        if draft.changed and not said:
             said = "the trigger was changed"
         self.bar.refresh(said)

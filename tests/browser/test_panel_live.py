@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from lab import request
-from panel_page import FILLED, Wire, rows_of, url_of
+from panel_page import FILLED, Wire, open_tab, rows_of, url_of
 from voila_page import running_voila
 
 if TYPE_CHECKING:
@@ -211,3 +211,44 @@ def test_voila_has_the_live_table_and_the_switch(
         switch.click()
         expect(switch).to_have_attribute("aria-checked", "true")
         assert request(url, {"n": 2}) == (200, b"ok")
+
+
+def test_what_is_left_of_an_earlier_kernel_holds_nothing_up(lab: Lab) -> None:
+    page = lab.page
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    make = "import hooknb\nhook = hooknb.webhook('{}', body=['id'])\nhook"
+    lab.open(lab.write("left.ipynb", make.format("first"), make.format("second")))
+    for index in (0, 1):
+        lab.run_cell(index)
+        panel = page.locator(".hk-panel").nth(index)
+        open_tab(panel, "Trigger")
+        expect(panel.locator('input[data-column="alias"]').first).to_be_visible()
+    lab.restart_kernel()
+    lab.run_cell(0)
+    alive, left = page.locator(".hk-panel").nth(0), page.locator(".hk-panel").nth(1)
+    left.locator('input[data-column="alias"]').first.fill("of the dead")
+    page.keyboard.press("Tab")
+    open_tab(alive, "Trigger")
+    alive.locator('input[data-column="alias"]').first.fill("Number")
+    alive.get_by_role("button", name="Apply as revision 2").locator("visible=true").click()
+    expect(alive.get_by_text("revision 2", exact=True)).to_be_visible(timeout=15_000)
+    assert wrong == []
+
+
+def test_what_is_typed_stays_where_a_cell_changes_the_hook_meanwhile(lab: Lab) -> None:
+    page = lab.page
+    make = "import hooknb\nhook = hooknb.webhook('orders', body=['id', 'status'])\nhook"
+    change = "import threading\nthreading.Timer(0.5, lambda: hook.configure(timeout=44)).start()"
+    lab.open(lab.write("typing.ipynb", make, change))
+    lab.run_cell(0)
+    panel = page.locator(".hk-panel")
+    open_tab(panel, "Trigger")
+    alias = panel.locator('input[data-column="alias"]').first
+    alias.focus()
+    lab.run_cell(1)
+    alias.focus()
+    page.keyboard.type("abcdefghijklmnopqrst", delay=60)
+    page.wait_for_timeout(600)
+    expect(panel.get_by_text("revision 2", exact=True)).to_be_visible()
+    expect(alias).to_have_value("abcdefghijklmnopqrst")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +25,19 @@ class Views:
         PUBLISHER._watched.discard(self.panel)
         self.part = self.panel.deliveries
         self.said: list[Message] = []
-        self.part.send = lambda content, _buffers=None: self.said.append(content)
+        self._news = threading.Condition()
+        self.part.send = self._hear
+
+    def _hear(self, content: Message, _buffers: Any = None) -> None:
+        with self._news:
+            self.said.append(content)
+            self._news.notify_all()
+
+    def wait(self, count: int) -> list[Message]:
+        """Wait until so many messages were said, and give them."""
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.said) >= count, 20)
+            return self.said[:count]
 
     def send(self, kind: str, view: str = "a", **content: Any) -> list[Message]:
         """Send a message of a view, and give what is said to it at once."""
@@ -60,15 +71,10 @@ class Views:
             message.keys() <= {"kind", "generation", "total", "strip"} for message in self.publish()
         )
 
-    def until(self, is_there: Callable[[Message], Any]) -> Message:
-        """Go round until a message is said, and give it."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            for message in self.publish():
-                if is_there(message):
-                    return message
-            time.sleep(0.02)
-        pytest.fail("it was never said")
+    def later(self) -> list[Message]:
+        """Go one round when it is time to look again at what waits, and give what was said."""
+        self.part._next_look = self.part._next_details = 0
+        return self.publish()
 
 
 def size(messages: list[Message]) -> int:
@@ -111,17 +117,40 @@ def views(hook: hooknb.Hook) -> Views:
     return Views(hook)
 
 
-@pytest.fixture
-def waiting(runtime: hooknb.Runtime) -> Iterator[tuple[hooknb.Hook, threading.Event]]:
-    """Give a hook whose callers wait until the event is set."""
-    go = threading.Event()
+class Held:
+    """A node that runs until it is let go; then it gives ``body.n``."""
 
-    def hold(context: Any) -> Any:
-        go.wait(20)
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, context: Any) -> Any:
+        self.began.set()
+        self.go.wait(20)
         return context.body["n"]
 
-    yield runtime.webhook("slow", sync=True, body=["n"], nodes=[hold]), go
-    go.set()
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    made = Held()
+    yield made
+    made.go.set()
+
+
+@pytest.fixture
+def waiting(runtime: hooknb.Runtime, held: Held) -> Iterator[hooknb.Hook]:
+    """Give a hook with a caller who waits for its answer."""
+
+    def hold(context: Any) -> Any:
+        return held(context)
+
+    hook = runtime.webhook("slow", sync=True, body=["n"], nodes=[hold])
+    sender = threading.Thread(target=hook.send, kwargs={"json": {"n": 7}})
+    sender.start()
+    assert held.began.wait(20)
+    yield hook
+    held.go.set()
+    sender.join()
 
 
 # -- the list -------------------------------------------------------------------------------------
@@ -233,73 +262,55 @@ def test_the_strip_counts_what_came_lately(hook: hooknb.Hook, views: Views) -> N
 # -- what comes later -----------------------------------------------------------------------------
 
 
-def test_a_late_answer_is_said(waiting: tuple[hooknb.Hook, threading.Event]) -> None:
-    hook, go = waiting
-    views = Views(hook)
-    views.open()
-    sender = threading.Thread(target=hook.send, kwargs={"json": {"n": 7}})
-    sender.start()
-    came = views.until(lambda message: message.get("rows"))
-    assert came["rows"][0][3] is None
+def test_a_late_answer_is_said(waiting: hooknb.Hook, held: Held) -> None:
+    views = Views(waiting)
+    assert views.open()["rows"][0][3] is None
     assert views.panel.selected == 1
-    go.set()
-    sender.join()
-    changes: dict[str, Any] = {}
-
-    def is_all(message: Message) -> bool:
-        for row in message.get("rows", []):
-            changes["row"] = row
-        changes.update(message.get("details", {}))
-        return (
-            changes.get("row", [None] * 9)[3] == 200
-            and (changes.get("execution") or {}).get("status") == "resolved"
-            and changes.get("answer") is not None
-        )
-
-    views.until(is_all)
-    assert changes["row"][8] == "resolved"
+    assert views.later() == []
+    held.go.set()
+    waiting.wait()
+    [said] = views.later()
+    [row] = said["rows"]
+    assert (row[3], row[8]) == (200, "resolved")
+    changes = said["details"]
     assert "body" not in changes
+    assert changes["answer"]["status"] == 200
+    assert changes["execution"]["status"] == "resolved"
     assert changes["execution"]["jobs"][0]["result"] == "7"
-    time.sleep(0.6)
-    assert views.is_quiet()
+    assert views.later() == []
 
 
-def test_what_waits_out_of_sight_is_not_read(
-    waiting: tuple[hooknb.Hook, threading.Event],
-) -> None:
-    hook, go = waiting
-    views = Views(hook)
-    views.open()
-    sender = threading.Thread(target=hook.send, kwargs={"json": {"n": 7}})
-    sender.start()
-    views.until(lambda message: message.get("rows"))
-    fill_later = [hook.send(data="x", headers={"Content-Type": "text/plain"}) for _ in range(80)]
-    assert {reply.status for reply in fill_later} == {415}
+def test_what_waits_out_of_sight_is_not_read(waiting: hooknb.Hook, held: Held) -> None:
+    views = Views(waiting)
+    assert ids(views.open()) == [1]
+    refused = [waiting.send(data="x", headers={"Content-Type": "text/plain"}) for _ in range(80)]
+    assert {reply.status for reply in refused} == {415}
     views.send("choose", id=81)
     views.publish()
-    go.set()
-    sender.join()
-    hook.wait()
-    assert all(row[1] != 1 for message in views.publish() for row in message.get("rows", []))
+    held.go.set()
+    waiting.wait()
+    assert all(row[1] != 1 for message in views.later() for row in message.get("rows", []))
     # It is asked for when it comes into sight.
     [answer] = views.look(0, 20, lacks=True)
     assert next(row for row in answer["rows"] if row[1] == 1)[3] == 200
 
 
-def test_an_execution_that_fails_later_is_said(runtime: hooknb.Runtime) -> None:
+def test_an_execution_that_fails_later_is_said(runtime: hooknb.Runtime, held: Held) -> None:
     def fails(context: Any) -> Any:
-        return context.body["amount"]
+        return held(context) + context.body["amount"]
 
     hook = runtime.webhook("fails", body=["n"], nodes=[fails])
     views = Views(hook)
     views.open()
     hook.send(json={"n": 1})
-    hook.wait()
-    row = views.until(lambda message: message.get("rows"))["rows"][0]
-    if row[8] != "error":
-        row = views.until(lambda message: message.get("rows"))["rows"][0]
+    assert held.began.wait(20)
+    [row] = views.publish()[-1]["rows"]
     assert row[3] == 200
-    assert row[5] == "KeyError: 'amount'"
+    assert row[5] is None
+    held.go.set()
+    hook.wait()
+    [row] = views.later()[-1]["rows"]
+    assert (row[3], row[5], row[8]) == (200, "KeyError: 'amount'", "error")
 
 
 def test_new_columns_come_with_their_rows(hook: hooknb.Hook, views: Views) -> None:
@@ -393,7 +404,7 @@ def test_a_pause_outlives_what_is_pruned(hook: hooknb.Hook, views: Views) -> Non
     hook.send(json={"n": 1})
     hook.wait()
     hook.store._write("DELETE FROM deliveries WHERE id <= 2", ())
-    said = views.until(lambda message: "rows" in message)
+    [said] = views.publish()
     assert (said["total"], said["fresh"]) == (8, 1)
     assert ids(said) == list(range(10, 2, -1))
 
@@ -423,7 +434,7 @@ def test_a_view_finds_its_place_again(hook: hooknb.Hook, views: Views) -> None:
     views.open("b")
     views.look(200, 220, anchor=220)
     hook.store._write("DELETE FROM deliveries WHERE id <= 7", ())
-    said = views.until(lambda message: "places" in message)
+    [said] = views.publish()
     # Row 220 has the ordinal 212 now; the other view stays at the top.
     assert said["places"] == {"a": 212}
     assert set(range(201, 221)) <= set(ids(said))
@@ -495,10 +506,7 @@ def test_sent_again_and_chosen(hook: hooknb.Hook, views: Views) -> None:
     hook.wait()
     views.open()
     views.send("replay", id=1)
-    end = time.monotonic() + 20
-    while len(views.said) < 2 and time.monotonic() < end:
-        time.sleep(0.02)
-    done, chosen = views.said[:2]
+    done, chosen = views.wait(2)
     assert done == {"kind": "replayed", "id": 1, "status": 200, "delivery": 2}
     assert (chosen["kind"], chosen["id"]) == ("chosen", 2)
     assert chosen["details"]["body"]["lines"]

@@ -10,11 +10,9 @@ from hooknb import (
     BasicAuth,
     Calculation,
     Condition,
-    Parallel,
     Response,
     SampleError,
     SettingError,
-    Switch,
     Variable,
 )
 from hooknb.nodes import End, walk
@@ -306,7 +304,7 @@ def test_samples_are_read_by_their_type(part, kind, typed, sample):
         (
             "file",
             {"filename": "a.pdf", "content_type": None, "content": b"a"},
-            "a.pdf, 1 byte",
+            "a.pdf (1 byte)",
             False,
         ),
         ("text", "x" * 3000, "x" * 3000, False),
@@ -518,44 +516,6 @@ def test_nodes_move_within_their_list():
     draft.add(("condition", "yes", 0), total)
     draft.move("total_2", 1)
     assert keys(draft)[2:4] == ["nodes[1].yes[0]=response", "nodes[1].yes[1]=total_2"]
-
-
-def test_cases_come_and_go():
-    draft = Draft(payments(nodes=[Switch([("true", [Response()])])]))
-    draft.add_case("switch", "body.a == 1", name="one")
-    draft.add(("switch", "cases[1].nodes", 0), Response(201))
-    assert keys(draft)[1:] == [
-        "nodes[0].cases[0].nodes[0]=response", "nodes[0].cases[1].nodes[0]=response_2"
-    ]  # fmt: skip
-    with pytest.raises(SettingError, match="stands before it already") as caught:
-        draft.add_case("switch", name="one")
-    assert caught.value.setting == "nodes[0].cases[2].name"
-    draft.remove_case("switch", 0)
-    assert keys(draft)[1:] == ["nodes[0].cases[0].nodes[0]=response_2"]
-    with pytest.raises(SettingError, match="there is no such case"):
-        draft.remove_case("switch", 1)
-
-
-def test_branches_come_and_go():
-    draft = Draft(payments(nodes=[Parallel([[total]])]))
-    draft.add_branch("parallel")
-    draft.add(("parallel", "branches[1]", 0), Calculation("1"))
-    assert keys(draft)[2] == "nodes[0].branches[1][0]=calculation"
-    draft.remove_branch("parallel", 0)
-    assert keys(draft) == ["nodes[0]=parallel", "nodes[0].branches[0][0]=calculation"]
-    with pytest.raises(SettingError, match="at least one") as caught:
-        draft.remove_branch("parallel", 0)
-    assert caught.value.setting == "nodes[0].branches"
-
-
-def test_only_their_own_kind_has_cases_and_branches():
-    draft = Draft(payments())
-    for change in (draft.add_case, draft.add_branch):
-        with pytest.raises(SettingError, match="only a"):
-            change("total")
-    for change in (draft.remove_case, draft.remove_branch):
-        with pytest.raises(SettingError, match="only a"):
-            change("total", 0)
 
 
 def test_nodes_may_be_given_as_a_whole():

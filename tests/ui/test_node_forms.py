@@ -21,6 +21,10 @@ def typed(field: Any, text: str) -> None:
     field._hear(field, {"kind": "typed", "view": "v", "text": text}, [])
 
 
+def choose(item: Any, at: int) -> None:
+    item.choice._hear(item.choice, {"kind": "chosen", "view": "v", "at": at}, [])
+
+
 def form_of(node: Any) -> NodeForm:
     form = NodeForm(type(node), threading.RLock())
     form.put(node)
@@ -100,7 +104,11 @@ def test_what_is_typed_again_as_it_stands_there_is_the_same_node(node):
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.floats(allow_nan=False, allow_infinity=False),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
         max_leaves=6,
     )
@@ -108,8 +116,13 @@ def test_what_is_typed_again_as_it_stands_there_is_the_same_node(node):
 def test_any_value_that_json_holds_reads_back_from_its_text(value):
     setting = Setting(name="value", kind="json")
     text = to_text(setting, value)
-    # Infinities and halves of surrogate pairs are no JSON: they cannot be typed, and so stay.
-    assert text is None or exactly_equal(from_text(setting, text), value)
+    assert text is not None
+    assert exactly_equal(from_text(setting, text), value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), [float("nan")], {"a": b"x"}])
+def test_a_value_that_json_does_not_hold_cannot_be_typed(value):
+    assert to_text(Setting(name="value", kind="json"), value) is None
 
 
 @pytest.mark.parametrize(
@@ -199,6 +212,25 @@ def test_settings_that_are_rarely_needed_are_folded_until_they_matter():
     assert form.more.description == "Fewer settings"
 
 
+def test_a_choice_shows_also_what_is_none_of_the_choices():
+    form = form_of(hooknb.Request("http://a.example.com", method="{{ body.method }}", key="a"))
+    method, verify = form.inputs["method"], form.inputs["verify"]
+    assert method.choice.value == "{{ body.method }}"
+    choose(method, 2)
+    choose(verify, 0)
+    assert form.is_touched
+    made = form.read()
+    assert (made.method, made.verify) == ("PUT", False)
+    # It is offered as long as it is the node's.
+    choose(method, 7)
+    assert form.read().method == "{{ body.method }}"
+    form.put(made)
+    choose(method, 7)
+    assert method.choice.value == "PUT"
+    form.put(None)
+    assert (method.choice.value, verify.choice.value) == ("POST", True)
+
+
 def test_a_condition_with_a_function_shows_it_and_keeps_it():
     form = form_of(hooknb.Condition(check, key="a"))
     field = form.inputs["condition"].field
@@ -211,16 +243,16 @@ def test_a_condition_with_a_function_shows_it_and_keeps_it():
 def test_a_condition_gets_branches_and_loses_them_only_empty():
     form = form_of(hooknb.Condition("body.a", key="a"))
     gate = form.inputs["yes"]
-    assert gate.dropdown.value is False
-    gate.dropdown.value = True
+    assert gate.choice.value is False
+    choose(gate, 0)
     assert form.read().below() == {"yes": (), "no": ()}
     form.put(hooknb.Condition("body.a", yes=[hooknb.Delay(0, key="b")], key="a"))
-    gate.dropdown.value = False
+    choose(gate, 1)
     with pytest.raises(SettingError):
         form.read()
     assert "remove them first" in form.note.text
     form.put(hooknb.Condition("body.a", yes=[], no=[], key="a"))
-    gate.dropdown.value = False
+    choose(gate, 1)
     assert form.read() == hooknb.Condition("body.a", key="a")
 
 
@@ -313,8 +345,9 @@ def test_a_type_of_ones_own_has_a_form_made_of_its_fields(mixed):
     form.put(None)
     typed(form.inputs["path"].field, "a.b")
     typed(form.inputs["often"].field, "3")
-    form.inputs["loud"].box.value = True
-    form.inputs["how"].dropdown.value = "slow"
+    choose(form.inputs["loud"], 1)
+    choose(form.inputs["how"], 1)
+    assert form.is_touched
     typed(form.inputs["names"].field, "a, b")
     typed(form.inputs["table"].field, '{"a": 1}')
     assert form.read() == mixed(

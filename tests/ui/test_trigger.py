@@ -1,38 +1,27 @@
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 
-import hooknb
 from hooknb import BasicAuth, Response, Variable
-from hooknb.ui.drafts import Draft, Row
-from hooknb.ui.trigger import TriggerTab
+from hooknb.ui import HookPanel
+from hooknb.ui.drafts import Row
 
 
-class Panel:
-    """What the tab needs of a panel."""
+class Panel(HookPanel):
+    """A panel that counts how often it was poked, and looks at what came at once."""
 
-    def __init__(self, hook: hooknb.Hook) -> None:
-        self.hook = hook
-        self.lock = threading.RLock()
-        self.draft = Draft(hook.workflow)
-        self.selected = None
-        self.pokes = 0
-        self.trigger = TriggerTab(self)
-
-    def draft_changed(self) -> None:
-        self.trigger.draft_changed()
+    pokes = 0
 
     def poke(self) -> None:
         self.pokes += 1
 
-    def publish(self) -> None:
-        """Look at what came, at once."""
+    def publish(self) -> int:
         self.hook.flush()
         self.trigger._next_look = 0
         self.trigger._look()
+        return 0
 
 
 @pytest.fixture

@@ -96,7 +96,9 @@ def test_an_emptied_password_field_stands_for_the_password_that_was_set():
     assert [message["cause"] for message in said] == ["value"]
 
 
-@pytest.mark.parametrize("part", [Field("a", value="s3cret"), Note()])
+@pytest.mark.parametrize(
+    "part", [Field("a", value="s3cret"), Note(), Choice("a", [("s3cret", "s3cret")])]
+)
 def test_nothing_of_it_is_saved(part):
     if isinstance(part, Note):
         part.show("s3cret")
@@ -114,7 +116,7 @@ def test_a_note_is_said_when_it_changes():
         ("fine", ""), ("not fine", "bad")
     ]  # fmt: skip
     assert note.publish() == 0
-    note.on_publish = lambda: 2
+    note.when_published = lambda: 2
     assert note.publish() == 2
 
 
@@ -135,6 +137,17 @@ def test_what_is_chosen_is_the_value():
     choice.enabled = False
     assert chosen == [2]
     assert [(message["at"], message["enabled"]) for message in said[1:]] == [(0, True), (0, False)]
+
+
+def test_other_values_are_offered_to_every_view():
+    choice = Choice("method", [("GET", "GET")], note="how")
+    said = heard(choice)
+    choice.offer([("GET", "GET"), ("x", "x")], "x")
+    choice.offer([("GET", "GET"), ("x", "x")], "x")
+    assert [(message["labels"], message["at"], message["note"]) for message in said] == [
+        (["GET", "x"], 1, "how")
+    ]
+    assert choice.value == "x"
 
 
 def test_a_choice_without_options_is_a_switch():

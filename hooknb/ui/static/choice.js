@@ -3,37 +3,36 @@
 export default part((ctx) => {
   const id = `hk-choice-${ctx.view}`;
   const send = settling(ctx);
+  let drawn = null;
   let input = null;
 
-  function draw({ label, labels, is_switch: isSwitch }) {
+  function choose() {
+    send("chosen", { at: input.type === "checkbox" ? Number(input.checked) : input.selectedIndex });
+  }
+
+  function draw({ label, labels, note, is_switch: isSwitch }) {
+    const about = { id, "aria-describedby": note ? `${id}-note` : null, onchange: choose };
     const title = h("label", { for: id, class: isSwitch ? "" : "hk-soft hk-field-label" }, label);
-    if (isSwitch) {
-      input = h("input", {
-        id,
-        type: "checkbox",
-        role: "switch",
-        class: "hk-choice-switch",
-        onchange: () => send("chosen", { at: input.checked ? 1 : 0 }),
-      });
-      replace(ctx.el, h("div", { class: "hk-choice-line" }, input, title));
-      return;
-    }
-    input = h(
-      "select",
-      {
-        id,
-        class: "hk-field",
-        // Letters choose here; the notebook has other meanings for them.
-        "data-lm-suppress-shortcuts": "true",
-        onchange: () => send("chosen", { at: input.selectedIndex }),
-      },
-      labels.map((text) => h("option", null, text)),
-    );
-    replace(ctx.el, h("div", { class: "hk-field-box" }, title, input));
+    input = isSwitch
+      ? h("input", { ...about, type: "checkbox", role: "switch", class: "hk-switch" })
+      : h(
+          "select",
+          // Letters choose here; the notebook has other meanings for them.
+          { ...about, class: "hk-field", "data-lm-suppress-shortcuts": "true" },
+          labels.map((text) => h("option", { dir: "auto" }, visible(text))),
+        );
+    const said = note
+      ? h("div", { id: `${id}-note`, class: "hk-soft hk-field-text" }, visible(note))
+      : null;
+    const line = isSwitch ? h("div", { class: "hk-choice-line" }, input, title) : [title, input];
+    replace(ctx.el, h("div", { class: "hk-field-box" }, line, said));
   }
 
   ctx.on("choice", (state) => {
-    if (input === null) draw(state);
+    // Drawn again only where there are others to choose from: it keeps the focus.
+    const shape = JSON.stringify([state.label, state.labels, state.note]);
+    if (shape !== drawn) draw(state);
+    drawn = shape;
     if (state.is_switch) input.checked = state.at === 1;
     else input.selectedIndex = state.at;
     input.disabled = !state.enabled;

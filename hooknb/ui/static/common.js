@@ -2,6 +2,7 @@
 // this one comes first, and the last one ends with `export default part((ctx) => { … })`.
 
 const PING_SECONDS = 20;
+const SAID_MILLISECONDS = 8000;
 
 // Elements are made here and nowhere else: what comes from a hook is only ever text.
 function h(tag, attributes, ...children) {
@@ -13,9 +14,11 @@ function h(tag, attributes, ...children) {
       element.setAttribute(name, value);
     }
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...given(children));
   return element;
 }
+
+const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
 
 // Characters that have no shape, or that turn the order of what is around them, are written out.
 const UNSEEN =
@@ -41,11 +44,17 @@ function lines(text) {
 }
 
 function replace(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.replaceChildren(...given(children));
+}
+
+function grouped(number) {
+  return number.toLocaleString("en");
 }
 
 function milliseconds(value) {
   if (value === null || value === undefined) return "";
+  // Most nodes take less than a tenth.
+  if (value < 0.1) return value > 0 && value < 0.005 ? "<0.01 ms" : `${value.toFixed(2)} ms`;
   if (value >= 60000) return `${(value / 60000).toFixed(1)} min`;
   if (value >= 1000) return `${(value / 1000).toFixed(value >= 10000 ? 1 : 2)} s`;
   return `${value.toFixed(value >= 100 ? 0 : 1)} ms`;
@@ -54,7 +63,7 @@ function milliseconds(value) {
 function bytes(value) {
   if (value >= 1048576) return `${(value / 1048576).toFixed(1)} MiB`;
   if (value >= 10240) return `${(value / 1024).toFixed(1)} KiB`;
-  return value === 1 ? "1 byte" : `${value.toLocaleString("en")} bytes`;
+  return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
 }
 
 // The kind of an answer, as the end of a class: hk-ok, hk-warn, hk-bad.
@@ -62,6 +71,24 @@ function tone(status) {
   if (status === null || status === undefined) return "wait";
   if (status < 400) return "ok";
   return status === 422 || status === 404 || status === 409 ? "warn" : "bad";
+}
+
+const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
+
+// A line that says for a while what became of a click; what went wrong stays there.
+function sayingLine() {
+  const element = h("span", { class: "hk-said hk-soft", role: "status" });
+  let timer = null;
+  return {
+    element,
+    say(text, isError = false) {
+      element.className = `hk-said ${isError ? "hk-error" : "hk-soft"}`;
+      element.textContent = visible(text);
+      clearTimeout(timer);
+      if (!isError) timer = setTimeout(() => (element.textContent = ""), SAID_MILLISECONDS);
+    },
+    end: () => clearTimeout(timer),
+  };
 }
 
 async function copyText(text) {
@@ -149,9 +176,15 @@ function part(draw) {
         el,
         model,
         view,
+        // Tells whether it was sent: a model whose kernel is gone has nobody to send to.
         send(kind, content) {
-          // A model whose kernel is gone has nobody to send to.
-          if (alive && model.send) model.send({ ...content, kind, view });
+          if (!alive) return false;
+          try {
+            model.send({ ...content, kind, view });
+          } catch {
+            return false;
+          }
+          return true;
         },
         on(kind, handler) {
           handlers.set(kind, handler);

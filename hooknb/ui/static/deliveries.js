@@ -24,18 +24,17 @@ function strip() {
       const from = clockTime(end - 10000 * (all.length - at));
       bar.title = count ? `from ${from}: ${count} came${bad ? `, ${bad} refused` : ""}` : "";
     });
-    const sum = (list) => list.reduce((total, count) => total + count, 0).toLocaleString("en");
+    const sum = (list) => grouped(list.reduce((total, count) => total + count, 0));
     element.setAttribute(
       "aria-label",
       `The last five minutes: ${sum(all)} deliveries, ${sum(refused)} refused, ` +
-        `at most ${Math.max(0, ...all).toLocaleString("en")} in ten seconds`,
+        `at most ${grouped(Math.max(0, ...all))} in ten seconds`,
     );
   };
   return element;
 }
 
 export default part((ctx) => {
-  const number = (value) => value.toLocaleString("en");
   let generation = null;
   let state = { total: 0, kept: 0, scanned: 0, fresh: 0, filter: "", paused: false };
   let selected = null;
@@ -72,7 +71,7 @@ export default part((ctx) => {
       event.stopPropagation();
     },
   });
-  const filterNote = h("div", { class: "hk-filter-note", role: "status" });
+  const filterNote = h("div", { class: "hk-filter-note hk-soft", role: "status" });
   const pause = h(
     "button",
     {
@@ -86,7 +85,7 @@ export default part((ctx) => {
   );
 
   function noFilterError() {
-    filterNote.classList.remove("hk-error");
+    filterNote.className = "hk-filter-note hk-soft";
     filter.removeAttribute("aria-invalid");
   }
 
@@ -113,14 +112,7 @@ export default part((ctx) => {
 
   // -- the bar ---------------------------------------------------------------------------------
 
-  const said = h("span", { class: "hk-said hk-soft", role: "status" });
-  let saidTimer = null;
-  function say(text, isError) {
-    said.className = `hk-said ${isError ? "hk-error" : "hk-soft"}`;
-    said.textContent = visible(text);
-    clearTimeout(saidTimer);
-    if (!isError) saidTimer = setTimeout(() => (said.textContent = ""), 8000);
-  }
+  const { element: said, say, end } = sayingLine();
   const inPython = h("code", { class: "hk-mono" });
   const again = h(
     "button",
@@ -156,14 +148,14 @@ export default part((ctx) => {
   // -- what is shown ---------------------------------------------------------------------------
 
   function drawState() {
-    pause.textContent = state.paused ? `Resume (${number(state.fresh)} new)` : "Pause";
+    pause.textContent = state.paused ? `Resume (${grouped(state.fresh)} new)` : "Pause";
     pause.setAttribute("aria-pressed", String(state.paused));
     const isFiltered = state.filter !== "";
     if (!filterNote.classList.contains("hk-error")) {
       const scanning = state.scanned < state.kept;
-      const progress = scanning ? ` · ${number(state.scanned)} looked at …` : "";
+      const progress = scanning ? ` · ${grouped(state.scanned)} looked at …` : "";
       filterNote.textContent = isFiltered
-        ? `${number(state.total)} of ${number(state.kept)}${progress}`
+        ? `${grouped(state.total)} of ${grouped(state.kept)}${progress}`
         : "";
     }
     let text = "";
@@ -260,7 +252,7 @@ export default part((ctx) => {
   ctx.on("error", (message) => {
     again.disabled = selected === null;
     if (message.about === "filter") {
-      filterNote.classList.add("hk-error");
+      filterNote.className = "hk-filter-note hk-error";
       filterNote.textContent = visible(message.message);
       filter.setAttribute("aria-invalid", "true");
     } else {
@@ -268,7 +260,8 @@ export default part((ctx) => {
     }
   });
   ctx.cleanup(() => {
-    for (const timer of [waitTimer, filterTimer, saidTimer]) clearTimeout(timer);
+    for (const timer of [waitTimer, filterTimer]) clearTimeout(timer);
+    end();
     table.end();
   });
 });

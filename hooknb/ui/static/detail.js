@@ -82,7 +82,7 @@ function deliveryDetail({ take }) {
     tree = valueTree({ lines: part.lines, label, chips: chips(), folds, take });
     made.push(tree.element);
     if (part.more) {
-      const rest = part.more.toLocaleString("en");
+      const rest = grouped(part.more);
       made.push(note(`${rest} more values: hook.delivery(${details.id}).${label.toLowerCase()}`));
     }
     return made;
@@ -177,7 +177,7 @@ function deliveryDetail({ take }) {
       h(
         "div",
         { class: "hk-raw-bar" },
-        h("span", { class: "hk-choice", role: "group", "aria-label": "Show as" },
+        h("span", { class: "hk-segments", role: "group", "aria-label": "Show as" },
           button("text", "Text"), button("hex", "Hex")),
         h("span", { class: "hk-soft" }, bytes(kept.size), cutNote(kept, chosen)),
       ),

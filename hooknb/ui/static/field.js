@@ -1,32 +1,6 @@
 // A field for text: one line, several, or a password. What is typed is sent when the typing rests
 // for a moment, and at once when the field is left: before any button elsewhere can be pressed.
 
-const REST_MILLISECONDS = 300;
-
-// Sends what `read` gives after a rest, or at once by `flush`; `waits` while there is something.
-function resting(send) {
-  let timer = null;
-  return {
-    get waits() {
-      return timer !== null;
-    },
-    touch() {
-      clearTimeout(timer);
-      timer = setTimeout(this.flush, REST_MILLISECONDS);
-    },
-    flush() {
-      if (timer === null) return;
-      clearTimeout(timer);
-      timer = null;
-      send();
-    },
-    drop() {
-      clearTimeout(timer);
-      timer = null;
-    },
-  };
-}
-
 export default part((ctx) => {
   const id = `hk-field-${ctx.view}`;
   let input = null;

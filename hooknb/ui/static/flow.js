@@ -194,8 +194,7 @@ export default part((ctx) => {
       wayText.textContent = visible(way.text);
       wayStatus.textContent = way.status;
       wayStatus.hidden = !way.status;
-      const tones = { resolved: "hk-ok", failed: "hk-warn", error: "hk-bad", aborted: "hk-warn" };
-      wayStatus.className = `hk-badge ${tones[way.status] ?? ""}`;
+      wayStatus.className = `hk-badge hk-${EXECUTION_TONES[way.status] ?? "wait"}`;
     }
     // Where nothing was run there is no way to tell from the rest.
     const isLit = way !== null && way.status !== "" && way.status !== "queued";
@@ -214,15 +213,17 @@ export default part((ctx) => {
   function count() {
     for (const [key, { stats, item, box }] of boxes) {
       const node = counts[key];
-      const parts = node?.runs ? [`${times(node.runs)} · ${took(node.mean_ms)}`] : [];
+      const runs = node?.runs
+        ? `${grouped(node.runs)} run${node.runs === 1 ? "" : "s"} · ${milliseconds(node.mean_ms)}`
+        : null;
       const errors = node?.errors
         ? h("span", { class: "hk-error" }, `${node.errors} error${node.errors === 1 ? "" : "s"}`)
         : null;
-      replace(stats, parts.length ? h("span", { class: "hk-soft" }, parts[0]) : null, errors);
+      replace(stats, runs ? h("span", { class: "hk-soft" }, runs) : null, errors);
       const said = [
         item.title,
         item.type,
-        parts[0],
+        runs,
         errors?.textContent,
         item.wrong ? "not right yet" : "",
         item.mark,
@@ -232,7 +233,7 @@ export default part((ctx) => {
     }
     for (const { key, counted, number } of pills) {
       const times = counts[key]?.branches?.[counted];
-      number.textContent = times ? ` · ${times.toLocaleString("en")}` : "";
+      number.textContent = times ? ` · ${grouped(times)}` : "";
     }
     draw();
   }
@@ -339,6 +340,9 @@ export default part((ctx) => {
 
   function enter(selector, tries = 30) {
     clearTimeout(waiting);
+    const active = document.activeElement;
+    // Whoever is in a field already stays there.
+    if (active?.matches(FIELDS) && active.offsetParent && side()?.contains(active)) return;
     const found = [...(side()?.querySelectorAll(selector) ?? [])].find(
       (element) => element.offsetParent !== null && !element.disabled,
     );

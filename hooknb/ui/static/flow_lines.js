@@ -13,14 +13,6 @@ function svg(tag, attributes) {
   return element;
 }
 
-function took(value) {
-  return value < 0.05 ? "<0.1 ms" : milliseconds(value);
-}
-
-function times(number) {
-  return `${number.toLocaleString("en")} run${number === 1 ? "" : "s"}`;
-}
-
 // A line down from one point to another, by a level on which it goes sideways, round the corners.
 function bent(x1, y1, x2, y2, level) {
   if (Math.abs(x2 - x1) < 1) return `M ${x1} ${y1} V ${y2}`;

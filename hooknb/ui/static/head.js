@@ -16,7 +16,6 @@ function switchButton(turn) {
 export default part((ctx) => {
   const { el, model } = ctx;
   let state = null;
-  let noteTimer = null;
 
   const dot = h("span", { class: "hk-dot", "aria-hidden": "true" });
   const name = h("span", { class: "hk-name" });
@@ -25,7 +24,8 @@ export default part((ctx) => {
   const stateWord = h("span", { class: "hk-soft" });
   const turn = switchButton((on) => ctx.send("switch", { on }));
   const url = h("div", { class: "hk-field hk-mono hk-url", role: "group", "aria-label": "URL" });
-  const note = h("span", { class: "hk-head-note hk-soft", role: "status" });
+  const { element: note, say, end } = sayingLine();
+  ctx.cleanup(end);
   const copyUrl = copyButton(
     "Copy",
     async () => (state?.secret ? (await ctx.ask("url", {})).text : state?.url),
@@ -49,13 +49,6 @@ export default part((ctx) => {
     "Send a test",
   );
 
-  function say(text, kind) {
-    note.className = `hk-head-note ${kind ?? "hk-soft"}`;
-    note.textContent = visible(text);
-    clearTimeout(noteTimer);
-    if (kind !== "hk-error") noteTimer = setTimeout(() => (note.textContent = ""), 6000);
-  }
-
   const count = h("span", { class: "hk-badge hk-count" });
   const labels = model.get("tabs").map((label, index) => (index === 0 ? [label, " ", count] : label));
   const tabs = tabList(labels, model.get("tab"), choose, "Parts of the panel");
@@ -67,7 +60,7 @@ export default part((ctx) => {
   model.on("change:tab", follow);
   ctx.cleanup(() => model.off("change:tab", follow));
 
-  const waiting = h("div", { class: "hk-soft hk-waiting", role: "status" });
+  const waiting = h("div", { class: "hk-soft", role: "status" });
   const timer = setTimeout(() => {
     if (state === null) {
       waiting.textContent =
@@ -99,12 +92,11 @@ export default part((ctx) => {
       h("span", { class: "hk-badge" }, message.sync ? "sync" : "async"),
       h("span", { class: "hk-badge" }, `revision ${message.revision}`),
     );
-    const number = (value) => value.toLocaleString("en");
-    const said = [`${number(message.total)} ${message.total === 1 ? "delivery" : "deliveries"}`];
-    if (message.refused) said.push(`${number(message.refused)} refused`);
+    const said = [`${grouped(message.total)} ${message.total === 1 ? "delivery" : "deliveries"}`];
+    if (message.refused) said.push(`${grouped(message.refused)} refused`);
     if (message.median !== null) said.push(`${milliseconds(message.median)} median`);
     counts.textContent = said.join(" · ");
-    count.textContent = number(message.total);
+    count.textContent = grouped(message.total);
     stateWord.textContent = message.state;
     turn.setAttribute("aria-checked", String(message.state === "enabled"));
     turn.disabled = message.state === "closed";
@@ -122,6 +114,6 @@ export default part((ctx) => {
   });
   ctx.on("error", (message) => {
     test.disabled = state?.state === "closed";
-    say(message.message, "hk-error");
+    say(message.message, true);
   });
 });

@@ -12,6 +12,7 @@ function codeBlock(title, note, text) {
       copyButton("Copy", async () => text(), {
         class: "hk-button hk-push",
         "aria-label": `Copy the ${title}`,
+        disabled: true, // until there is something to be copied
       }),
     ),
     h("pre", { class: "hk-mono", tabindex: "0", "aria-label": title, dir: "ltr" }),
@@ -27,7 +28,9 @@ export default part((ctx) => {
   ctx.on("code", (message) => {
     code = message;
     note.textContent = visible(message.note);
-    python.querySelector("pre").textContent = lines(message.python);
-    json.querySelector("pre").textContent = lines(message.json);
+    for (const [block, text] of [[python, message.python], [json, message.json]]) {
+      block.querySelector("pre").textContent = lines(text);
+      block.querySelector("button").disabled = text === "";
+    }
   });
 });

@@ -1,6 +1,5 @@
 // A table of variables in which every cell is edited where it stands.
 
-const REST_MILLISECONDS = 300;
 const AT_FIRST = 200; // rows that are drawn; further ones are asked for
 
 export default part((ctx) => {
@@ -8,21 +7,17 @@ export default part((ctx) => {
   let state = null;
   let drawn = AT_FIRST;
   const known = new Map(); // by the row's id
-  // The cell that was typed into and not sent yet; another one is sent before it.
-  let typing = null;
-
-  function flush() {
-    if (typing === null) return;
-    const { timer, row, column, input } = typing;
-    clearTimeout(timer);
-    typing = null;
+  // The cell that was typed into last; what waits of it is sent before another one is.
+  let typed = null;
+  const typing = resting(() => {
+    const { row, column, input } = typed;
     send("cell", { row, column, text: input.value });
-  }
+  });
 
   function touch(row, column, input) {
-    if (typing !== null && typing.input !== input) flush();
-    if (typing !== null) clearTimeout(typing.timer);
-    typing = { row, column, input, timer: setTimeout(flush, REST_MILLISECONDS) };
+    if (typed?.input !== input) typing.flush();
+    typed = { row, column, input };
+    typing.touch();
   }
 
   function entries() {
@@ -50,13 +45,13 @@ export default part((ctx) => {
       autocapitalize: "off",
       autocomplete: "off",
       oninput: () => touch(id, column, input),
-      onchange: flush,
-      onblur: flush,
+      onchange: () => typing.flush(),
+      onblur: () => typing.flush(),
       onkeydown: (event) => {
         const by = { Enter: 1, ArrowDown: 1, ArrowUp: -1 }[event.key];
         if (by === undefined || event.isComposing) return;
         event.preventDefault();
-        flush();
+        typing.flush();
         go(input, by);
       },
     });
@@ -88,10 +83,7 @@ export default part((ctx) => {
           const rows = entries();
           const at = rows.indexOf(element);
           const next = rows[at + 1] ?? rows[at - 1];
-          if (typing?.row === id) {
-            clearTimeout(typing.timer);
-            typing = null;
-          }
+          if (typed?.row === id) typing.drop();
           send("remove", { row: id });
           (next?.querySelector(".hk-rows-remove") ?? add).focus();
         },
@@ -118,7 +110,7 @@ export default part((ctx) => {
 
   function put(input, text, mine) {
     // What this view typed is there already, and perhaps more by now.
-    if (mine || typing?.input === input) return;
+    if (mine || (typing.waits && typed.input === input)) return;
     if (input.value !== text) input.value = text;
   }
 
@@ -204,9 +196,9 @@ export default part((ctx) => {
   const body = h("table", { class: "hk-rows" }, caption, head);
   const add = h("button", {
     type: "button",
-    class: "hk-link hk-rows-add",
+    class: "hk-link",
     onclick: () => {
-      flush();
+      typing.flush();
       drawn = Math.max(drawn, (state?.rows.length ?? 0) + 1);
       send("add", {});
     },
@@ -239,5 +231,6 @@ export default part((ctx) => {
 
   ctx.on("focus", ({ row }) => known.get(row)?.path.focus());
 
-  ctx.cleanup(() => clearTimeout(typing?.timer));
+  // A view that goes away takes nothing with it.
+  ctx.cleanup(() => typing.drop());
 });

@@ -1,7 +1,7 @@
 // Widgets do not share a queue: what a field sends may be heard by the kernel after the press of a
 // button that came later, as a subshell hears one and the main thread the other. So a button of
-// the forms waits until the kernel has heard what was typed and chosen before. Messages are
-// numbered, so that one that was overtaken does not undo what came after it.
+// the forms, or of the picture beside them, waits until the kernel has heard what was typed and
+// chosen before. Messages are numbered, so that one that was overtaken does not undo what came after it.
 
 const held = (globalThis[Symbol.for("hooknb.held")] ??= {
   marks: new Set(), // sent, and not heard yet
@@ -24,7 +24,9 @@ if (!held.listens) {
   document.addEventListener(
     "click",
     (event) => {
-      const button = event.target.closest?.(".hk-panel .jupyter-button");
+      const button = event.target.closest?.(
+        ".hk-panel .jupyter-button, .hk-panel .hk-flow button, .hk-new .jupyter-button",
+      );
       if (!button || held.marks.size === 0) return;
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -36,23 +38,54 @@ if (!held.listens) {
   );
 }
 
-// Gives a `send` whose messages buttons wait for.
+// Calls `send` after a rest of typing, or at once by `flush`; `waits` while there is something.
+const REST_MILLISECONDS = 300;
+
+function resting(send) {
+  let timer = null;
+  return {
+    get waits() {
+      return timer !== null;
+    },
+    touch() {
+      clearTimeout(timer);
+      timer = setTimeout(this.flush, REST_MILLISECONDS);
+    },
+    flush() {
+      if (timer === null) return;
+      clearTimeout(timer);
+      timer = null;
+      send();
+    },
+    drop() {
+      clearTimeout(timer);
+      timer = null;
+    },
+  };
+}
+
+// Gives a `send` whose messages buttons wait for; of a kernel that does not answer, not for ever.
+const PATIENCE_MILLISECONDS = 10000;
+
 function settling(ctx) {
   const mine = new Set();
   let count = 0;
-  ctx.on("heard", ({ number }) => {
-    mine.delete(`${ctx.view}:${number}`);
-    held.marks.delete(`${ctx.view}:${number}`);
+  const settle = (mark) => {
+    mine.delete(mark);
+    held.marks.delete(mark);
     letGo();
-  });
+  };
+  ctx.on("heard", ({ number }) => settle(`${ctx.view}:${number}`));
   ctx.cleanup(() => {
     for (const mark of mine) held.marks.delete(mark);
     letGo();
   });
   return (kind, content) => {
     count += 1;
-    mine.add(`${ctx.view}:${count}`);
-    held.marks.add(`${ctx.view}:${count}`);
-    ctx.send(kind, { ...content, number: count });
+    if (!ctx.send(kind, { ...content, number: count })) return;
+    const mark = `${ctx.view}:${count}`;
+    mine.add(mark);
+    held.marks.add(mark);
+    setTimeout(settle, PATIENCE_MILLISECONDS, mark);
   };
 }

@@ -55,12 +55,12 @@ function valueTree({ lines, label, chips, folds, take }) {
   function value(at, unfolded) {
     const [, , kind, text, , , count] = lines[at];
     const pair = BRACKETS[kind];
-    if (!pair) return bdi(text, { class: `hk-value hk-kind-${kind}` });
+    if (!pair) return bdi(text, { class: `hk-kind-${kind}` });
     const [open, close] = pair;
     if (count === 0) return h("span", {}, `${open}${close}`);
     if (unfolded) return h("span", {}, open);
     const unit = kind === "list" ? "item" : "key";
-    const said = `${count.toLocaleString("en")} ${unit}${count === 1 ? "" : "s"}`;
+    const said = `${grouped(count)} ${unit}${count === 1 ? "" : "s"}`;
     return h("span", {}, `${open} `, h("span", { class: "hk-soft" }, said), ` ${close}`);
   }
 
@@ -90,7 +90,7 @@ function valueTree({ lines, label, chips, folds, take }) {
   }
 
   function fill(element, at) {
-    const [depth, key, kind, , , isLeaf] = lines[at];
+    const [depth, key, kind] = lines[at];
     const isEnd = kind === "end";
     const folding = hasInner(at);
     const unfolded = folding && isUnfolded(at);
@@ -113,7 +113,6 @@ function valueTree({ lines, label, chips, folds, take }) {
       ),
       isEnd ? null : beside(at),
     );
-    element.classList.toggle("hk-leaf", Boolean(isLeaf));
     element.style.paddingInlineStart = `${Math.min(depth, MOST_INDENTED) * INDENT}px`;
   }
 

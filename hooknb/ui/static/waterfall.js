@@ -1,7 +1,5 @@
 // An execution: its status, and its jobs as bars along the time that it took.
 
-const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
-
 function jobPart(text, label, kind) {
   const attributes = { dir: "auto", tabindex: "0", "aria-label": label };
   return h(
@@ -10,11 +8,6 @@ function jobPart(text, label, kind) {
     h("span", { class: "hk-soft" }, label),
     h("pre", { class: `hk-mono ${kind ?? ""}`, ...attributes }, lines(text)),
   );
-}
-
-// Most nodes take less than the tenth of a millisecond that is written elsewhere.
-function jobTime(value) {
-  return value < 0.1 ? `${value.toFixed(2)} ms` : milliseconds(value);
 }
 
 const typeName = (type) => visible(type.slice(0, 1).toUpperCase() + type.slice(1));
@@ -28,7 +21,7 @@ function jobRow(job, at, whole, opened) {
   const bar = h("span", { class: `hk-job-bar hk-job-${kind}` });
   bar.style.left = `${Math.min(share(start), 99)}%`;
   bar.style.width = `${Math.min(share(length), 100 - Math.min(share(start), 99))}%`;
-  const took = runs ? "runs" : jobTime(job.duration_ms);
+  const took = runs ? "runs" : milliseconds(job.duration_ms);
   const key = `${at} ${job.node}`;
   const isEmpty = [job.result, job.output, job.error].every((text) => !text);
   return h(
@@ -44,7 +37,7 @@ function jobRow(job, at, whole, opened) {
       h(
         "span",
         { class: "hk-job-name" },
-        bdi(job.node, { class: "hk-job-node" }),
+        bdi(job.node),
         " ",
         h("span", { class: "hk-soft" }, typeName(job.type)),
         job.branch ? h("span", { class: "hk-soft" }, " → ", bdi(job.branch)) : null,
@@ -67,7 +60,7 @@ function jobRow(job, at, whole, opened) {
 // opened: the set of jobs that are open, kept by the caller while the execution goes on.
 function executionView(execution, opened) {
   const notes = [
-    execution.duration_ms === null ? "" : jobTime(execution.duration_ms),
+    execution.duration_ms === null ? "" : milliseconds(execution.duration_ms),
     `revision ${execution.revision}`,
     execution.recovered ? "run again after a restart" : "",
   ].filter(Boolean);
@@ -95,8 +88,8 @@ function executionView(execution, opened) {
     execution.reason ? noted(bdi(execution.reason), "hk-error") : null,
     execution.missing.length ? noted(["did not come: ", missing]) : null,
     jobs.length
-      ? h("div", { class: "hk-jobs" }, jobs.map((job, at) => jobRow(job, at, whole, opened)))
+      ? h("div", {}, jobs.map((job, at) => jobRow(job, at, whole, opened)))
       : noted(hasEnded ? "No node has run." : "No node has ended yet."),
-    execution.more ? noted(`${execution.more.toLocaleString("en")} more jobs: hook.jobs`) : null,
+    execution.more ? noted(`${grouped(execution.more)} more jobs: hook.jobs`) : null,
   ];
 }

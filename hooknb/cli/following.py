@@ -1,0 +1,259 @@
+"""What comes to a store, as it comes: read by polling, since another process writes it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hooknb.definitions import trigger_of
+from hooknb.errors import RecordNotFoundError, StoreUnavailableError
+from hooknb.feed import Filter, matching_ids
+from hooknb.feed.bodies import LOOKED_AT
+from hooknb.feed.columns import Columns, Parts, leaf_columns
+from hooknb.paths import MISSING
+from hooknb.records import Status
+from hooknb.store import Reading
+from hooknb.workflow import Trigger
+
+__all__ = ["Following", "Seen"]
+
+_MOST: Final = 5_000  # deliveries of one look
+_PIECE: Final = 100  # whose bodies are read at once
+_PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given as it is
+_MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
+
+_JOINED: Final = (
+    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+    "LEFT JOIN executions e ON e.id = d.id WHERE d.id IN (SELECT value FROM json_each(?))"
+)
+_STATES: Final = (
+    "SELECT d.id, d.workflow_id, a.status, d.reason, e.id IS NULL, e.status, e.reason "
+    f"{_JOINED} ORDER BY d.id"
+)
+_FACTS: Final = (
+    "SELECT d.id, d.workflow_id, d.received_at, d.method, d.reason, a.status, a.duration_us, "
+    "e.id IS NULL, e.status, e.reason, d.head, d.query, d.content_type, d.content_encoding, "
+    f"CASE WHEN length(d.body) <= ? THEN d.body END {_JOINED} ORDER BY d.id"
+)
+_BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
+_UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known of one delivery by now.
+
+    Attributes
+    ----------
+    id
+        Its number in the store.
+    hook
+        The name of its workflow.
+    received_us
+        When it came, in microseconds since 1970.
+    method
+        Of the request.
+    outcome
+        ``accepted`` or ``refused``.
+    status
+        Of the answer; ``None`` while the caller waits.
+    reason
+        Why it was refused, or why its execution did not end well.
+    took_ms
+        Milliseconds until the answer.
+    execution
+        The status of its execution as a word; ``None`` where it has none.
+    variables
+        Titles and values of the configured variables that came, or of its first leaves.
+    """
+
+    id: int
+    hook: str
+    received_us: int
+    method: str
+    outcome: str
+    status: int | None
+    reason: str | None
+    took_ms: float | None
+    execution: str | None
+    variables: list[tuple[str, Any]]
+
+
+class Following:
+    """The deliveries of some workflows: those that are there, and then what comes.
+
+    Parameters
+    ----------
+    store
+        Where to look.
+    names
+        The workflows that are followed, by id; ``None`` follows all, later ones too.
+    asked
+        What deliveries must be like.
+    """
+
+    def __init__(self, store: Reading, names: Mapping[int, str] | None, asked: Filter) -> None:
+        self._store = store
+        self._names = names
+        self._asked = asked
+        self._last = 0
+        # When each was first seen, and what was told of it: its status and why it went wrong.
+        self._open: dict[int, float] = {}
+        self._told: dict[int, tuple[int | None, str | None]] = {}
+        self._columns: dict[int, Columns] = {}
+        self._triggers: dict[int, tuple[int, Trigger]] = {}
+
+    def newest(self, count: int) -> Iterator[Seen]:
+        """Give the newest deliveries that are there, oldest first; all later ones are news.
+
+        Parameters
+        ----------
+        count
+            How many at the most.
+        """
+        [(self._last,)] = self._store.rows("SELECT coalesce(max(id), 0) FROM deliveries")
+        found = [
+            number
+            for workflow in self._workflows()
+            for number in matching_ids(self._store, workflow, self._asked, count)
+        ]
+        newest = sorted(found)[-count:] if count else []
+        yield from self._read(newest)
+        for number, _, state, is_settled in self._states(newest):
+            if not is_settled:
+                self._open[number], self._told[number] = time.monotonic(), state
+
+    def news(self) -> Iterator[Seen]:
+        """Give what has come since, and what has become of deliveries given before; looks once.
+
+        A delivery is given when it has been answered. One whose caller has waited for a second is
+        given as it is, and once more with its answer; and so is one whose execution does not end
+        well after it was given.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store cannot be read, or is not there any more.
+        """
+        if not self._store.is_there:
+            message = f"the store {self._store.path} was deleted or replaced; follow it anew"
+            raise StoreUnavailableError(message)
+        now = time.monotonic()
+        followed = self._workflows()
+        for number, workflow in self._store.rows(
+            "SELECT id, workflow_id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?",
+            (self._last, _MOST),
+        ):
+            self._last = number
+            if workflow in followed:
+                self._open[number] = now
+        yield from self._read(self._matching(self._changed(now)))
+
+    def _changed(self, now: float) -> list[tuple[int, int]]:
+        """Give the ids and workflows of those of which there is something to tell."""
+        changed: list[tuple[int, int]] = []
+        since, self._open = self._open, {}
+        for number, workflow, state, is_settled in self._states(list(since)):
+            is_due = state[0] is not None or now - since[number] >= _PATIENCE
+            if is_due and self._told.get(number) != state:
+                changed.append((number, workflow))
+                self._told[number] = state
+            if not is_settled:
+                self._open[number] = since[number]
+        for number in list(self._open)[:-_MOST_OPEN]:
+            del self._open[number]
+        self._told = {number: self._told[number] for number in self._open if number in self._told}
+        return changed
+
+    def _states(
+        self, ids: list[int]
+    ) -> Iterator[tuple[int, int, tuple[int | None, str | None], bool]]:
+        """Give id, workflow, what can be told, and whether nothing will change, of those there."""
+        rows = self._store.rows(_STATES, (json.dumps(ids),)) if ids else []
+        for number, workflow, status, refusal, is_missing, code, why in rows:
+            ended = None if is_missing else Status(code)
+            is_settled = status is not None and ended not in _UNENDED
+            yield number, workflow, (status, _reason(refusal, ended, why)), is_settled
+
+    def _matching(self, candidates: list[tuple[int, int]]) -> list[int]:
+        """Give those that the filter finds by now."""
+        asked = self._asked
+        ids = [number for number, _ in candidates]
+        if asked.where is not None:
+            condition, parameters = asked.where
+            rows = self._store.rows(
+                f"SELECT d.id {_JOINED} AND {condition} ORDER BY d.id",
+                (json.dumps(ids), *parameters),
+            )
+            return [number for (number,) in rows]
+        return [number for number, workflow in candidates if self._is_found(workflow, number)]
+
+    def _is_found(self, workflow: int, number: int) -> bool:
+        try:
+            return self._asked.matches(self._store.delivery(workflow, number))
+        except RecordNotFoundError:
+            return False  # it was cleared meanwhile
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def _workflows(self) -> Mapping[int, str]:
+        if self._names is not None:
+            return self._names
+        return dict(self._store.rows("SELECT id, name FROM workflows"))
+
+    def _read(self, ids: list[int]) -> Iterator[Seen]:
+        names = self._workflows() if ids else {}
+        for start in range(0, len(ids), _PIECE):
+            listed = json.dumps(ids[start : start + _PIECE])
+            triggers = self._read_triggers()
+            for row in self._store.rows(_FACTS, (LOOKED_AT, listed)):
+                if row[1] in names:
+                    yield self._seen(names[row[1]], row, triggers.get(row[1]))
+
+    def _read_triggers(self) -> dict[int, Trigger]:
+        """Read the triggers as they are now; those of an earlier revision are read again."""
+        for workflow, number in self._store.rows("SELECT id, current FROM workflows"):
+            if self._triggers.get(workflow, (0,))[0] != number:
+                [(definition,)] = self._store.rows(
+                    "SELECT definition FROM revisions WHERE workflow_id = ? AND number = ?",
+                    (workflow, number),
+                )
+                self._triggers[workflow] = (number, trigger_of(definition))
+        return {workflow: trigger for workflow, (_, trigger) in self._triggers.items()}
+
+    def _seen(self, name: str, row: Sequence[Any], trigger: Trigger | None) -> Seen:
+        number, workflow, received, method, refusal, status, duration, *rest = row
+        is_missing, code, why, *parts = rest
+        ended = None if is_missing else Status(code)
+        return Seen(
+            id=number,
+            hook=name,
+            received_us=received,
+            method=method,
+            outcome="accepted" if refusal is None else "refused",
+            status=status,
+            reason=_reason(refusal, ended, why),
+            took_ms=None if duration is None else duration / 1000,
+            execution=None if ended is None else ended.word,
+            variables=self._variables(workflow, Parts(*parts), trigger),
+        )
+
+    def _variables(
+        self, workflow: int, parts: Parts, trigger: Trigger | None
+    ) -> list[tuple[str, Any]]:
+        if trigger is None or not any(variables for _, variables in trigger.parts):
+            columns = leaf_columns(parts)
+        else:
+            known = self._columns.setdefault(workflow, Columns(self._store, workflow))
+            columns = known.read(trigger)
+        values = ((column.title, parts.value(column)) for column in columns)
+        return [(title, value) for title, value in values if value is not MISSING]
+
+
+def _reason(refusal: str | None, ended: Status | None, why: str | None) -> str | None:
+    """Give in a line why a delivery was refused, or why its execution did not end well."""
+    reason = why if refusal is None and ended in _BAD else refusal
+    return None if reason is None else reason.strip().partition("\n")[0]

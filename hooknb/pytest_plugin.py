@@ -1,0 +1,191 @@
+"""Fixtures for pytest: live hooks for each test, and snapshots of what they received.
+
+pytest loads it by itself where hooknb is installed; ``-p no:hooknb`` leaves it out. It stays
+light, since every run in that environment loads it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from hooknb.hook import Hook
+    from hooknb.runtime import Runtime
+
+__all__ = ["DeliverySnapshot", "Webhook"]
+
+_FOLDER: Final = "snapshots"
+_MOST_LINES: Final = 100  # of a difference
+_LONGEST_LINE: Final = 300  # characters
+_WRITTEN: Final = pytest.StashKey[dict[Path, str]]()
+
+
+class Webhook(Protocol):
+    """What the fixture ``webhook`` is, for annotations."""
+
+    def __call__(self, name: str | None = None, **settings: Any) -> Hook:
+        """Serve a hook; see the fixture."""
+
+
+class DeliverySnapshot(Protocol):
+    """What the fixture ``delivery_snapshot`` is, for annotations."""
+
+    def __call__(self, hook: Hook, name: str | None = None, *, headers: Sequence[str] = ()) -> None:
+        """Compare what a hook received; see the fixture."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes snapshots."""
+    parser.getgroup("hooknb").addoption(
+        "--hooknb-update",
+        action="store_true",
+        help="write the snapshots of delivery_snapshot anew instead of comparing with them",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember which snapshots are written in this run."""
+    config.stash[_WRITTEN] = {}
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which snapshots were written."""
+    written = config.stash[_WRITTEN]
+    if written:
+        terminalreporter.section("hooknb: snapshots written")
+        for path in written:
+            terminalreporter.line(_shown(path, config))
+
+
+@pytest.fixture
+def hook_runtime() -> Iterator[Runtime]:
+    """Give a :class:`hooknb.Runtime` of the test's own: in memory, on a free port.
+
+    Its server starts with the first hook, and it is closed after the test: running executions end,
+    for its ``drain`` of 3 s at the most.
+    """
+    from hooknb.runtime import Runtime
+
+    with Runtime(":memory:", port=0, deterministic=False) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def webhook(request: pytest.FixtureRequest, hook_runtime: Runtime) -> Webhook:
+    """Serve hooks on ``hook_runtime``: ``hook = webhook(body=["status"], nodes=[total])``.
+
+    The settings are those of :func:`hooknb.webhook`; the name is that of the test where none is
+    given. Another name is another hook; the same one is the same hook, with a new revision where a
+    setting differs. All of them are closed after the test.
+    """
+
+    def serve(name: str | None = None, **settings: Any) -> Hook:
+        return hook_runtime.webhook(request.node.name if name is None else name, **settings)
+
+    return serve
+
+
+@pytest.fixture
+def delivery_snapshot(request: pytest.FixtureRequest) -> DeliverySnapshot:
+    """Compare what a hook received with a file: ``delivery_snapshot(hook, name="orders")``.
+
+    The file is ``snapshots/<name>.json`` beside the test's; without a name it is called after the
+    test's file and the test. It holds method, query, content type, body, and the headers that
+    ``headers`` names, of every delivery in the order of arrival, refused ones with the reason:
+    nothing that differs from run to run. Wait for what is to come first, with ``hook.wait_for()``.
+
+    ``pytest --hooknb-update`` writes the file instead; it is to be looked at and committed.
+    """
+    config, test = request.config, request.node
+
+    def compare(hook: Hook, name: str | None = None, *, headers: Sequence[str] = ()) -> None:
+        __tracebackhide__ = True  # a difference is shown at the line of the test
+        chosen = f"{test.path.stem}.{test.name}" if name is None else name
+        file = re.sub(r"[^\w.-]+", "_", chosen)
+        path = test.path.parent / _FOLDER / f"{file}.json"
+        text = _received(hook, headers)
+        if config.getoption("hooknb_update"):
+            _write(path, text, config)
+        else:
+            _check(path, text, hook.name, config)
+
+    return compare
+
+
+def _received(hook: Hook, headers: Sequence[str]) -> str:
+    from hooknb.exports import as_text, snapshot
+    from hooknb.feed import compile_filter, matching_ids
+
+    hook.flush()
+    ids = matching_ids(hook.store, hook.state.workflow_id, compile_filter(""))
+    return as_text(snapshot((hook.delivery(number) for number in ids), headers))
+
+
+def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
+    import json
+
+    from hooknb.exports import as_text
+
+    __tracebackhide__ = True
+    shown = _shown(path, config)
+    try:
+        kept = as_text(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        message = (
+            f"there is no snapshot {shown}; run pytest with --hooknb-update to write it, look at "
+            "it, and commit it"
+        )
+        raise AssertionError(message) from None
+    except ValueError as error:
+        message = f"{shown} is no JSON: {error}; mend it, or run pytest with --hooknb-update"
+        raise AssertionError(message) from None
+    if kept != text:
+        message = (
+            f"what hook {name!r} received (+) is not what {shown} holds (-):\n\n"
+            f"{_difference(kept, text)}\n\n"
+            "Where the new one is right, run pytest with --hooknb-update and commit the file."
+        )
+        raise AssertionError(message)
+
+
+def _write(path: Path, text: str, config: pytest.Config) -> None:
+    __tracebackhide__ = True
+    written = config.stash[_WRITTEN]
+    if written.get(path, text) != text:
+        message = (
+            f"{_shown(path, config)} was written in this run with other deliveries; give each "
+            "snapshot a name of its own"
+        )
+        raise AssertionError(message)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    written[path] = text
+
+
+def _difference(kept: str, text: str) -> str:
+    import difflib
+
+    lines = list(difflib.unified_diff(kept.splitlines(), text.splitlines(), lineterm="", n=4))[2:]
+    shown = [
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+        for line in lines[:_MOST_LINES]
+    ]
+    if len(lines) > _MOST_LINES:
+        shown.append(f"… and {len(lines) - _MOST_LINES} more lines")
+    return "\n".join(shown)
+
+
+def _shown(path: Path, config: pytest.Config) -> str:
+    """Give a path as pytest shows those of tests."""
+    return (
+        str(path.relative_to(config.rootpath))
+        if path.is_relative_to(config.rootpath)
+        else path.name
+    )

@@ -1,0 +1,152 @@
+"""The extension: puts the relay's handlers into a Jupyter server, and starts handing over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from tornado.ioloop import IOLoop
+
+from hooknb import addresses
+from hooknb.errors import PublicationError
+from hooknb.relay.handler import MarkerHandler, RelayHandler
+from hooknb.relay.limits import Limits
+from hooknb.relay.passage import Passage
+
+__all__ = ["add_to", "load"]
+
+_LOG: Final = logging.getLogger("hooknb.relay")
+_TOKENS: Final = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN")
+_NOTE_EVERY: Final = 10.0  # seconds
+
+
+def load(app: Any) -> None:
+    """Add the relay to a Jupyter server (a ``ServerApp``).
+
+    Raises
+    ------
+    SettingError
+        The configuration has a limit that cannot be.
+    """
+    settings = app.web_app.settings
+    folder = Path(app.runtime_dir) / "hooknb"
+
+    def own_hosts() -> frozenset[str] | None:
+        if settings.get("allow_remote_access"):
+            return None
+        return frozenset(map(str.lower, settings.get("local_hostnames", ())))
+
+    limits = Limits.configured(app.config.get("HooknbRelay", {}))
+    add_to(
+        app.web_app,
+        base_url=settings["base_url"],
+        passage=Passage(folder, limits, own_hosts),
+        secrets=partial(_secrets, app),
+    )
+    noted = _Noted(folder, settings["base_url"], settings.get("log_function"))
+    settings["log_function"] = noted.after
+    _LOG.debug("hooks are relayed under %shooknb/", settings["base_url"])
+
+
+def add_to(
+    application: Any, *, base_url: str, passage: Passage, secrets: Callable[[], list[str]]
+) -> None:
+    """Add the handlers to a Tornado application, and hand over what waits once its loop runs.
+
+    Parameters
+    ----------
+    application
+        Of the server.
+    base_url
+        Its base path, with a slash at both ends.
+    passage
+        Takes the requests.
+    secrets
+        Gives the tokens of the server, which no request takes along.
+    """
+    at = base_url.rstrip("/") + "/hooknb"
+    application.add_handlers(
+        ".*$",
+        [
+            (rf"{at}/?", MarkerHandler),
+            (rf"{at}/(.*)", RelayHandler, {"passage": passage, "secrets": secrets}),
+        ],
+    )
+
+    def start() -> None:
+        # The loop keeps no hold of what runs on it.
+        application.settings["hooknb_relay"] = asyncio.create_task(passage.watch())
+
+    IOLoop.current().add_callback(start)
+
+
+def _secrets(app: Any) -> list[str]:
+    found = [os.environ.get(name, "") for name in _TOKENS]
+    with contextlib.suppress(AttributeError):
+        found.append(str(app.identity_provider.token))
+    return [token for token in found if token]
+
+
+class _Noted:
+    """Notes what browsers that are logged in call the server: kernels cannot know.
+
+    Parameters
+    ----------
+    folder
+        That of the registrations.
+    base_url
+        The server's base path.
+    before
+        What was called after each request.
+    """
+
+    def __init__(self, folder: Path, base_url: str, before: Callable[[Any], object] | None) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._before = before
+        self._last = ""
+        self._next = 0.0
+
+    def after(self, handler: Any) -> None:
+        """Look at a request that has been answered."""
+        if self._before is not None:
+            self._before(handler)
+        now = time.monotonic()
+        if now < self._next:
+            return
+        origin = _origin(handler)
+        if origin is None or origin == self._last or (_is_local(origin) and self._last):
+            return
+        self._last, self._next = origin, now + _NOTE_EVERY
+        try:
+            addresses.note(self._folder, origin + self._base_url)
+        except PublicationError as error:
+            _LOG.warning("the server's address cannot be noted: %s", error)
+
+
+def _origin(handler: Any) -> str | None:
+    """Give the origin of a page of this server from which somebody who is logged in asked."""
+    headers = handler.request.headers
+    page = headers.get("Origin") or headers.get("Referer")
+    if not page or handler.get_status() >= 400 or isinstance(handler, RelayHandler):  # noqa: PLR2004
+        return None
+    try:
+        parts = urlsplit(page)
+        user = handler.current_user
+    except Exception:  # noqa: BLE001 - whatever a handler of somebody else's does here
+        return None
+    origin = f"{parts.scheme}://{parts.netloc}"
+    same = parts.netloc in {headers.get("Host"), headers.get("X-Forwarded-Host")}
+    return origin if user and same and addresses.is_address(origin) else None
+
+
+def _is_local(origin: str) -> bool:
+    return urlsplit(origin).hostname in {"localhost", "127.0.0.1", "::1"}

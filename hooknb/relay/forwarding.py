@@ -1,0 +1,182 @@
+"""From the relay to a kernel: one request on a connection of its own, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Final
+
+import msgspec
+
+from hooknb.headers import parse_head
+from hooknb.registrations import Registration
+from hooknb.relay.fields import Fields
+from hooknb.relay.limits import Limits
+
+__all__ = [
+    "Answered",
+    "CutOffError",
+    "ForwardingError",
+    "NotAnAnswerError",
+    "NotReachedError",
+    "Relayed",
+    "TooSlowError",
+    "forward",
+]
+
+_MOST_HEAD: Final = 64 * 1024
+_PIECE: Final = 64 * 1024
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([2-5][0-9]{2})(?: [^\r\n]*)?")
+_NO_BODY: Final = frozenset({204, 304})
+
+
+class Relayed(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the kernel is to get it, without its body.
+
+    Attributes
+    ----------
+    method, query
+        Of the request line.
+    fields
+        In the order in which they came, without those that are not the hook's.
+    remote
+        The sender's address.
+    received_at
+        Microseconds since 1970.
+    """
+
+    method: str
+    query: str
+    fields: Fields
+    remote: str
+    received_at: int
+
+    def __repr__(self) -> str:
+        """Leave out what may be secret."""
+        return f"<Relayed {self.method} of {self.received_at}>"
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What the kernel answered."""
+
+    status: int
+    fields: Fields
+    body: bytes
+
+
+class ForwardingError(Exception):
+    """There is no answer that could be passed on."""
+
+
+class NotReachedError(ForwardingError):
+    """Nobody listens there: the request has not been sent."""
+
+
+class CutOffError(ForwardingError):
+    """The connection ended before an answer began: nobody knows what became of the request."""
+
+
+class TooSlowError(ForwardingError):
+    """The answer did not come in time."""
+
+
+class NotAnAnswerError(ForwardingError):
+    """What came is no answer, or too much of one: the request has been taken."""
+
+
+async def forward(
+    to: Registration, key: str, request: Relayed, body: bytes, limits: Limits
+) -> Answered:
+    """Send a request to the kernel that registered its hook, and wait for the answer.
+
+    Parameters
+    ----------
+    to
+        Says where the kernel listens, and what it is shown.
+    key
+        Of the hook.
+    request, body
+        What is sent.
+    limits
+        Seconds for the connection and for the answer, bytes of the answer.
+
+    Raises
+    ------
+    ForwardingError
+        One of its kinds says what became of the request.
+    """
+    try:
+        async with asyncio.timeout(limits.connect_timeout):
+            reader, writer = await asyncio.open_connection(to.host, to.port, limit=_MOST_HEAD)
+    except (OSError, TimeoutError) as error:
+        raise NotReachedError from error
+    try:
+        async with asyncio.timeout(limits.answer_timeout):
+            # Not waited for: a kernel may answer before it has read all.
+            writer.write(_head(to, key, request, len(body)))
+            writer.write(body)
+            return await _answer(reader, request.method, int(limits.max_answer))
+    except TimeoutError as error:
+        raise TooSlowError from error
+    except OSError as error:
+        raise CutOffError from error
+    finally:
+        # What is left is thrown away, however much it is.
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def _head(to: Registration, key: str, request: Relayed, length: int) -> bytes:
+    target = f"/hook/{key}?{request.query}" if request.query else f"/hook/{key}"
+    lines = [f"{request.method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in request.fields]
+    if not any(name.lower() == "content-length" for name, _ in request.fields) and length:
+        lines.append(f"Content-Length: {length}")  # it came in chunks
+    # The kernel takes these out before it keeps anything.
+    lines += [f"X-Hooknb-Relay: {to.secret}", f"X-Hooknb-Remote: {request.remote}"]
+    lines += [f"X-Hooknb-Received: {request.received_at}", "\r\n"]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+async def _answer(reader: asyncio.StreamReader, method: str, most: int) -> Answered:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError as error:
+        raise NotAnAnswerError from error
+    except asyncio.IncompleteReadError as error:
+        raise (NotAnAnswerError if error.partial else CutOffError) from error
+    line, _, block = head[:-4].partition(b"\r\n")
+    match = _STATUS.fullmatch(line)
+    fields = list(parse_head(block))
+    named = {name.lower(): value for name, value in fields}
+    if match is None or "transfer-encoding" in named:
+        raise NotAnAnswerError
+    status, length = int(match[1]), named.get("content-length")
+    if method == "HEAD" or status in _NO_BODY:
+        return Answered(status, fields, b"")
+    if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
+        raise NotAnAnswerError
+    return Answered(status, fields, await _body(reader, length, most))
+
+
+async def _body(reader: asyncio.StreamReader, length: str | None, most: int) -> bytes:
+    wanted = None if length is None else int(length)
+    if wanted is not None and wanted > most:
+        raise NotAnAnswerError
+    pieces, size = [], 0
+    while wanted is None or size < wanted:
+        try:
+            piece = await reader.read(_PIECE if wanted is None else min(_PIECE, wanted - size))
+        except OSError as error:
+            raise NotAnAnswerError from error
+        if not piece:
+            if wanted is not None:
+                raise NotAnAnswerError
+            break
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            raise NotAnAnswerError
+    return b"".join(pieces)

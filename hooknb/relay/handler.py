@@ -1,0 +1,195 @@
+"""The handlers in the Jupyter server: what a request to ``<base_url>hooknb/…`` meets.
+
+Plain handlers of Tornado's: Jupyter's own would ask for its token. Nothing of the Jupyter server
+can be reached through them but the port of a kernel that registered itself.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import Any, Final
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from tornado.web import RequestHandler, stream_request_body
+
+from hooknb.relay.fields import (
+    SAFETY,
+    answer_fields,
+    is_sendable,
+    request_fields,
+    request_query,
+)
+from hooknb.relay.forwarding import Answered, Relayed
+from hooknb.relay.passage import Passage, RefusedError, problem
+
+__all__ = ["MARKER", "METHODS", "MarkerHandler", "RelayHandler"]
+
+MARKER: Final = {"hooknb": "relay", "version": 1}
+"""What the relay answers at its own address."""
+
+METHODS: Final = (
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+    *("QUERY", "SEARCH", "REPORT", "PURGE", "LINK", "UNLINK"),
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"),
+)
+"""Methods that pass: Tornado looks a method up among the handler's own by its name, so that any
+name will not do."""
+
+# What is beyond a limit is read and thrown away, so that a sender which writes before it reads
+# gets its answer and not a broken pipe.
+_DRAINED: Final = 64 * 2**20
+_MOST_HEAD: Final = 60_000  # bytes; the kernel takes some more, and the relay adds some
+
+
+class _Plain(RequestHandler):
+    """A handler whose answers are problem documents, and never a page."""
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        for name, value in SAFETY:
+            self.set_header(name, value)
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing: a sender has no cookies, and none counts here."""
+
+    def compute_etag(self) -> None:
+        """Nothing: an answer is not to become a 304."""
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Say only what the status says."""
+        self._answer(problem(status_code, "The request cannot be answered."))
+
+    def _answer(self, answered: Answered) -> None:
+        fields = answer_fields(answered.status, answered.fields, self.request.host)
+        self.clear()
+        # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
+        reason = http.client.responses.get(answered.status, "Unknown")
+        self.set_status(answered.status, reason)
+        given: set[str] = set()
+        for name, value in fields:
+            (self.add_header if name.lower() in given else self.set_header)(name, value)
+            given.add(name.lower())
+        if answered.status not in {204, 304}:
+            self.set_header("Content-Length", str(len(answered.body)))
+            if self.request.method != "HEAD":
+                self.write(answered.body)
+        else:
+            self.clear_header("Content-Type")
+        self.finish()
+
+
+class MarkerHandler(_Plain):
+    """Says that the relay is here."""
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """Answer with :data:`MARKER`."""
+        self.write(MARKER)
+
+
+@stream_request_body
+class RelayHandler(_Plain):
+    """Takes a request to the kernel that published its hook."""
+
+    SUPPORTED_METHODS = METHODS
+
+    def initialize(self, passage: Passage, secrets: Any) -> None:
+        """Take what it works with; ``secrets`` gives the server's tokens."""
+        self._passage = passage
+        self._secrets = secrets
+        self._body: list[bytes] = []
+        self._size = 0
+        self._limit = 0
+        self._entered: str | None = None
+        self._taken = False
+        self._refused: Answered | None = None
+        self._received_at = time.time_ns() // 1000
+
+    def prepare(self) -> None:
+        """Judge the head."""
+        connection: Any = self.request.connection
+        connection.set_max_body_size(_DRAINED + self._passage.limits.max_body)
+        connection.set_body_timeout(self._passage.limits.body_timeout)
+        key = self.path_args[0]
+        try:
+            self._limit = self._passage.enter(key, self.request.headers.get("Host"))
+            self._entered = key
+            self._check_head()
+        except RefusedError as refused:
+            self._refused = refused.answer
+
+    def _check_head(self) -> None:
+        request = self.request
+        if not is_sendable(request.method or "", request.path, request.query):
+            raise RefusedError(400, "The request line is not one.")
+        size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
+        if size + len(request.uri or "") > _MOST_HEAD:
+            raise RefusedError(431, f"The header fields have more than {_MOST_HEAD} bytes.")
+        length = request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._limit:
+            raise self._too_large()
+
+    def _too_large(self) -> RefusedError:
+        return RefusedError(413, f"The body has more than {self._limit} bytes.")
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body, as far as it is wanted."""
+        if self._refused is not None:
+            return
+        self._size += len(chunk)
+        self._passage.buffered += len(chunk)
+        self._body.append(chunk)
+        if self._size > self._limit:
+            self._refuse(self._too_large())
+        elif self._passage.buffered > self._passage.limits.max_buffered:
+            self._refuse(RefusedError(503, "Too much is on its way; send it again later."))
+
+    def _refuse(self, refused: RefusedError) -> None:
+        self._refused = refused.answer
+        self._let_go()
+
+    async def _relay(self, key: str) -> None:
+        # Who hangs up meanwhile is counted until the kernel has done with the request.
+        self._taken = True
+        try:
+            self._answer(self._refused or await self._passage.take(key, *self._request()))
+        except RefusedError as refused:
+            self._answer(refused.answer)
+        finally:
+            self._leave()
+
+    def _request(self) -> tuple[Relayed, bytes]:
+        request, secrets = self.request, self._secrets()
+        relayed = Relayed(
+            method=request.method or "",
+            query=request_query(request.query, secrets),
+            fields=request_fields(request.headers.get_all(), secrets),
+            remote=request.remote_ip or "",
+            received_at=self._received_at,
+        )
+        return relayed, b"".join(self._body)
+
+    def on_finish(self) -> None:
+        """Count it out, also where Tornado refused it."""
+        self._leave()
+
+    def on_connection_close(self) -> None:
+        """Count a sender out that stopped before its body had come."""
+        super().on_connection_close()
+        if not self._taken:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._let_go()
+        if self._entered is not None:
+            self._passage.leave(self._entered)
+            self._entered = None
+
+    def _let_go(self) -> None:
+        self._passage.buffered -= sum(map(len, self._body))
+        self._body = []
+
+
+for _method in METHODS:
+    setattr(RelayHandler, _method.lower(), allow_unauthenticated(RelayHandler._relay))  # noqa: SLF001

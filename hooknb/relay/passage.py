@@ -1,0 +1,296 @@
+"""The passage of requests: who may pass, to which kernel, and what becomes of them without one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import ipaddress
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hooknb.errors import PublicationError
+from hooknb.registrations import KEY, Registration, Registrations
+from hooknb.relay.forwarding import (
+    Answered,
+    CutOffError,
+    NotAnAnswerError,
+    NotReachedError,
+    Relayed,
+    TooSlowError,
+    forward,
+)
+from hooknb.relay.limits import Limits, Rate
+from hooknb.relay.spool import Spool, SpoolFullError
+
+__all__ = ["Passage", "RefusedError", "problem"]
+
+_LOG: Final = logging.getLogger("hooknb.relay")
+_SOON: Final = 0.2  # seconds between two looks while something waits
+_SELDOM: Final = 30.0  # and while nothing does
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 5.0
+_MOST_ATTEMPTS: Final = 20
+_RETRY: Final = [("Retry-After", "5")]
+_EVERY: Final = ""  # the name under which all requests are counted together
+
+
+class RefusedError(Exception):
+    """A request does not pass.
+
+    Parameters
+    ----------
+    status
+        Of the answer.
+    detail
+        One sentence for the sender.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.answer = problem(status, detail)
+
+
+def problem(status: int, detail: str) -> Answered:
+    """Make a problem document (RFC 9457); one that may pass later says when to try again."""
+    document = {
+        "type": "about:blank",
+        "status": status,
+        "title": http.client.responses.get(status, "Unknown"),
+        "detail": detail,
+    }
+    fields = [("Content-Type", "application/problem+json")]
+    later = _RETRY if status in {429, 503} else []
+    return Answered(status, [*fields, *later], msgspec.json.encode(document))
+
+
+def _nothing() -> RefusedError:
+    return RefusedError(404, "There is no hook at this URL.")
+
+
+class Passage:
+    """Takes requests for published hooks to their kernels. Used on the server's loop.
+
+    Parameters
+    ----------
+    folder
+        That of the registrations.
+    limits
+        How much it bears.
+    own_hosts
+        Gives the host names of the server beyond those that kernels register; ``None`` where any
+        will do.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        own_hosts: Callable[[], frozenset[str] | None] = lambda: frozenset({"localhost"}),
+    ) -> None:
+        self.limits = limits
+        self.registrations = Registrations(folder)
+        self.spool = Spool(folder / "spool", limits)
+        self.buffered = 0
+        self._own_hosts = own_hosts
+        self._rate, self._rate_of_hook = Rate(limits.rate), Rate(limits.rate_of_hook)
+        self._passing: Counter[str] = Counter()
+        self._handing_over: dict[str, asyncio.Task[None]] = {}
+        self._pauses: dict[str, tuple[float, float]] = {}
+        self._attempts: Counter[str] = Counter()
+        self._woken = asyncio.Event()
+        self._swept = 0.0
+
+    # -- coming in ------------------------------------------------------------------------------
+
+    def enter(self, key: str, host: str | None) -> int:
+        """Let a request in, by its head; give the bytes that its body may have.
+
+        Whoever is let in must :meth:`leave`.
+
+        Raises
+        ------
+        RefusedError
+            It does not pass. All that is not there gets the same answer.
+        """
+        if not self._rate.passes(_EVERY):
+            raise RefusedError(429, "Too many requests come; send it again later.")
+        if not self._allows(host):
+            raise RefusedError(
+                403,
+                f"This server is not {host!r}. Where it is reached by that name, set "
+                "HOOKNB_PUBLIC_URL before the hook is published.",
+            )
+        found = self.registrations.find(key) if KEY.fullmatch(key) else None
+        if found is None:
+            raise _nothing()
+        limits, passing = self.limits, self._passing
+        if not self._rate_of_hook.passes(key):
+            raise RefusedError(429, "Too many requests come to this hook; send it again later.")
+        if (
+            passing.total() >= limits.max_concurrent
+            or passing[key] >= limits.max_concurrent_of_hook
+            or self.buffered >= limits.max_buffered
+        ):
+            raise RefusedError(503, "Too many requests are on their way; send it again later.")
+        passing[key] += 1
+        return min(limits.max_body, found[1].hooks[key].max_body)
+
+    def leave(self, key: str) -> None:
+        """Count a request out."""
+        self._passing[key] -= 1
+        if self._passing[key] <= 0:
+            del self._passing[key]
+
+    def _allows(self, header: str | None) -> bool:
+        """Whether a request may be addressed to this host (DNS rebinding).
+
+        A page in a browser can make its own host name resolve to this machine; addresses cannot
+        be had that way.
+        """
+        own = self._own_hosts()
+        if own is None or not header:
+            return True
+        try:
+            host = (urlsplit(f"//{header}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if host in own or host == "localhost" or host.endswith(".localhost"):
+            return True
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.ip_address(host))
+        return any(host in known.hosts for known in self.registrations.read().values())
+
+    async def take(self, key: str, request: Relayed, body: bytes) -> Answered:
+        """Take a request that was let in to its kernel, or keep it until there is one.
+
+        What waits on the disk for the same hook goes first.
+
+        Raises
+        ------
+        RefusedError
+            Nobody takes it, or nobody could say what became of it.
+        """
+        found = self.registrations.find(key)
+        if found is None:
+            raise _nothing()
+        _, registration, alive = found
+        keeps = registration.hooks[key].status_while_away == 202  # noqa: PLR2004 - its other value is 503
+        if alive and not (keeps and self.spool.waits(key)):
+            try:
+                return await forward(registration, key, request, body, self.limits)
+            except TooSlowError:
+                raise RefusedError(504, "The kernel did not answer in time.") from None
+            except NotAnAnswerError:
+                raise RefusedError(502, "The kernel's answer cannot be passed on.") from None
+            except (NotReachedError, CutOffError):
+                pass  # it is going, or being restarted
+        if not keeps:
+            raise RefusedError(503, "No kernel serves this hook now; send it again later.")
+        try:
+            await asyncio.to_thread(self.spool.append, key, request, body)
+        except (SpoolFullError, PublicationError) as error:
+            if isinstance(error, PublicationError):
+                _LOG.warning("a delivery cannot be kept: %s", error)
+            raise RefusedError(
+                503, "No kernel serves this hook now, and there is no room; send it again later."
+            ) from None
+        self._woken.set()
+        return Answered(202, [("Content-Type", "text/plain; charset=utf-8")], b"kept")
+
+    # -- handing over ---------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Hand over what waits, whenever a kernel is there for it; for ever."""
+        while True:
+            self._woken.clear()
+            keys = []
+            try:
+                keys = await asyncio.to_thread(self._look)
+            except Exception:  # noqa: BLE001 - the next look may go better
+                _LOG.exception("the relay's folder cannot be looked through")
+            for key in keys:
+                if key not in self._handing_over:
+                    task = asyncio.create_task(self._hand_over(key))
+                    self._handing_over[key] = task
+                    task.add_done_callback(partial(self._handed_over, key))
+            with contextlib.suppress(TimeoutError):
+                if keys:
+                    await asyncio.sleep(_SOON)
+                else:
+                    await asyncio.wait_for(self._woken.wait(), _SELDOM)
+
+    def _handed_over(self, key: str, _task: asyncio.Task[None]) -> None:
+        del self._handing_over[key]
+
+    def _look(self) -> list[str]:
+        if time.monotonic() - self._swept > _SELDOM or not self._swept:
+            self._swept = time.monotonic()
+            # One of its own: what the loop's one has read is not for two threads.
+            Registrations(self.registrations.folder).sweep()
+            for key in self.spool.hooks():
+                self.spool.tidy(key)
+        return self.spool.hooks()
+
+    async def _hand_over(self, key: str) -> None:
+        pause = self._pauses.get(key)
+        if pause is not None and time.monotonic() < pause[0]:
+            return
+        try:
+            with self.spool.handing_over(key) as own:
+                if own and await self._hand_over_all(key):
+                    self._pauses.pop(key, None)
+                    self.spool.tidy(key)
+        except Exception:  # noqa: BLE001 - one hook's trouble is no other's
+            _LOG.exception("what waits for a hook could not be handed over")
+            self._wait(key)
+
+    async def _hand_over_all(self, key: str) -> bool:
+        """Hand over what waits for a hook, in order; false where it has to wait on."""
+        while names := await asyncio.to_thread(self.spool.names, key):
+            for name in names:
+                found = self.registrations.find(key)
+                if found is None or not found[2]:
+                    return False
+                kept = await asyncio.to_thread(self.spool.read, key, name)
+                if kept is not None and not await self._hand_over_one(found[1], key, name, *kept):
+                    self._wait(key)
+                    return False
+                await asyncio.to_thread(self.spool.remove, key, name)
+                self._attempts.pop(name, None)
+        return True
+
+    async def _hand_over_one(
+        self, to: Registration, key: str, name: str, request: Relayed, body: bytes
+    ) -> bool:
+        try:
+            answer = await forward(to, key, request, body, self.limits)
+        except NotAnAnswerError:
+            return True
+        except NotReachedError:
+            return False
+        except CutOffError:
+            self._attempts[name] += 1
+            if self._attempts[name] < _MOST_ATTEMPTS or not to.is_alive:
+                return False
+            _LOG.warning("a delivery is set aside: the kernel hung up %d times", _MOST_ATTEMPTS)
+            self.spool.set_aside(key, name)
+            return True
+        except TooSlowError:
+            return False
+        kept = any(field.lower() == "x-hooknb-delivery" for field, _ in answer.fields)
+        busy = answer.status == 503 and to.hooks[key].status_while_away == 202  # noqa: PLR2004
+        return (kept and not busy) or (400 <= answer.status < 500 and answer.status != 404)  # noqa: PLR2004
+
+    def _wait(self, key: str) -> None:
+        _, before = self._pauses.get(key, (0.0, _FIRST_PAUSE / 2))
+        length = min(before * 2, _LONGEST_PAUSE)
+        self._pauses[key] = (time.monotonic() + length, length)

@@ -1,0 +1,167 @@
+"""A store looked into from outside, while another process may be writing it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NoReturn
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
+
+from hooknb.errors import SettingError, StoreError, StoreUnavailableError
+from hooknb.store.database import configure_reading, store_path
+from hooknb.store.ownership import living
+from hooknb.store.schema import MIGRATIONS, check
+from hooknb.store.store import Store
+
+__all__ = ["Reading"]
+
+_MAGIC: Final = b"SQLite format 3\0"
+_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
+
+
+class Reading(Store):
+    """A store that is read and nothing else: not made, not migrated, not claimed, not owned.
+
+    All of :class:`Store` that reads works; what would write raises. Another process may serve the
+    store meanwhile: each call sees what that one has on disk by then, and neither waits for the
+    other. SQLite may leave its ``-wal`` and ``-shm`` files beside the store.
+
+    Parameters
+    ----------
+    target
+        A path or ``sqlite:///path``.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    version
+        Of its tables.
+
+    Raises
+    ------
+    SettingError
+        It is a store in memory, which no other process can see, or a URL of another kind.
+    StoreError
+        There is none, it is not one, or it was written by another version of hooknb.
+    """
+
+    def __init__(self, target: str | os.PathLike[str]) -> None:
+        path = store_path(target)
+        if path is None:
+            raise SettingError(
+                "store", "a store in memory can only be seen by its own process; name a file"
+            )
+        self.path: Path = path
+        self._guard = contextlib.nullcontext()
+        self._is_gone = False
+        self._writer: Any = _Refusing()
+        self._reading = create_engine(
+            "sqlite://", creator=partial(_connect, path), poolclass=QueuePool
+        )
+        event.listen(self._reading, "connect", configure_reading)
+        try:
+            self._inode, self.version = _inode(path), self._examined()
+        except BaseException:
+            self.close()
+            raise
+
+    def _examined(self) -> int:
+        """Give the version of what is there, where it can be read here."""
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(len(_MAGIC))
+            with self._reading.connect() as connection:
+                version = check(connection)
+        except OSError as error:
+            message = f"{error.strerror}; make it readable, or name another store"
+            raise StoreUnavailableError(self._unopened(message)) from error
+        except DatabaseError as error:
+            message = self._unopened(f"{error.orig}; name another file")
+            if "not a database" in message or "malformed" in message:
+                raise StoreError(message) from error
+            raise StoreUnavailableError(message) from error
+        except StoreError as error:
+            raise type(error)(self._unopened(str(error))) from error
+        if start not in {b"", _MAGIC}:  # SQLite takes the smallest files for empty ones
+            raise StoreError(self._unopened("file is not a database; name another file"))
+        if version == 0:
+            raise StoreError(self._unopened("it is empty; serve a hook on it first"))
+        if version < len(MIGRATIONS):
+            message = (
+                f"it has version {version} and this hooknb reads {len(MIGRATIONS)}; serve a hook "
+                "on it once with this hooknb, which brings it up"
+            )
+            raise StoreError(self._unopened(message))
+        return version
+
+    def _unopened(self, reason: str) -> str:
+        return f"the store {self.path} cannot be opened: {reason}"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its file is still the one that was opened: not deleted, not replaced."""
+        try:
+            return _inode(self.path) == self._inode
+        except StoreError:
+            return False
+
+    def served_by(self) -> list[int | None]:
+        """Give the ids of the processes that serve it now.
+
+        Returns
+        -------
+        list
+            One for each runtime; ``None`` where the system does not say which process it is.
+        """
+        return living(self.path)
+
+    def flush(self) -> None:
+        """Do nothing: it writes nothing that could be waited for."""
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._reading.dispose()
+
+    def forget(self) -> None:
+        """Do nothing: it holds nothing that a forked child must not have."""
+
+
+class _Refusing:
+    """Stands where a store has the thread that writes."""
+
+    def submit(self, _operations: object) -> NoReturn:
+        raise StoreError("this store is open for reading only; serve a hook on it to change it")
+
+    call = submit
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        message = f"there is no store at {path}; serve a hook on it first, or name another store"
+        raise StoreError(message) from error
+    except OSError as error:
+        message = f"the store {path} cannot be opened: {error.strerror}; name another store"
+        raise StoreUnavailableError(message) from error
+    return status.st_dev, status.st_ino
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode=ro"
+    can_write = os.access(
+        path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
+    )
+    if not can_write and not path.with_name(f"{path.name}-wal").exists():
+        # SQLite would have to make a file there to see what others write, and nobody writes: who
+        # serves a store has that file open.
+        uri += "&immutable=1"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)

@@ -1,0 +1,510 @@
+"""Through the relay to a kernel and back: what passes, and what does not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hooknb
+from hooknb.errors import PublicationError, SettingError
+from hooknb.relay.limits import Limits
+from served import BASE, KEY, SECRET, TOKEN, RelayServer, kernel, read_request, register, until
+from wire import Wire, exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_published_hook_is_reached_without_a_token(published, relay) -> None:
+    hook = published.webhook("orders", response=hooknb.Response(201, body={"ok": True}))
+    before, local = hook.url, hook.local_url
+    assert not hook.published
+    assert relay.send(hook.key, b"{}").status == 404
+
+    assert hook.publish() == hook.url == f"{relay.url}hooknb/{hook.key}"
+    assert hook.published
+    assert hook.local_url == local
+    body = b'{"a":  [1, 9007199254740993]}\n'
+    answer = relay.send(hook.key, body, query="a=1&b=%zz&c")
+    assert (answer.status, json.loads(answer.body)) == (201, {"ok": True})
+    kept = hook.delivery(answer.delivery)
+    assert (kept.raw, kept.query_string, kept.method) == (body, "a=1&b=%zz&c", "POST")
+    assert hook.send(json=1).status == 201  # to itself, not through the server
+
+    hook.unpublish()
+    hook.unpublish()
+    assert hook.url == before
+    assert relay.send(hook.key, body).status == 404
+    hook.publish()
+    hook.close()
+    assert relay.send(hook.key, body).status == 404
+    assert list(relay.folder.glob("*.json")) == []
+
+
+def test_bytes_pass_as_they_came(published, relay) -> None:
+    hook = (
+        published.webhook("orders", methods="*", accept="*/*").publish()
+        and published.hooks["orders"]
+    )
+    every = bytes(range(256)) * 300
+    packed = gzip.compress(b'{"a": 1}')
+    answer = relay.send(hook.key, every, fields=(("Content-Type", "application/x-any"),))
+    assert hook.delivery(answer.delivery).raw == every
+    answer = relay.send(
+        hook.key,
+        packed,
+        fields=(("Content-Type", "application/json"), ("Content-Encoding", "gzip")),
+    )
+    kept = hook.delivery(answer.delivery)
+    assert (kept.raw, kept.body) == (packed, {"a": 1})
+    chunked = (
+        f"PUT {BASE}hooknb/{hook.key} HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+        "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    )
+    with Wire(relay.port) as wire:
+        wire.send(chunked.encode())
+        assert wire.answer().status == 100
+        kept = hook.delivery(wire.answer().delivery)
+    assert (kept.raw, kept.method) == (b"abcde", "PUT")
+
+
+def test_every_method_passes_that_has_a_name_of_its_own(published, relay) -> None:
+    hook = published.webhook("orders", methods="*")
+    hook.publish()
+    for method in ("GET", "HEAD", "DELETE", "OPTIONS", "PATCH", "QUERY", "PROPFIND"):
+        answer = relay.send(hook.key, method=method, fields=())
+        assert answer.status == 200, method
+        assert hook.delivery(answer.delivery).method == method
+        assert answer.body == (b"" if method == "HEAD" else b"ok")
+    # Those of the handler itself are no methods.
+    assert relay.send(hook.key, method="FINISH").status == 405
+
+
+def test_fields_pass_in_order_and_without_what_is_the_servers(published, relay) -> None:
+    seen = []
+    hook = published.webhook("orders", nodes=[lambda context: seen.append(dict(context.headers))])
+    hook.publish()
+    answer = relay.send(
+        hook.key,
+        b"{}",
+        host="localhost:1",
+        query=f"a=1&token={TOKEN}&%74oken=x&b=x{TOKEN}y&c=2",
+        fields=(
+            ("x-first", "1"),
+            ("Content-Type", "application/json"),
+            ("Authorization", f"token {TOKEN}"),
+            ("Cookie", "_xsrf=1; jupyter=2"),
+            ("X-XSRFToken", "1"),
+            ("Connection", "keep-alive, X-Hop, Host"),
+            ("Keep-Alive", "timeout=5"),
+            ("X-Hop", "1"),
+            ("TE", "trailers"),
+            ("Upgrade", "websocket"),
+            ("Proxy-Authorization", "Basic eA=="),
+            ("Referer", f"http://localhost/lab?token={TOKEN}"),
+            ("X-Hooknb-Relay", SECRET),
+            ("X-Hooknb-Remote", "203.0.113.9"),
+            ("X-Hooknb-Received", "1"),
+            ("X-Signature", "sha256=ä"),
+            ("X-Twice", "1"),
+            ("X-Twice", "2"),
+        ),
+    )
+    kept = hook.delivery(answer.delivery)
+    assert kept.query_string == "a=1&c=2"
+    assert list(kept.headers) == [
+        ("Host", "localhost:1"),
+        ("X-First", "1"),
+        ("Content-Type", "application/json"),
+        ("X-Signature", "sha256=ä"),
+        ("X-Twice", "1"),
+        ("X-Twice", "2"),
+        ("Content-Length", "2"),
+    ]
+    assert kept.remote == "127.0.0.1"
+    hook.wait()
+    (headers,) = seen
+    assert not [name for name in headers if name.lower().startswith("x-hooknb-re")]
+    assert TOKEN not in repr((kept, seen, hook.deliveries.to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "passes"),
+    [("Basic c2hvcDpzM2NyZXQ=", True), ("Bearer of-the-sender", True), (f"Bearer {TOKEN}", False)],
+)
+def test_only_the_servers_own_credentials_are_taken_out(scheme, passes, folder, relay) -> None:
+    came = []
+
+    def answer(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with kernel(answer) as port:
+        register(folder, port)
+        assert relay.send(fields=(("Authorization", scheme),)).status == 200
+    assert (scheme.encode() in came[0]) is passes
+    assert b"\r\nX-Hooknb-Relay: " + SECRET.encode() in came[0]
+    assert f"POST /hook/{KEY} HTTP/1.1\r\n".encode() in came[0]
+
+
+def test_the_senders_address_is_believed_of_the_relay_only(published, relay) -> None:
+    hook = published.webhook("orders")
+    hook.publish()
+    port = int(hook.local_url.split(":")[2].split("/")[0])
+
+    def direct(*fields: str, host: str = "localhost") -> tuple[int, object]:
+        head = "\r\n".join([f"POST /hook/{hook.key} HTTP/1.1", f"Host: {host}", *fields])
+        answer = exchange(port, f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
+        number = answer.header("X-Hooknb-Delivery")
+        return answer.status, None if number is None else hook.delivery(int(number))
+
+    status, kept = direct("X-Hooknb-Remote: 203.0.113.9", "X-Hooknb-Received: 1")
+    assert (status, kept.remote) == (200, "127.0.0.1")
+    assert [name for name, _ in kept.headers] == ["Host", "Content-Length"]
+    assert direct("X-Hooknb-Relay: wrong", "X-Hooknb-Remote: 203.0.113.9") == (404, None)
+    assert direct("X-Hooknb-Relay: ", "X-Hooknb-Remote: 203.0.113.9") == (404, None)
+
+    secret = json.loads(next(relay.folder.glob("*.json")).read_bytes())["secret"]
+    status, kept = direct(
+        f"x-hooknb-relay: {secret}",
+        "X-Hooknb-Remote: 2001:db8::1",
+        "X-Hooknb-Received: 1700000000000000",
+        host="elsewhere.example",
+    )
+    assert (status, kept.remote) == (200, "2001:db8::1")
+    assert kept.received_at.year == 2023
+    status, kept = direct(f"X-Hooknb-Relay: {secret}", "X-Hooknb-Remote: <script>")
+    assert (status, kept.remote) == (200, "127.0.0.1")
+    assert [name for name, _ in kept.headers] == ["Host", "Content-Length"]
+    assert secret not in repr((kept, hook, published, hook.deliveries.to_dict()))
+
+    other = published.webhook("other")  # served there, and not published
+    hook_key, hook_url = other.key, f"POST /hook/{other.key} HTTP/1.1\r\n"
+    raw = f"{hook_url}Host: localhost\r\nX-Hooknb-Relay: {secret}\r\nContent-Length: 0\r\n\r\n"
+    assert exchange(port, raw.encode()).status == 404
+    assert relay.send(hook_key).status == 404
+
+
+def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:
+    page = "<script>alert(document.cookie)</script>"
+    hook = published.webhook(
+        "page",
+        sync=True,
+        methods="*",
+        nodes=[
+            hooknb.Response(
+                200,
+                headers={
+                    "Content-Type": "{{ query.type }}",
+                    "Set-Cookie": "a=b",
+                    "Location": "{{ query.to }}",
+                    "Refresh": "0; url=https://evil.example",
+                    "Access-Control-Allow-Origin": "*",
+                    "Clear-Site-Data": '"*"',
+                    "Service-Worker-Allowed": "/",
+                    "X-Accel-Redirect": "/etc/passwd",
+                    "Content-Security-Policy": "default-src *",
+                    "Link": "<https://evil.example>; rel=preload",
+                    "X-Request-Id": "7",
+                },
+                body=page,
+            )
+        ],
+    )
+    hook.publish()
+    for sent, comes in {
+        "text/html": "text/plain",
+        "TEXT/HTML; charset=utf-8": "text/plain; charset=utf-8",
+        "application/xhtml%2Bxml": "text/plain",
+        "image/svg%2Bxml": "text/plain",
+        "text/xml;charset=utf-7": "text/plain",
+        "text/javascript": "text/plain",
+        "text/css": "text/plain",
+        "multipart/x-mixed-replace; boundary=x": "application/octet-stream",
+        "application/pdf": "application/octet-stream",
+        "application/x-shockwave-flash": "application/octet-stream",
+        "text/html, application/json": "text/plain",
+        "application/json": "application/json",
+        "application/ld%2Bjson; charset=UTF-8": "application/ld+json; charset=utf-8",
+        "image/png": "image/png",
+        "": "application/octet-stream",
+    }.items():
+        answer = relay.send(
+            hook.key, method="GET", query=f"type={sent}&to=javascript:alert(1)".replace(" ", "%20")
+        )
+        assert answer.status == 200
+        assert answer.body == page.encode()
+        assert answer.header("Content-Type") == comes, sent
+        names = {name.lower() for name, _ in answer.headers}
+        assert names == {
+            *("content-type", "x-content-type-options", "content-security-policy", "date"),
+            *("cross-origin-resource-policy", "referrer-policy", "cache-control", "x-request-id"),
+            *("content-length", "x-hooknb-delivery"),
+        }
+        assert answer.header("X-Content-Type-Options") == "nosniff"
+        assert answer.header("Content-Security-Policy").startswith("sandbox;")
+
+
+@pytest.mark.parametrize(
+    ("to", "passes"),
+    [
+        ("https://shop.example/thanks?a=1", True),
+        ("javascript:alert(1)", False),
+        ("//evil.example", False),
+        ("/user/someone/api/kernels", False),
+        ("http://localhost:9/user/someone/lab", False),
+        ("http://LOCALHOST/x", False),
+        ("data:text/html,x", False),
+        ("http:\\\\evil.example", False),
+        ("https://localhost@evil.example/", False),
+    ],
+)
+def test_nobody_is_sent_back_to_the_server(to, passes, folder, relay) -> None:
+    def answer(connection: socket.socket) -> None:
+        read_request(connection)
+        head = f"HTTP/1.1 303 See Other\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+
+    with kernel(answer) as port:
+        register(folder, port)
+        answered = relay.send()
+    assert answered.status == 303
+    assert answered.header("Location") == (to if passes else None)
+
+
+def test_refusals_of_the_hook_pass(published, relay) -> None:
+    hook = published.webhook("orders", auth=hooknb.BasicAuth("shop", "s3cret"))
+    hook.publish()
+    answer = relay.send(hook.key, b"{}")
+    assert answer.status == 401
+    assert answer.header("WWW-Authenticate") == 'Basic realm="hooknb", charset="UTF-8"'
+    assert answer.header("Content-Type") == "application/problem+json"
+    assert relay.send(hook.key, method="PUT").header("Allow") == "POST"
+    hook.enabled = False
+    assert relay.send(hook.key).status == 404
+    assert hook.deliveries["reason"].tolist() == ["no credentials", "method", "disabled"]
+
+
+def test_a_changed_hook_is_known_to_the_relay(published, relay) -> None:
+    hook = published.webhook("orders", max_body=10)
+    hook.publish()
+    assert relay.send(hook.key, b"1" * 11).status == 413
+    hook.configure(max_body=11)
+    assert relay.send(hook.key, b"1" * 11).status == 200
+    known = json.loads(next(relay.folder.glob("*.json")).read_bytes())["hooks"][hook.key]
+    assert known == {"status_while_away": 202, "max_body": 11}
+    hook.configure(sync=True)
+    known = json.loads(next(relay.folder.glob("*.json")).read_bytes())["hooks"][hook.key]
+    assert known == {"status_while_away": 503, "max_body": 11}
+
+
+def test_what_is_not_there_gets_the_same_answer(published, relay, folder) -> None:
+    hook = published.webhook("orders")
+    answers = [
+        relay.send(key, body, method=method)
+        for key in (KEY, hook.key, "x", f"{KEY}/more", "..%2f..%2fapi", "%00", "a" * 5000)
+        for method, body in (("POST", b"{}"), ("GET", b""), ("POST", b"x" * 1_000_000))
+    ]
+    assert {answer.status for answer in answers} == {404}
+    assert len({(answer.body, answer.header("Content-Type")) for answer in answers}) == 1
+    assert hook.deliveries.empty
+    assert not folder.exists()
+
+
+def test_hosts_that_are_not_the_servers_are_refused(folder) -> None:
+    register(folder, hosts=("hub.example",))
+    server = RelayServer(folder, own_hosts=frozenset({"box.local"}))
+    try:
+        for host in ("evil.example", "127.0.0.1.evil.example", "[", "evil.example:80"):
+            assert server.send(host=host).status in {400, 403}, host
+        for host in ("box.local", "hub.example:8443", "127.0.0.1:1", "[::1]", "a.localhost"):
+            assert server.send(host=host).status == 202, host
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-A: 1\rX-Hooknb-Relay: 2\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-A: a\0b\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX A: 1\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\n X-Hooknb-Relay: 2\r\n\r\n",
+        "POST {path}?a=\rb HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1, 2\r\n\r\nab",
+        "POST {path} HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_no_header_is_injected(raw, folder, relay) -> None:
+    came = []
+
+    def answer(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with kernel(answer) as port:
+        register(folder, port)
+        with Wire(relay.port) as wire:
+            wire.send(raw.format(path=f"{BASE}hooknb/{KEY}").encode())
+            assert b" 400 " in wire.rest()[:20]
+        assert relay.send(query="a=%0d%0aX-B:1").status == 200
+    assert len(came) == 1
+    assert b"?a=%0d%0aX-B:1 HTTP/1.1\r\n" in came[0]
+
+
+@pytest.mark.parametrize("line", ["X-Request-Id: a\0b", "Retry-After: 5\rSet-Cookie: a=b", "X: y"])
+def test_no_header_is_injected_into_an_answer(line, folder, relay) -> None:
+    def answer(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(f"HTTP/1.1 200 O\x0bK\r\n{line}\r\nContent-Length: 2\r\n\r\nok".encode())
+
+    with kernel(answer) as port:
+        register(folder, port)
+        answered = relay.send()
+    assert (answered.status, answered.body) == (200, b"ok")
+    assert answered.header("Set-Cookie") is None
+    assert answered.header("Retry-After") is None
+
+
+# -- what is bounded ----------------------------------------------------------------------------
+
+
+def test_a_kernel_that_never_answers(folder) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # connections wait in its backlog for ever
+    server = RelayServer(folder, Limits(answer_timeout=0.2))
+    try:
+        register(folder, silent.getsockname()[1])
+        answer = server.send(body=b"{}")
+        assert (answer.status, answer.header("Content-Type")) == (504, "application/problem+json")
+    finally:
+        server.close()
+        silent.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n",
+        b"",
+    ],
+)
+def test_an_answer_of_a_gigabyte(head, folder, relay) -> None:
+    sent = []
+
+    def answer(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head)
+        piece = b"x" * 2**20
+        for _ in range(1024):
+            connection.sendall(piece)
+            sent.append(1)
+
+    with kernel(answer) as port:
+        register(folder, port)
+        answered = relay.send()
+    assert answered.status == 502
+    assert len(answered.body) < 1000
+    assert len(sent) < 64
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 100 Go\r\n\r\n", b"HTTP/1.1 2"])
+def test_what_is_no_answer(said, folder, relay) -> None:
+    def answer(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(said)
+
+    with kernel(answer) as port:
+        register(folder, port)
+        assert relay.send().status == 502
+
+
+def test_bodies_and_heads_have_a_most(published, relay) -> None:
+    hook = published.webhook("orders", accept="*/*", max_body=1000)
+    hook.publish()
+    assert relay.send(hook.key, b"x" * 1000).status == 400
+    assert relay.send(hook.key, b"x" * 1001).status == 413
+    assert relay.send(hook.key, b"x" * 5_000_000).status == 413
+    head = f"POST {BASE}hooknb/{hook.key} HTTP/1.1\r\nHost: localhost\r\n"
+    chunks = b"".join(b"3e8\r\n" + b"x" * 1000 + b"\r\n" for _ in range(3)) + b"0\r\n\r\n"
+    answer = relay.exchange(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert answer.status == 413
+    assert relay.send(hook.key, fields=(("X-Long", "x" * 60_000),)).status == 431
+    assert relay.passage.buffered == 0
+
+
+def test_rates_and_numbers_have_a_most(folder) -> None:
+    register(folder)
+    server = RelayServer(folder, Limits(rate_of_hook=0.001))
+    try:
+        assert server.send().status == 202
+        limited = server.send()
+        assert (limited.status, limited.header("Retry-After")) == (429, "5")
+    finally:
+        server.close()
+    server = RelayServer(folder, Limits(max_concurrent_of_hook=1))
+    head = f"POST {BASE}hooknb/{KEY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+    try:
+        with Wire(server.port) as first:
+            first.send(head.encode() + b"{")
+            until(lambda: server.passage.buffered)
+            assert server.send().status == 503
+            first.send(b"}")
+            assert first.answer().status == 202
+        with Wire(server.port) as gone:
+            gone.send(head.encode() + b"{")
+            until(lambda: server.passage.buffered)
+        until(lambda: not server.passage.buffered)
+        assert server.send().status == 202
+    finally:
+        server.close()
+
+
+def test_limits_are_configured() -> None:
+    assert Limits.configured({"rate": 3}).rate == 3
+    for wrong in ({"rat": 3}, {"rate": 0}, {"rate": "3"}, {"rate": True}):
+        with pytest.raises(SettingError):
+            Limits.configured(wrong)
+
+
+# -- what cannot be published -------------------------------------------------------------------
+
+
+def test_publishing_says_what_is_missing(folder: Path, runtime, monkeypatch) -> None:
+    hook = runtime.webhook("orders")
+    with pytest.raises(PublicationError, match="HOOKNB_PUBLIC_URL"):
+        hook.publish()
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/someone/")
+    with pytest.raises(PublicationError, match=r"JupyterHub.*HOOKNB_PUBLIC_URL"):
+        hook.publish()
+    assert not hook.published
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "https://hub.example/user/someone/")
+    assert hook.publish() == f"https://hub.example/user/someone/hooknb/{hook.key}"
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "")
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_HUB_URL", "https://hub.example/base/hub/")
+    assert hook.publish() == f"https://hub.example/user/someone/hooknb/{hook.key}"
+    with pytest.raises(SettingError, match="while_away"):
+        hook.publish(while_away=200)
+    folder.chmod(0o755)
+    with pytest.raises(PublicationError, match="chmod 700"):
+        runtime.webhook("other").publish()
+    folder.chmod(0o700)
+    hook.close()
+    with pytest.raises(hooknb.ServerError, match="closed"):
+        hook.publish()
+    with (
+        hooknb.Runtime(deterministic=True) as guessed,
+        pytest.raises(SettingError, match="guessed"),
+    ):
+        guessed.webhook("orders").publish()
+    with (
+        hooknb.Runtime(":memory:", host="127.0.0.2", port=0) as elsewhere,
+        pytest.raises(SettingError, match="host"),
+    ):
+        elsewhere.webhook("orders").publish()

@@ -1,0 +1,445 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import stat
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hooknb
+from hooknb import exports
+from hooknb.errors import SettingError
+from hooknb.headers import MASK
+from hooknb.records import Answer, Delivery
+
+ODD_BODIES = [
+    b"",
+    b"\xff\x00\r\n\x1f\x8b",
+    b'{"a": 1, "a": 9007199254740993}',
+    b'{"a": 1',
+    b"[]",
+    "ü".encode(),
+]
+
+latin = st.characters(codec="latin-1", exclude_categories=["Cc"])
+tokens = st.text("abcXYZ-_!0", min_size=1, max_size=12)
+values = st.text(latin, max_size=30).map(lambda text: text.strip(" \t"))
+fields = st.lists(st.tuples(tokens, values), max_size=6)
+secret_fields = st.lists(st.sampled_from(["Cookie", "cookie", "AUTHORIZATION"]), max_size=2)
+
+
+def head_of(pairs: list[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1")
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> Delivery:
+    kinds = ["application/json", "text/plain", "application/octet-stream", "image/png", ""]
+    kind = draw(
+        st.sampled_from([*kinds, "application/x-www-form-urlencoded", "multipart/form-data"])
+    )
+    head = [*draw(fields), *([("Content-Type", kind)] if kind else [])]
+    reason = draw(st.none() | st.just("invalid json"))
+    raw = draw(st.binary(max_size=200) | st.sampled_from(ODD_BODIES))
+    answer = st.builds(
+        Answer, status=st.integers(100, 599), headers=fields.map(tuple), body=st.binary(max_size=40)
+    )
+    return Delivery(
+        id=draw(st.integers(1, 2**63 - 1)),
+        workflow=draw(st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable())),
+        received_at=draw(
+            st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
+        ),
+        method=draw(tokens),
+        query_string=draw(st.text(latin, max_size=30)),
+        head=head_of(head),
+        raw=raw,
+        size=len(raw) + draw(st.integers(0, 5)),
+        remote="127.0.0.1",
+        outcome="accepted" if reason is None else "refused",
+        reason=reason,
+        detail=None if reason is None else "The body is not JSON.",
+        answer=draw(st.none() | answer),
+        duration_ms=draw(st.none() | st.floats(0, 1e6)),
+    )
+
+
+many = st.lists(deliveries(), max_size=4)
+in_a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@given(many)
+@in_a_folder
+def test_json_lines_give_back_what_was_written(tmp_path: Path, came: list[Delivery]) -> None:
+    path = tmp_path / "came.jsonl"
+    assert exports.export(came, path) == len(came)
+    assert list(exports.read_lines(path)) == came
+    assert len(path.read_bytes().splitlines()) == len(came)
+
+
+@given(many)
+@in_a_folder
+def test_parquet_gives_back_what_was_written(tmp_path: Path, came: list[Delivery]) -> None:
+    path = tmp_path / "came.parquet"
+    assert exports.export(came, path) == len(came)
+    frame = pd.read_parquet(path)
+    assert frame["id"].tolist() == [delivery.id for delivery in came]
+    assert frame["received_at"].tolist() == [delivery.received_at for delivery in came]
+    assert str(frame["received_at"].dtype) == "datetime64[us, UTC]"
+    for name in ("workflow", "method", "query_string", "raw", "size", "remote", "outcome"):
+        assert frame[name].tolist() == [getattr(delivery, name) for delivery in came]
+    for name in ("content_type", "reason", "detail", "status", "duration_ms"):
+        written = [None if pd.isna(value) else value for value in frame[name]]
+        assert written == [getattr(delivery, name) for delivery in came]
+    for delivery, pairs, body in zip(came, frame["headers"], frame["answer_body"], strict=True):
+        assert [(pair["name"], pair["value"]) for pair in pairs] == delivery.headers
+        assert body == (None if delivery.answer is None else delivery.answer.body)
+
+
+# The objects of HAR 1.2 with the members that it does not call optional, and their types.
+NUMBER = (int, float)
+PAIR = {"name": str, "value": str}
+HAR = {
+    "startedDateTime": str,
+    "time": NUMBER,
+    "request": {
+        "method": str,
+        "url": str,
+        "httpVersion": str,
+        "cookies": [PAIR],
+        "headers": [PAIR],
+        "queryString": [PAIR],
+        "headersSize": int,
+        "bodySize": int,
+    },
+    "response": {
+        "status": int,
+        "statusText": str,
+        "httpVersion": str,
+        "cookies": [PAIR],
+        "headers": [PAIR],
+        "content": {"size": int, "mimeType": str},
+        "redirectURL": str,
+        "headersSize": int,
+        "bodySize": int,
+    },
+    "cache": {},
+    "timings": {"send": NUMBER, "wait": NUMBER, "receive": NUMBER},
+}
+OPTIONAL = {"postData", "text", "encoding", "mimeType", "params"}
+
+
+def check_har(value: Any, shape: Any) -> None:
+    if isinstance(shape, dict):
+        assert isinstance(value, dict)
+        extra = {name for name in value.keys() - shape.keys() if not name.startswith("_")}
+        assert shape.keys() <= value.keys()
+        assert extra <= OPTIONAL
+        for name, inner in shape.items():
+            check_har(value[name], inner)
+    elif isinstance(shape, list):
+        assert isinstance(value, list)
+        for item in value:
+            check_har(item, shape[0])
+    else:
+        assert isinstance(value, shape)
+
+
+@given(many)
+@in_a_folder
+def test_har_is_as_har_1_2_has_it(tmp_path: Path, came: list[Delivery]) -> None:
+    path = tmp_path / "came.har"
+    assert exports.export(came, path) == len(came)
+    log = json.loads(path.read_bytes())["log"]
+    assert log["version"] == "1.2"
+    assert log["creator"] == {"name": "hooknb", "version": hooknb.__version__}
+    for entry, delivery in zip(log["entries"], came, strict=True):
+        check_har(entry, HAR)
+        request = entry["request"]
+        assert datetime.fromisoformat(entry["startedDateTime"]) == delivery.received_at
+        assert [(pair["name"], pair["value"]) for pair in request["headers"]] == delivery.headers
+        assert request["url"].isascii()
+        assert ("postData" in request) == bool(delivery.raw)
+        assert entry["response"]["status"] == (delivery.status or 0)
+
+
+def test_har_of_what_really_came(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("ä/b", accept=["*/*"])
+    hook.send(json={"a": 1}, params="x=1&x=%C3%BC&y")
+    hook.send(data=b"\xff\x00", headers={"Content-Type": "image/png"})
+    hook.send(method="GET")
+    assert hook.export(tmp_path / "came.har") == 3
+    first, second, third = json.loads((tmp_path / "came.har").read_bytes())["log"]["entries"]
+    assert first["request"]["queryString"] == [
+        {"name": "x", "value": "1"},
+        {"name": "x", "value": "ü"},
+        {"name": "y", "value": ""},
+    ]
+    assert first["request"]["url"] == f"{runtime.local_url}/hook/%C3%A4%2Fb?x=1&x=%C3%BC&y"
+    assert hook.key not in json.dumps([first, second, third])
+    assert first["request"]["postData"]["text"] == '{"a":1}'
+    assert first["response"]["content"]["text"] == "ok"
+    assert first["response"]["statusText"] == "OK"
+    assert second["request"]["postData"]["text"] == "/wA="
+    assert second["request"]["postData"]["_encoding"] == "base64"
+    assert (third["_outcome"], third["_reason"]) == ("refused", "method")
+
+
+def test_what_was_written_is_sent_again_byte_for_byte(
+    runtime: hooknb.Runtime, tmp_path: Path
+) -> None:
+    settings = {"methods": "*", "accept": ["*/*"], "auth": hooknb.BasicAuth("me", "first")}
+    hook = runtime.webhook("first", **settings)
+    for body in ODD_BODIES:
+        hook.send(
+            data=body, params="a[b]=%ff&&=", headers=[("X-A", "1"), ("x-a", "Ã¼"), ("X-E", "")]
+        )
+    hook.send(method="DELETE", headers={"Cookie": "session=1", "Accept": "text/html"})
+    hook.send(data=b'{"a', headers={"Content-Type": "application/json"})
+    path = tmp_path / "came.jsonl"
+    assert hook.export(path) == len(ODD_BODIES) + 2
+
+    settings["auth"] = hooknb.BasicAuth("me", "other")
+    other = runtime.webhook("other", **settings)
+    replies = other.load(path)
+    assert [reply.status for reply in replies] == [200] * (len(ODD_BODIES) + 1) + [400]
+    for number, reply in enumerate(replies, 1):
+        before, after = hook.delivery(number), other.delivery(reply.delivery)
+        assert (after.method, after.query_string) == (before.method, before.query_string)
+        assert (after.raw, after.reason) == (before.raw, before.reason)
+        left_out = {"host", "cookie", "authorization", "content-length"}
+        assert [field for field in after.headers if field[0].lower() not in left_out] == [
+            field for field in before.headers if field[0].lower() not in left_out
+        ]
+
+
+def test_credentials_are_written_only_where_that_is_asked_for(
+    runtime: hooknb.Runtime, tmp_path: Path
+) -> None:
+    hook = runtime.webhook("orders", auth=hooknb.BasicAuth("me", "sesame"))
+    hook.send(json={}, headers={"Cookie": "session=hunter2"})
+    token = hook.delivery(1).header_map["Authorization"].split()[1]
+    for name in exports.FORMATS:
+        path = tmp_path / f"came.{name}"
+        hook.export(path, secrets=True)
+        open_text = str(pd.read_parquet(path).to_dict()) if name == "parquet" else path.read_text()
+        assert "hunter2" in open_text
+        assert token in open_text
+        hook.export(path)
+        text = str(pd.read_parquet(path).to_dict()) if name == "parquet" else path.read_text()
+        assert "hunter2" not in text
+        assert token not in text
+        assert MASK in text
+    hook.export(tmp_path / "came.jsonl", secrets=True)
+    [reply] = hook.load(tmp_path / "came.jsonl")
+    assert hook.delivery(reply.delivery).header_map["Cookie"] == "session=hunter2"
+
+
+def test_json_lines_can_be_read_by_people_and_their_tools(
+    runtime: hooknb.Runtime, tmp_path: Path
+) -> None:
+    hook = runtime.webhook("orders", accept=["*/*"])
+    hook.send(json={"order": {"id": 9007199254740993}})
+    hook.send(data={"a[b]": "%ff", "c": "ü"})
+    hook.send(data=b"\x00")
+    hook.export(tmp_path / "came.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "came.jsonl").read_bytes().splitlines()]
+    assert [line["body"] for line in lines] == [
+        {"order": {"id": 9007199254740993}},
+        {"a": {"b": "%ff"}, "c": "ü"},
+        None,
+    ]
+    assert lines[2]["raw"] == "AA=="
+
+
+def test_files_of_forms_are_base64(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("files", accept=["*/*"])
+    head = b'Content-Disposition: form-data; name="f"; filename="a.bin"'
+    hook.send(
+        data=b"--b\r\n" + head + b"\r\n\r\n\x00\xff\r\n--b--",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    hook.export(tmp_path / "came.ndjson")
+    line = json.loads((tmp_path / "came.ndjson").read_bytes())
+    assert line["body"]["f"]["content"] == {"base64": "AP8="}
+    assert [reply.status for reply in hook.load(tmp_path / "came.ndjson")] == [200]
+
+
+def test_progress_counts_what_is_written(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("orders")
+    for _ in range(3):
+        hook.send(json={})
+    came = [hook.delivery(number) for number in (1, 2, 3)]
+    for name in exports.FORMATS:
+        seen: list[int] = []
+        assert exports.export(came, tmp_path / "file", name, seen.append) == 3
+        assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_nothing_is_a_file_too(runtime: hooknb.Runtime, tmp_path: Path, name: str) -> None:
+    hook = runtime.webhook("orders")
+    assert hook.export(tmp_path / f"none.{name}") == 0
+    if name == "parquet":
+        assert len(pd.read_parquet(tmp_path / "none.parquet")) == 0
+    elif name == "har":
+        assert json.loads((tmp_path / "none.har").read_bytes())["log"]["entries"] == []
+    else:
+        assert hook.load(tmp_path / "none.jsonl") == []
+
+
+# -- the file
+
+
+def failing(runtime: hooknb.Runtime) -> Any:
+    hook = runtime.webhook("orders")
+    hook.send(json={})
+    yield hook.delivery(1)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_a_file_is_replaced_only_by_a_whole_one(
+    runtime: hooknb.Runtime, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / f"came.{name}"
+    path.write_text("before")
+    with pytest.raises(KeyboardInterrupt):
+        exports.export(failing(runtime), path)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208 - hidden ones as well
+
+
+def test_a_file_is_its_owners_and_a_link_stays_one(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("orders")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "file.jsonl")
+    hook.export(tmp_path / "link.jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert stat.S_IMODE((tmp_path / "file.jsonl").stat().st_mode) == 0o600
+
+
+def test_a_pipe_is_written_to(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("orders")
+    hook.send(json={})
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    hook.export(tmp_path / "pipe", "jsonl")
+    reader.join(10)
+    assert json.loads(read[0])["id"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "format", "said"),
+    [
+        ("came.csv", None, r"path: 'came.csv' ends in none of .jsonl, .har, .parquet"),
+        ("came", None, "rename it, or name the format"),
+        ("came.jsonl", "csv", "format: 'csv' is none of jsonl, har, parquet"),
+        ("no/such/came.jsonl", None, "cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_written_is_said(
+    runtime: hooknb.Runtime, path: str, format: str | None, said: str
+) -> None:
+    with pytest.raises(SettingError, match=re.escape(said)):
+        runtime.webhook("orders").export(path, format)
+
+
+def test_without_pyarrow_the_remedy_is_named(
+    runtime: hooknb.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SettingError, match=r'pip install "hooknb\[parquet\]"'):
+        runtime.webhook("orders").export(tmp_path / "came.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- reading
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"id": 1}', '{"method": "POST", "raw": "?"}', "\x00", "null"],
+)
+def test_a_line_that_is_no_delivery_is_named_and_nothing_is_sent(
+    runtime: hooknb.Runtime, tmp_path: Path, line: str
+) -> None:
+    hook = runtime.webhook("orders")
+    hook.send(json={})
+    path = tmp_path / "came.jsonl"
+    hook.export(path)
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    with pytest.raises(SettingError, match=r"came.jsonl, line 3: that is no delivery"):
+        hook.load(path)
+    assert len(hook.deliveries) == 1
+
+
+def test_a_file_that_is_not_there_is_said(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be read: No such file"):
+        runtime.webhook("orders").load(tmp_path / "none.jsonl")
+
+
+def test_what_was_not_kept_whole_is_not_sent(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("orders", max_body=10)
+    hook.send(json={})
+    hook.send(json="x" * 100)
+    hook.export(tmp_path / "came.jsonl")
+    with pytest.raises(SettingError, match=r"delivery 2: .* take its line out of the file"):
+        hook.load(tmp_path / "came.jsonl")
+    assert len(hook.deliveries) == 2
+
+
+def test_headers_in_a_file_cannot_add_others(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("orders")
+    hook.send(json={}, headers={"X-A": "marker"})
+    path = tmp_path / "came.jsonl"
+    hook.export(path)
+    path.write_text(path.read_text().replace("marker", r"a\r\nX-B: b"))
+    with pytest.raises(SettingError, match=r"line 1: that is no delivery: .*line break"):
+        hook.load(path)
+    assert len(hook.deliveries) == 1
+
+
+# -- snapshots
+
+
+def test_a_snapshot_tells_what_is_the_same_in_every_run(runtime: hooknb.Runtime) -> None:
+    hook = runtime.webhook("orders", accept=["*/*"], methods=["POST", "PUT"])
+    hook.send(
+        json={"b": 1, "a": [1.0, True]},
+        params={"q": "1"},
+        headers={"x-shop": "7", "Authorization": "Bearer abc"},
+    )
+    hook.send(data=b"\x00", method="PUT", headers={"Content-Type": "x/y; boundary=1; a=b"})
+    hook.send(data=b"{", headers={"Content-Type": "application/json"})
+    came = [hook.delivery(number) for number in (1, 2, 3)]
+    assert exports.snapshot(came, ["X-Shop", "Authorization", "X-Other"]) == [
+        {
+            "method": "POST",
+            "query": {"q": "1"},
+            "content_type": "application/json",
+            "headers": {"X-Shop": "7", "Authorization": f"Bearer {MASK}"},
+            "body": {"a": [1.0, True], "b": 1},
+        },
+        {"method": "PUT", "content_type": "x/y; a=b", "body": {"base64": "AA=="}},
+        {
+            "method": "POST",
+            "refused": "invalid json",
+            "content_type": "application/json",
+            "raw": "{",
+        },
+    ]
+    text = exports.as_text(exports.snapshot(came))
+    assert text.index('"a"') < text.index('"b"')
+    assert exports.as_text(json.load(io.StringIO(text))) == text

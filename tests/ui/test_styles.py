@@ -1,0 +1,76 @@
+"""The files of the browser: nothing in them is unused, and their order does not matter."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hooknb.ui
+
+UI = Path(hooknb.ui.__file__).parent
+STATIC = UI / "static"
+SHEETS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.css"))}
+SCRIPTS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.js"))}
+USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.glob("*.py")))])
+CLASS = re.compile(r"\.(hk-[\w-]+)")
+
+
+def rules(sheet: str) -> Iterator[tuple[str, str]]:
+    """Give each selector of a sheet with its declarations, also of those in conditions."""
+    text = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
+    for names, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
+        for selector in re.split(r",(?![^()]*\))", names):
+            yield " ".join(selector.split()), body
+
+
+def subject(selector: str) -> str:
+    """Give the part of a selector that stands for the element itself."""
+    return re.split(r"[ >~+](?![^()\[]*[)\]])", selector)[-1]
+
+
+def weight(selector: str) -> tuple[int, int]:
+    """Give how many classes and how many tags a selector has: of more, the other does not count."""
+    classes = len(re.findall(r"\.[\w-]+|\[[^\]]*\]|(?<!:):(?!:|not|where)[\w-]+", selector))
+    tags = len(re.findall(r"(?:^|[ >~+(])[a-z][\w-]*|::[\w-]+", selector))
+    return classes, tags
+
+
+def test_every_class_that_has_a_style_is_used() -> None:
+    styled = {name for sheet in SHEETS.values() for name in CLASS.findall(sheet)}
+    # The end of some is put in where they are used: `hk-dot-${…}`.
+    begun = set(re.findall(r"(hk-[\w-]+-)\$\{", USES))
+    unused = {
+        name
+        for name in styled
+        if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", USES)
+        and not any(name.startswith(start) for start in begun)
+    }
+    assert unused == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_function_of_a_script_is_used(script: str) -> None:
+    everything = "\n".join(SCRIPTS.values())
+    named = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", SCRIPTS[script], re.MULTILINE)
+    assert [name for name in named if len(re.findall(rf"\b{name}\b", everything)) < 2] == []
+
+
+def test_no_style_depends_on_the_order_of_the_sheets() -> None:
+    said = defaultdict(set)
+    for sheet, text in SHEETS.items():
+        for selector, body in rules(text):
+            own = subject(selector)
+            state = tuple(sorted(re.findall(r":[\w-]+|\[[^\]]*\]", own)))
+            for name in CLASS.findall(own):
+                for declared in re.findall(r"([\w-]+)\s*:", body):
+                    said[name, state, declared, weight(selector)].add(sheet)
+    # Between two other sheets a class more is that of a place that only one of them has.
+    assert [
+        place
+        for place, sheets in said.items()
+        if len(sheets) > 1 and ("common.css" in sheets or place[-1] <= (2, 0))
+    ] == []
