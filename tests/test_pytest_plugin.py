@@ -216,7 +216,7 @@ def test_two_snapshots_of_one_name_are_refused(pytester: pytest.Pytester) -> Non
 
 
 def test_the_example_of_the_readme_runs(pytester: pytest.Pytester) -> None:
-    [example] = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    [example] = re.findall(r"```py\n(from shop .*?)```", README, re.DOTALL)
     pytester.makepyfile(
         shop="""
         import json
