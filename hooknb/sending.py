@@ -170,7 +170,12 @@ def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
     if body is None:
         return None, None
     if isinstance(body, str):
-        return body.encode(), None
+        try:
+            return body.encode(), None
+        except UnicodeEncodeError as error:
+            raise SettingError(
+                "data", f"half of a surrogate pair at {error.start + 1}; send bytes"
+            ) from error
     if isinstance(body, (bytes, bytearray)):
         return bytes(body), None
     if isinstance(body, (Mapping, Sequence)):

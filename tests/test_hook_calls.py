@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ import hooknb
 from hooknb import BasicAuth, Response, Runtime, SettingError, Variable
 from hooknb.notation import SETTINGS
 from wire import exchange, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def newest(hook: hooknb.Hook) -> hooknb.Delivery:
@@ -495,3 +499,31 @@ def test_the_default_runtime_serves_what_is_stored(tmp_path) -> None:
         check=True,
         timeout=60,
     )
+
+
+HALF = "\ud800"  # of a surrogate pair: a Python text, and no character of any encoding
+
+
+@pytest.mark.parametrize(
+    ("attempt", "place"),
+    [
+        (lambda hook: hook.take(f"body.{HALF}"), r"body\[0\]"),
+        (lambda hook: hook.configure(query=[HALF]), r"query\[0\]"),
+        (lambda hook: hook.send(data=HALF), "data"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_with_its_place(
+    runtime: Runtime, attempt: Callable[[hooknb.Hook], object], place: str
+) -> None:
+    hook = runtime.webhook("halves")
+    with pytest.raises(SettingError, match=f"^{place}: .*half of a surrogate pair"):
+        attempt(hook)
+    assert hook.revision == 1
+    assert hook.deliveries.empty
+
+
+def test_no_workflow_has_half_of_a_surrogate_pair_as_its_name(runtime: Runtime) -> None:
+    with pytest.raises(SettingError, match=r"^name: "):
+        runtime.webhook(HALF)
+    with pytest.raises(hooknb.RecordNotFoundError, match="no workflow"):
+        runtime.serve(HALF)

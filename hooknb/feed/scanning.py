@@ -157,7 +157,7 @@ def matching_ids(
         condition, parameters = asked.where
         rows = store.rows(
             f"SELECT d.id {_JOINED}d.workflow_id = ? AND {condition} ORDER BY d.id DESC LIMIT ?",
-            (workflow_id, *parameters, -1 if limit is None else limit),
+            (workflow_id, *parameters, _BEYOND if limit is None else min(limit, _BEYOND)),
         )
         return [row[0] for row in reversed(rows)]
     found: list[int] = []

@@ -49,9 +49,9 @@ def write(settings: Mapping[str, Any], *, secrets: bool) -> bytes:
 def _written(name: str, value: Any, place: str) -> Any:
     if name in _PARTS:
         return [
-            item.path
-            if settings_of(item).keys() == {"path"}
-            else _checked(item, f"{place}[{index}]")
+            _checked(
+                item.path if settings_of(item).keys() == {"path"} else item, f"{place}[{index}]"
+            )
             for index, item in enumerate(value)
         ]
     if name == "nodes":

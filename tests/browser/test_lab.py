@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 pytestmark = pytest.mark.browser
 
@@ -72,3 +73,21 @@ def test_the_quickstart_runs_from_top_to_bottom(start_lab: Callable[..., Lab]) -
     assert "POST http://127.0.0.1:" in lab.output(2)
     assert lab.output(6) == "ok"
     assert any("image/png" in output.get("data", {}) for output in lab.outputs()[-2])
+
+
+@pytest.mark.parametrize("name", ["02_parsing", "03_inspecting", "04_panel", "05_testing"])
+def test_a_notebook_runs_and_runs_again_on_what_it_left(
+    start_lab: Callable[..., Lab], name: str
+) -> None:
+    """People run all, restart the kernel and run all again: on one store, with ids that go on."""
+    lab = start_lab(NOTEBOOKS / f"{name}.ipynb")
+    lab.open(f"{name}.ipynb")
+    for again in (False, True):
+        if again:
+            lab.restart_kernel()
+        lab.run_all()
+        shown = [output for outputs in lab.outputs() for output in outputs]
+        assert not [output for output in shown if output.get("name") == "stderr"]
+        panels = sum(WIDGET in output.get("data", {}) for output in shown)
+        assert panels >= (name == "04_panel")
+    assert (lab.root / ".hooknb" / "store.db").exists() == (name != "05_testing")

@@ -245,6 +245,7 @@ def test_a_limit_gives_the_newest(source: Source, text: str) -> None:
     assert matching_ids(source.store, source.id, made, limit=3) == ids[-3:]
     assert matching_ids(source.store, source.id, made, limit=0) == []
     assert matching_ids(source.store, source.id, made, limit=1000) == ids
+    assert matching_ids(source.store, source.id, made, limit=10**30) == ids
 
 
 def test_other_workflows_are_left_out(store: Store, source: Source) -> None:
