@@ -46,10 +46,13 @@ def test_a_hook_is_made_configured_and_used_without_writing_a_line(quiet: Lab) -
     lab.open(lab.write("clicks.ipynb", "import hooknb\nhooknb.panel()", BUSY, "", "hook = None"))
     lab.run_cell(0)
 
-    # New webhook.
+    # New webhook, by the keyboard and by the button.
+    panel = panel_of(page)
+    page.get_by_placeholder("name of a new webhook").fill("refunds")
+    page.keyboard.press("Enter")
+    expect(panel.locator(".hk-name")).to_have_text("refunds")
     page.get_by_placeholder("name of a new webhook").fill("orders")
     page.get_by_role("button", name="New webhook").click()
-    panel = panel_of(page)
     expect(panel.locator(".hk-name")).to_have_text("orders")
     url = url_of(panel)
 

@@ -24,7 +24,10 @@ export default part((ctx) => {
       onchange: () => typing.flush(),
       onblur: () => typing.flush(),
       onkeydown: (event) => {
-        if (event.key === "Enter" && (!several || event.ctrlKey || event.metaKey)) typing.flush();
+        if (event.key !== "Enter" || (several && !event.ctrlKey && !event.metaKey)) return;
+        typing.flush();
+        // As in any form of one field, Enter is its button, which waits for what was typed.
+        if (!event.isComposing) ctx.el.closest(".hk-new")?.querySelector(".jupyter-button").click();
       },
     });
     label = h("label", { for: id });
