@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets
 
+from hooknb.ui.routing import heard_during_cells
+
 __all__ = ["Asking", "button", "hint", "row_of", "show"]
 
 
@@ -41,6 +43,7 @@ def button(
             work()
 
     made.on_click(clicked)
+    heard_during_cells(made)
     return made
 
 

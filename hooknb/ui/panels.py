@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
+from hooknb.ui.controls import button
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.part import Part
 from hooknb.ui.publisher import PUBLISHER
@@ -111,12 +112,9 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         self.list.when_watched = PUBLISHER.wake
         self.name = Field("name", placeholder="name of a new webhook")
         self.mode = Choice("mode", _MODES)
-        self.make = ipywidgets.Button(
-            description="New webhook",
-            button_style="primary",
-            tooltip="hooknb.webhook(…)",
+        self.make = button(
+            "New webhook", self._new, self._lock, tooltip="hooknb.webhook(…)", style="primary"
         )
-        self.make.on_click(lambda _: self._new())
         new = ipywidgets.HBox([self.name, self.mode, self.make])
         new.add_class("hk-new")
         self.place = ipywidgets.VBox()

@@ -17,6 +17,7 @@ import traitlets
 
 from hooknb.errors import HooknbError, SettingError
 from hooknb.ui import bundle
+from hooknb.ui.routing import heard_during_cells
 
 __all__ = ["Part"]
 
@@ -67,6 +68,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
             traits["_esm"] = bundle.code(self.pieces[-1], carries=self.carries)
             traits["_css"] = bundle.style() if self.carries else ""
         super().__init__(**traits)
+        heard_during_cells(self)
         self.on_msg(self._hear)
 
     def __init_subclass__(cls, **settings: Any) -> None:

@@ -55,3 +55,13 @@ def start_lab(tmp_path: Path, chromium: Browser) -> Iterator[Callable[..., Lab]]
 def lab(start_lab: Callable[..., Lab]) -> Lab:
     """Start a JupyterLab with an empty root."""
     return start_lab()
+
+
+@pytest.fixture
+def quiet(lab: Lab) -> Iterator[Lab]:
+    """Give a lab whose console may show no error of ours."""
+    heard: list[str] = []
+    lab.page.on("console", lambda said: heard.append(said.text) if said.type == "error" else None)
+    lab.page.on("pageerror", lambda error: heard.append(str(error)))
+    yield lab
+    assert heard == []

@@ -173,6 +173,16 @@ class Lab:
             "return panel.content.widgets[args].model.executionState === 'running';", index
         )
 
+    def wait_until_run(self, index: int, timeout: float = 10) -> None:
+        """Wait until a cell that was started has ended, and raise its error."""
+        end = time.monotonic() + timeout
+        while self.is_running(index):
+            if time.monotonic() > end:
+                message = f"cell {index} still runs after {timeout} s"
+                raise TimeoutError(message)
+            time.sleep(0.05)
+        self._raise_error_of(index)
+
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return the outputs of every cell, as they would be saved."""
         return self.evaluate(  # type: ignore[no-any-return]

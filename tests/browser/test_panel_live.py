@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from lab import request
-from panel_page import FILLED, Wire, open_tab, rows_of, url_of
+from panel_page import FILLED, Wire, open_tab, panel_of, rows_of, url_of
 from voila_page import running_voila
 
 if TYPE_CHECKING:
@@ -120,6 +120,37 @@ def test_five_hundred_a_second_are_followed_while_a_cell_runs(lab: Lab) -> None:
     assert max(spans) <= 10
     lab.run_cell(2)
     assert lab.output(2) == "2000"
+
+
+def test_clicks_are_heard_while_a_cell_waits_for_what_they_do(quiet: Lab) -> None:
+    lab, page = quiet, quiet.page
+    waits = "hook.wait_for('accepted', timeout=60).id"
+    makes = "import time\nwhile 'refunds' not in hooknb.hooks():\n    time.sleep(0.01)"
+    lab.open(
+        lab.write(
+            "waits.ipynb",
+            "import hooknb\nhook = hooknb.webhook('orders', body=['id'])\nhook",
+            waits,
+            "hooknb.panel()",
+            makes,
+        )
+    )
+    lab.run_cell(0)
+    panel = panel_of(page)
+    expect(panel.locator(".hk-name")).to_have_text("orders")
+    lab.run_cell(1, wait=False)
+    assert request(url_of(panel), "not an object", headers={"Content-Type": "text/plain"})[0] == 415
+    expect(rows_of(panel)).to_have_count(2)  # said by the publisher while the cell runs
+    panel.get_by_role("button", name="Send a test").click()
+    expect(rows_of(panel)).to_have_count(3)
+    lab.wait_until_run(1)
+    assert lab.output(1) == "2"
+
+    lab.run_cell(2)
+    lab.run_cell(3, wait=False)
+    page.get_by_placeholder("name of a new webhook").fill("refunds")
+    page.keyboard.press("Enter")  # it is the button
+    lab.wait_until_run(3)
 
 
 def test_a_reload_shows_the_same_and_two_views_agree(lab: Lab) -> None:
