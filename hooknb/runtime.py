@@ -333,8 +333,7 @@ class Runtime:
     @property
     def local_url(self) -> str:
         """The base of its URLs on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)  # noqa: S104 - shown, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return self.settings.local_url(self.port)
 
     @property
     def base_url(self) -> str:

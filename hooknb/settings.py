@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store"]
+__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store", "is_loopback"]
 
 DEFAULT_STORE = ".hooknb/store.db"
 
@@ -128,13 +128,23 @@ class RuntimeSettings:
         self._check_deterministic()
         object.__setattr__(self, "own_hosts", self._own_hosts())
 
+    @property
+    def local_host(self) -> str:
+        """The address at which this machine reaches what listens on :attr:`host`."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+
+    def local_url(self, port: int | None) -> str:
+        """Give the base of the URLs at a port, on this machine."""
+        host = self.local_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
     def _check_deterministic(self) -> None:
         """Keep keys that can be guessed where only this machine can use them."""
         if not isinstance(self.deterministic, bool):
             raise SettingError("deterministic", f"{self.deterministic!r} is not True or False")
         if not self.deterministic:
             return
-        if not _is_loopback(self.host):
+        if not is_loopback(self.host):
             raise SettingError(
                 "deterministic",
                 f"its keys can be guessed, and host={self.host!r} lets others than this machine "
@@ -228,7 +238,8 @@ def _check_executor(executor: object) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this machine alone can reach a host, an address or a name."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

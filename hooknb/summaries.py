@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from hooknb.credentials import BasicAuth
 from hooknb.headers import MASK
+from hooknb.settings import is_loopback
 from hooknb.workflow import Workflow
 
-__all__ = ["as_html", "as_text", "masked_url", "summary", "url_with_credentials"]
+__all__ = ["as_html", "as_text", "masked_url", "saved_url", "summary", "url_with_credentials"]
 
 Rows = list[tuple[str, str]]
 
@@ -22,6 +23,16 @@ def url_with_credentials(url: str, auth: BasicAuth | None) -> str:
 def masked_url(url: str, auth: BasicAuth | None) -> str:
     """Put the user name and a mask before the host."""
     return url if auth is None else _with_userinfo(url, auth.user, MASK)
+
+
+def saved_url(url: str, auth: BasicAuth | None) -> str:
+    """Mask the key too where others than this machine reach the URL: whoever has it can call.
+
+    For what is saved with a notebook, and read by others.
+    """
+    if not is_loopback(urlsplit(url).hostname or ""):
+        url = f"{url.rpartition('/')[0]}/{MASK}"
+    return masked_url(url, auth)
 
 
 def _with_userinfo(url: str, user: str, password: str) -> str:
@@ -37,7 +48,8 @@ def summary(workflow: Workflow, *, url: str, status: str, revision: int, deliver
     workflow
         Its current definition.
     url
-        Where senders reach it; credentials are masked here.
+        Where senders reach it; credentials are masked here, and its key as of
+        :func:`saved_url`.
     status
         Such as ``enabled``.
     revision
@@ -48,7 +60,7 @@ def summary(workflow: Workflow, *, url: str, status: str, revision: int, deliver
     trigger = workflow.trigger
     return [
         ("hook", f"{workflow.name} ({status})"),
-        ("url", f"{', '.join(trigger.methods)} {masked_url(url, trigger.auth)}"),
+        ("url", f"{', '.join(trigger.methods)} {saved_url(url, trigger.auth)}"),
         ("mode", "synchronous" if workflow.sync else "asynchronous"),
         ("revision", str(revision)),
         ("deliveries", deliveries),

@@ -178,15 +178,8 @@ def _stored(name: str, store: str | None) -> Target:
         reading.close()
     trigger = trigger_of(definition)
     usual = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
-    return f"http://{_host()}:{port}/hook/{key}", trigger.auth, usual
-
-
-def _host() -> str:
-    """Give the address at which a server of this machine is reached."""
-    host = RuntimeSettings.from_environment().host
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - it is what was set, and nothing is bound
-        return "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104 - likewise
-    return f"[{host}]" if ":" in host else host
+    base = RuntimeSettings.from_environment().local_url(port)
+    return f"{base}/hook/{key}", trigger.auth, usual
 
 
 # -- what

@@ -117,7 +117,7 @@ def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator
     if not wanted:
         yield ok("port", "any free one, when the first hook is made")
     for port in wanted:
-        yield _port(settings.host, port, served=served)
+        yield _port(settings.local_host, port, served=served)
 
 
 def _port(host: str, port: int, *, served: bool) -> Finding:
@@ -137,7 +137,6 @@ def _port(host: str, port: int, *, served: bool) -> Finding:
 
 def _answers(host: str, port: int) -> bool | None:
     """Whether a hooknb answers at a port; ``None`` where nothing listens. Leaves no delivery."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - as it was set
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         connection.connect()
