@@ -1,4 +1,4 @@
-"""What callers get where no Response node answers (behaviour.md, sections 2 and 4)."""
+"""What callers get where no Response node answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def response_status_of(ending: Ending) -> int | None:
 
 
 def closing_answer(ending: Ending) -> Answer:
-    """Give what the caller of a synchronous hook gets (behaviour.md, section 4)."""
+    """Give what the caller of a synchronous hook gets."""
     if ending.answer is not None:
         return ending.answer
     if ending.status is Status.RESOLVED:

@@ -1,6 +1,6 @@
 """How rules compare two values, whatever they are: always true or false, never an error.
 
-The rules of behaviour.md, section 6, and what they leave open:
+The rules:
 
 * Values of one type compare directly; text by its characters. A whole number and any other are of
   one type, and compare exactly. Lists and objects are equal where all that they hold is, there

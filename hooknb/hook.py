@@ -133,17 +133,25 @@ class Hook(Calls):
             There is no such revision.
         SettingError
             A function of it is not loaded.
+        ServerError
+            The hook is closed.
+        StoreError
+            The store cannot be written.
         """
         self._open()
         self._runtime.revert(self._state, number, functions)
 
     @property
     def enabled(self) -> bool:
-        """The switch: a disabled hook answers 404 and keeps what came as refused. Settable."""
+        """The switch: a disabled hook answers 404 and keeps what came as refused.
+
+        Settable while the hook is not closed; else that raises :class:`ServerError`.
+        """
         return self._state.enabled
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
+        self._open()
         self._runtime.switch(self._state, enabled=value)
 
     def cancel(self, id: int) -> bool:
@@ -155,13 +163,30 @@ class Hook(Calls):
         Returns
         -------
         bool
-            False where it had ended already.
+            False where it had ended already, or there is none.
+
+        Raises
+        ------
+        RecordNotFoundError
+            That is no id.
+        ServerError
+            The hook is closed.
         """
         self._open()
         return self._runtime.cancel(self._state, as_id(id))
 
     def clear(self) -> None:
-        """Forget what came: deliveries, executions, jobs, and what still waits to be run."""
+        """Forget what came: deliveries, executions, jobs, and what still waits to be run.
+
+        Blocks until the store has written it.
+
+        Raises
+        ------
+        ServerError
+            The hook is closed.
+        StoreError
+            The store cannot be written.
+        """
         self._open()
         self._runtime.clear(self._state)
 
@@ -183,6 +208,8 @@ class Hook(Calls):
         ------
         WaitTimeoutError
             (a ``TimeoutError``) with what had come instead.
+        ServerError
+            The hook is closed, or it was called on the server's own thread.
         """
         self._open()
         if self._runtime.is_server_thread:
@@ -213,6 +240,11 @@ class Hook(Calls):
     def wait_for(
         self, text: str = "", n: Literal[1] = 1, timeout: float | None = 10
     ) -> Delivery: ...
+
+    @overload
+    def wait_for(
+        self, text: str, n: int, timeout: float | None = 10
+    ) -> Delivery | list[Delivery]: ...
 
     @overload
     def wait_for(
@@ -267,10 +299,17 @@ class Hook(Calls):
 
         Nothing is blocked: other coroutines of the caller's loop run meanwhile.
 
+        Parameters
+        ----------
+        timeout
+            Seconds, or ``None`` for ever.
+
         Raises
         ------
         WaitTimeoutError
             (a ``TimeoutError``) where none came within ``timeout`` seconds.
+        ServerError
+            The hook is closed, or was while it was waited for.
         """
         self._open()
         loop = asyncio.get_running_loop()

@@ -32,7 +32,7 @@ __all__ = [
 
 
 KEPT_REFUSED_BYTES: Final = 64 * 1024
-"""Bytes of a refused request's body that are kept (behaviour.md, section 2)."""
+"""Bytes of a refused request's body that are kept."""
 
 # What was accepted was within its hook's own limit; this one only bounds a damaged store.
 _ACCEPTED_LIMIT: Final = 2**31

@@ -1,4 +1,4 @@
-"""Templates: ``{{ path }}`` anywhere in a node's settings (behaviour.md, section 7).
+"""Templates: ``{{ path }}`` anywhere in a node's settings.
 
 A text is read once and rendered for each execution against a *scope*: a mapping of the roots
 ``headers``, ``query``, ``body``, ``nodes``, ``item``, ``index``, ``now`` and ``env`` to their

@@ -30,7 +30,7 @@ _METHOD = re.compile(r"[A-Z][A-Z-]*")
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
-    """The webhook and its settings (behaviour.md, section 2).
+    """The webhook and its settings.
 
     Attributes
     ----------
@@ -346,7 +346,7 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
 
 
 def _check_answers(nodes: tuple[Node, ...]) -> None:
-    """Refuse Response nodes where no caller waits (behaviour.md, section 6)."""
+    """Refuse Response nodes where no caller waits."""
     for place, node in walk(nodes):
         if isinstance(node, Response):
             raise SettingError(

@@ -161,6 +161,9 @@ def test_a_closed_hook_says_so_and_can_be_served_again(runtime: Runtime) -> None
     assert "closed" not in runtime.hooks
     again = runtime.webhook("closed")
     assert again.url == hook.url
+    with pytest.raises(hooknb.ServerError, match="is closed"):
+        hook.enabled = False  # it is not this one that is served
+    assert again.enabled
     assert again.send(json=2).status == 200
 
 

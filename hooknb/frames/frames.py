@@ -20,7 +20,7 @@ __all__ = ["Frames"]
 
 
 class Frames:
-    """The frames of one workflow (behaviour.md, section 8).
+    """The frames of one workflow.
 
     Every frame is oldest first, indexed by an ``int64`` index named ``id``, and has the same
     columns and types when it is empty. Each call reads what is new and gives a frame of the user's

@@ -13,7 +13,7 @@ __all__ = ["Calculation"]
 
 @register
 class Calculation(Node, frozen=True, tag="calculation"):
-    """Evaluate an expression in CEL; its value is the result (behaviour.md, section 6).
+    """Evaluate an expression in CEL; its value is the result.
 
     Attributes
     ----------

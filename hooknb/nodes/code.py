@@ -21,8 +21,7 @@ class Code(Node, frozen=True, tag="code"):
 
     A plain function runs on a worker thread, so that a slow one holds up no caller. An
     ``async`` one runs on the server's own loop and must not block it. What either prints goes
-    into its job. A bare function in ``nodes=[…]`` is a Code node whose key is its name
-    (behaviour.md, section 6).
+    into its job. A bare function in ``nodes=[…]`` is a Code node whose key is its name.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ __all__ = ["Condition", "check_condition", "is_true"]
 
 @register
 class Condition(Node, frozen=True, tag="condition"):
-    """Ask whether something holds (behaviour.md, section 6); the result is the boolean.
+    """Ask whether something holds; the result is the boolean.
 
     With branches, ``yes`` or ``no`` is run and the flow goes on after the node; an empty branch
     falls through. Without branches, a condition that does not hold ends the execution as failed.

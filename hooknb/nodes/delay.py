@@ -20,7 +20,7 @@ _NUMERAL: Final = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,18})?\s*", re.ASCII)
 
 @register
 class Delay(Node, frozen=True, tag="delay"):
-    """Wait, holding up nothing but this execution (behaviour.md, section 6).
+    """Wait, holding up nothing but this execution.
 
     The result is the number of seconds. An execution that is run again after a crash waits
     from the beginning.

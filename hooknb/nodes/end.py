@@ -15,7 +15,7 @@ _ENDINGS: Final = ("resolved", "failed")
 
 @register
 class End(Node, frozen=True, tag="end"):
-    """End the execution, from inside of branches and loops too (behaviour.md, section 6).
+    """End the execution, from inside of branches and loops too.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ _TURNS_AT_A_TIME: Final = 16  # then others of the server's loop get theirs
 
 @register
 class Loop(Node, frozen=True, tag="loop"):
-    """Run nodes once for each element of a list, or a number of times (behaviour.md, section 6).
+    """Run nodes once for each element of a list, or a number of times.
 
     Inside, ``item`` is the element (of a number: 0, 1, 2, …) and ``index`` its position from 0.
     The result is the list of what the last node of each turn gave; what the nodes gave in the

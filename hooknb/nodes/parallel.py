@@ -19,7 +19,7 @@ _MODES: Final = ("all", "any", "race")
 
 @register
 class Parallel(Node, frozen=True, tag="parallel"):
-    """Run branches at the same time (behaviour.md, section 6).
+    """Run branches at the same time.
 
     The result is a list with what the last node of each branch gave, ``None`` for a branch that
     was not needed any more or did not end well.

@@ -38,7 +38,7 @@ class _Program(NamedTuple):
 
 @register
 class Query(Node, frozen=True, tag="query"):
-    """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata (behaviour.md, section 6).
+    """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata.
 
     A query that looks at more than one place runs on a worker thread, so that a slow one holds
     up no caller; JSONPath and JSONata are given up at the first step after ten seconds. JMESPath

@@ -84,7 +84,7 @@ class _Sent(NamedTuple):
 
 @register
 class Request(Node, frozen=True, tag="request"):
-    """Send an HTTP request (behaviour.md, section 6).
+    """Send an HTTP request.
 
     Templates work in the address, the headers, the query and the body. A header or a query value
     whose template leads nowhere is left out. A value in the path is percent-encoded: it stays one

@@ -24,7 +24,7 @@ _BODILESS: Final = frozenset({204, 205, 304})
 
 @register
 class Response(Node, frozen=True, tag="response", dict=True):
-    """Answer the caller and end the execution (behaviour.md, section 4).
+    """Answer the caller and end the execution.
 
     As a hook's ``response=`` it is the fixed answer of an asynchronous hook; among the nodes of
     a synchronous one, the first that is reached answers.

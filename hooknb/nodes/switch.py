@@ -43,7 +43,7 @@ class Case(msgspec.Struct, frozen=True):
 
 @register
 class Switch(Node, frozen=True, tag="switch"):
-    r"""Run the nodes of the first case whose condition holds (behaviour.md, section 6).
+    r"""Run the nodes of the first case whose condition holds.
 
     The conditions are asked in order, and none after the one that holds. The flow goes on after
     the node. The result is the name of that case, or its position from 0 where it has no name;

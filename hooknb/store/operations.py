@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 KEPT_REFUSED: Final = 1000
-"""Refused deliveries that are kept of one hook (behaviour.md, section 2)."""
+"""Refused deliveries that are kept of one hook."""
 
 
 @dataclass(slots=True, kw_only=True)
