@@ -9,7 +9,6 @@ from typing import Annotated, Final
 import typer
 
 from hooknb.cli.console import line, output_console
-from hooknb.cli.options import JsonOption
 from hooknb.cli.texts import as_json
 
 __all__ = ["doctor"]
@@ -28,7 +27,7 @@ def doctor(
             "or .hooknb/store.db, which the first of them makes.",
         ),
     ] = None,
-    as_list: JsonOption = False,
+    as_list: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Say what works here, and what to do about what does not; 1 where something is wrong.
 

@@ -11,7 +11,7 @@ from hooknb.errors import SettingError
 from hooknb.settings import DEFAULT_STORE
 from hooknb.store import Reading
 
-__all__ = ["FilterOption", "JsonOption", "StoreOption", "opened", "workflow_ids"]
+__all__ = ["FilterOption", "StoreOption", "opened", "workflow_ids"]
 
 _STORE_HELP: Final = (
     f"The store: a path or sqlite:///path. By default that of HOOKNB_STORE, or {DEFAULT_STORE}."
@@ -32,7 +32,6 @@ FilterOption: TypeAlias = Annotated[
         "an expression in CEL (body.amount > 100), or any text.",
     ),
 ]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
 def opened(store: str | None) -> Reading:
