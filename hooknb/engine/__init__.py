@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hooknb.engine.context import Context, ExecutionInfo, Services
+from hooknb.engine.context import Context
 from hooknb.engine.engine import Ending, Engine, Queue, QueuedExecution
 from hooknb.engine.fetching import Fetcher
+from hooknb.engine.state import ExecutionInfo, Services
 from hooknb.engine.workers import Workers
 
 __all__ = [

@@ -8,12 +8,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
 from hooknb import paths, templates
-from hooknb.clock import Clock, moment
+from hooknb.clock import moment
 from hooknb.engine.branches import settle
 from hooknb.engine.endings import (
     SIGNALS,
@@ -24,8 +23,9 @@ from hooknb.engine.endings import (
     describe,
     unwrapped,
 )
-from hooknb.engine.fetching import Fetched, Fetcher
+from hooknb.engine.fetching import Fetched
 from hooknb.engine.output import Output, capturing, current_output
+from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.headers import HeaderMap
@@ -35,62 +35,9 @@ from hooknb.store import job_row
 from hooknb.variables import column
 from hooknb.workflow import Workflow
 
-__all__ = ["Context", "ExecutionInfo", "Services", "State"]
+__all__ = ["Context"]
 
 _MANY: Final = 1000  # jobs after which they are written before the execution ends
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExecutionInfo:
-    """What a node may know of its execution: its id, its revision, whether it is run again."""
-
-    id: int
-    revision: int
-    recovered: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    """What executions share.
-
-    Attributes
-    ----------
-    executor
-        Where plain functions run.
-    fetcher
-        Sends HTTP requests.
-    keep
-        Has rows of jobs of an execution written before it has ended.
-    env
-        What templates and expressions see as ``env``.
-    clock
-        Gives each execution the one that it goes by.
-    """
-
-    executor: Executor
-    fetcher: Fetcher
-    keep: Callable[[int, list[tuple[Any, ...]]], None]
-    env: Mapping[str, str]
-    clock: Clock
-
-
-class State:
-    """What one execution has done so far; all of its contexts share it."""
-
-    def __init__(self, workflow_id: int, clock: Clock) -> None:
-        self.workflow_id = workflow_id
-        self.clock = clock
-        self.nodes: dict[str, Any] = {}
-        self.answer: Answer | None = None
-        self.jobs: list[tuple[Any, ...]] = []
-        self.running: dict[object, tuple[Node, int, Output]] = {}
-        # Functions that are on a worker thread now; not those that wait for one.
-        self.in_workers: set[object] = set()
-        # Results that the worker has written as JSON already, by identity.
-        self.written: dict[int, tuple[Any, tuple[str | None, bool]]] = {}
-        self.closed = False
-        # The marks of the nodes that were written as running; ``None`` where nothing was.
-        self.shown: set[object] | None = None
 
 
 class _Scope(Mapping[str, Any]):

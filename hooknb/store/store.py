@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import secrets
 import sqlite3
@@ -14,16 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from sqlalchemy.exc import DatabaseError
 
 from hooknb.clock import Clock, moment
 from hooknb.credentials import has_control
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
-from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
+from hooknb.records import Delivery, Execution
 from hooknb.store.database import open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
+from hooknb.store.single import read_delivery, read_execution
 from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -323,98 +322,9 @@ class Store:
         return Counts(deliveries=total, refused=refused)
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
-        """Read one delivery.
-
-        Raises
-        ------
-        RecordNotFoundError
-            The workflow has none of that id.
-        """
-        rows = self.rows(
-            "SELECT w.name, d.received_at, d.method, d.query, d.head, d.body, d.size, d.remote, "
-            "d.reason, d.detail, a.status, a.duration_us, a.headers, a.body "
-            "FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
-            "LEFT JOIN answers a ON a.delivery_id = d.id WHERE d.id = ? AND d.workflow_id = ?",
-            (number, workflow_id),
-        )
-        if not rows:
-            message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
-            raise RecordNotFoundError(message)
-        name, received, method, query, head, body, size, remote, reason, detail, *answer = rows[0]
-        return Delivery(
-            id=number,
-            workflow=name,
-            received_at=moment(received),
-            method=method,
-            query_string=query,
-            head=head,
-            raw=body,
-            size=size,
-            remote=remote,
-            outcome="accepted" if reason is None else "refused",
-            reason=reason,
-            detail=detail,
-            answer=_answer(answer),
-            duration_ms=None if answer[1] is None else answer[1] / 1000,
-        )
+        """Read one delivery; as :func:`~hooknb.store.single.read_delivery`."""
+        return read_delivery(self.rows, workflow_id, number)
 
     def execution(self, workflow_id: int, number: int) -> Execution:
-        """Read one execution with its jobs.
-
-        Raises
-        ------
-        RecordNotFoundError
-            The workflow has none of that id.
-        """
-        rows = self.rows(
-            "SELECT w.name, e.revision, e.status, e.reason, e.started_at, e.finished_at, "
-            "e.response_status, e.missing, e.recovered FROM executions e "
-            "JOIN workflows w ON w.id = e.workflow_id WHERE e.id = ? AND e.workflow_id = ?",
-            (number, workflow_id),
-        )
-        if not rows:
-            message = f"there is no execution {number} of this hook; hook.executions lists them"
-            raise RecordNotFoundError(message)
-        name, revision, status, reason, started, finished, response, missing, recovered = rows[0]
-        jobs = self.rows(
-            "SELECT execution_id, node, type, status, started_at, finished_at, result, is_repr, "
-            "output, error FROM jobs WHERE execution_id = ? ORDER BY id",
-            (number,),
-        )
-        return Execution(
-            id=number,
-            workflow=name,
-            revision=revision,
-            status=Status(status),
-            reason=reason,
-            started_at=None if started is None else moment(started),
-            finished_at=None if finished is None else moment(finished),
-            response_status=response,
-            missing=() if missing is None else tuple(json.loads(missing)),
-            recovered=bool(recovered),
-            jobs=tuple(_job(row) for row in jobs),
-        )
-
-
-def _answer(row: Sequence[Any]) -> Answer | None:
-    status, _, headers, body = row
-    if status is None:
-        return None
-    pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
-    return Answer(status=status, headers=pairs, body=body)
-
-
-def _job(row: Sequence[Any]) -> Job:
-    execution, node, kind, status, started, finished, result, is_repr, output, error = row
-    return Job(
-        execution=execution,
-        node=node,
-        type=kind,
-        status=Status(status),
-        started_at=moment(started),
-        finished_at=None if finished is None else moment(finished),
-        result=decode_result(result),
-        output=output,
-        error=error,
-        stored_as_repr=bool(is_repr),
-    )
+        """Read one execution with its jobs; as :func:`~hooknb.store.single.read_execution`."""
+        return read_execution(self.rows, workflow_id, number)

@@ -1,0 +1,69 @@
+"""What executions share, and what one of them has done so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from hooknb.clock import Clock
+from hooknb.engine.fetching import Fetcher
+from hooknb.engine.output import Output
+from hooknb.nodes import Node
+from hooknb.records import Answer
+
+__all__ = ["ExecutionInfo", "Services", "State"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionInfo:
+    """What a node may know of its execution: its id, its revision, whether it is run again."""
+
+    id: int
+    revision: int
+    recovered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What executions share.
+
+    Attributes
+    ----------
+    executor
+        Where plain functions run.
+    fetcher
+        Sends HTTP requests.
+    keep
+        Has rows of jobs of an execution written before it has ended.
+    env
+        What templates and expressions see as ``env``.
+    clock
+        Gives each execution the one that it goes by.
+    """
+
+    executor: Executor
+    fetcher: Fetcher
+    keep: Callable[[int, list[tuple[Any, ...]]], None]
+    env: Mapping[str, str]
+    clock: Clock
+
+
+class State:
+    """What one execution has done so far; all of its contexts share it."""
+
+    def __init__(self, workflow_id: int, clock: Clock) -> None:
+        self.workflow_id = workflow_id
+        self.clock = clock
+        self.nodes: dict[str, Any] = {}
+        self.answer: Answer | None = None
+        self.jobs: list[tuple[Any, ...]] = []
+        self.running: dict[object, tuple[Node, int, Output]] = {}
+        # Functions that are on a worker thread now; not those that wait for one.
+        self.in_workers: set[object] = set()
+        # Results that the worker has written as JSON already, by identity.
+        self.written: dict[int, tuple[Any, tuple[str | None, bool]]] = {}
+        self.closed = False
+        # The marks of the nodes that were written as running; ``None`` where nothing was.
+        self.shown: set[object] | None = None
