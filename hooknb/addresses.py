@@ -17,7 +17,7 @@ import msgspec
 
 from hooknb import processes
 from hooknb.errors import PublicationError
-from hooknb.registrations import opened_folder, own_file, write_own
+from hooknb.private_files import opened_folder, own_file, write_own
 
 __all__ = ["JupyterServer", "is_address", "note", "own_server", "public_base", "running_servers"]
 

@@ -16,6 +16,7 @@ __all__ = ["ancestors", "runs", "started"]
 
 _PROC: Final = Path("/proc")
 _MOST_ANCESTORS: Final = 64
+_PATIENCE: Final = 2.0  # seconds
 
 
 def started(pid: int) -> str | None:
@@ -85,11 +86,15 @@ def _boot() -> str:
 
 def _asked(pid: int, column: str) -> str | None:
     """Ask ``ps``, which POSIX systems without ``/proc`` have."""
-    done = subprocess.run(  # noqa: S603 - a list of arguments, of which one is a whole number
-        ["ps", "-o", column, "-p", str(int(pid))],  # noqa: S607 - wherever the system has it
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of arguments, of which one is a whole number
+            ["ps", "-o", column, "-p", str(int(pid))],  # noqa: S607 - wherever the system has it
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired:
+        return None
     return done.stdout.strip() or None

@@ -31,11 +31,13 @@ from hooknb.registrations import (
 )
 from hooknb.settings import RuntimeSettings
 
-__all__ = ["Publication"]
+__all__ = ["OUTCOME", "Publication"]
 
 SECRET: Final = "X-Hooknb-Relay"  # noqa: S105 - the name of a header
 REMOTE: Final = "X-Hooknb-Remote"
 RECEIVED: Final = "X-Hooknb-Received"
+OUTCOME: Final = "X-Hooknb-Outcome"
+"""The field that tells the relay what became of a delivery: ``accepted`` or ``refused``."""
 _OWN: Final = (SECRET, REMOTE, RECEIVED)
 _OWN_LINES: Final = tuple(f"{name.lower()}:".encode() for name in _OWN)
 
@@ -178,8 +180,14 @@ class Publication:
         folder, pid = Registrations(runtime_folder()), os.getpid()
         if not hooks:
             folder.remove(self._name)
-        else:
-            started, outside = processes.started(pid), urlsplit(base).hostname
+            self._base, self._hooks, self._digest = base, {}, None
+            return
+        started, outside = processes.started(pid), urlsplit(base).hostname
+        before = self._base, self._hooks, self._digest
+        # The relay may come as soon as the file is there, and with what it read before.
+        self._digest = hashlib.sha256(self._secret.encode()).digest()
+        self._base, self._hooks = base, {**self._hooks, **hooks}
+        try:
             folder.write(
                 self._name,
                 Registration(
@@ -194,8 +202,10 @@ class Publication:
                     hooks=hooks,
                 ),
             )
-        self._base, self._hooks = base, hooks
-        self._digest = hashlib.sha256(self._secret.encode()).digest() if hooks else None
+        except PublicationError:
+            self._base, self._hooks, self._digest = before
+            raise
+        self._hooks = hooks
 
     # -- requests -------------------------------------------------------------------------------
 

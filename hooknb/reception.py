@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from hooknb.answers import OK, busy, closing_answer, problem, response_status_of
 from hooknb.clock import Clock, moment
 from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.grouping import Grouping
-from hooknb.publication import Publication
+from hooknb.publication import OUTCOME, Publication
 from hooknb.records import KEPT_REFUSED_BYTES, Answer, Delivery, Status
 from hooknb.served import HookState, encode_pairs
 from hooknb.server import Reception, Request, Send
@@ -336,7 +337,7 @@ class _Reception:
             for listener in tuple(state.listeners):
                 listener(delivery.id)
         if self._answer is not None and self._send is not None:
-            self._send(*self._answer)
+            self._send(self._told(*self._answer), self._answer[1])
         if runs:
             engine = self._desk.engine
             if served.workflow.sync:
@@ -381,8 +382,15 @@ class _Reception:
             ending,
             answer.status,
             record,
-            send=None if send is None else partial(send, answer, ending.id),
+            send=None if send is None else partial(send, self._told(answer, ending.id), ending.id),
         )
+
+    def _told(self, answer: Answer, number: int | None) -> Answer:
+        """Tell the relay whether the delivery was accepted: a status may be of anybody's choice."""
+        if not self._request.relayed or number is None:
+            return answer
+        outcome = "accepted" if self._refusal is None else "refused"
+        return replace(answer, headers=(*answer.headers, (OUTCOME, outcome)))
 
     def _record(self, answer: Answer, number: int, headers: bytes | None) -> NewAnswer:
         return NewAnswer(

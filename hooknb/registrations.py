@@ -11,10 +11,8 @@ import contextlib
 import os
 import re
 import secrets
-import stat
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -22,6 +20,7 @@ import msgspec
 
 from hooknb import processes
 from hooknb.errors import PublicationError
+from hooknb.private_files import opened_folder, own_file, write_own
 
 __all__ = [
     "AWAY_SECONDS",
@@ -30,11 +29,7 @@ __all__ = [
     "PublishedHook",
     "Registration",
     "Registrations",
-    "made_folder",
-    "opened_folder",
-    "own_file",
     "runtime_folder",
-    "write_own",
 ]
 
 VERSION: Final = 1
@@ -47,6 +42,7 @@ KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_FILES: Final = 256
+_MOST_ENDED: Final = 64
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Secret = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
@@ -124,14 +120,24 @@ class Registrations:
         # What a file holds, by what it is on the disk: nothing is read twice.
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
-    def read(self) -> dict[str, Registration]:
-        """Give what is registered, by the names of the files; what is not to be trusted is not."""
+    def read(self, most: int | None = _MOST_FILES) -> dict[str, Registration]:
+        """Give what is registered, by the names of the files; what is not to be trusted is not.
+
+        Parameters
+        ----------
+        most
+            Only the newest so many files.
+
+        Raises
+        ------
+        OSError
+            They cannot be read now, and may be later: no descriptor is free, say.
+        """
         found: dict[str, Registration] = {}
         known: dict[tuple[int, ...], Registration | None] = {}
         with opened_folder(self.folder) as folder:
             if folder is not None:
-                names = sorted(filter(_NAME.fullmatch, os.listdir(folder)))  # noqa: PTH208 - by descriptor
-                for name in names[:_MOST_FILES]:
+                for name in _newest(folder)[:most]:
                     with own_file(folder, name, _MOST_BYTES) as file:
                         if file is None:
                             continue
@@ -150,6 +156,11 @@ class Registrations:
 
         A process that runs comes before those that have ended, a later one before an earlier one.
         One that ended more than :data:`AWAY_SECONDS` ago publishes nothing.
+
+        Raises
+        ------
+        OSError
+            As of :meth:`read`.
         """
         having = [
             (registration.is_alive, registration.registered_at, name, registration)
@@ -162,10 +173,21 @@ class Registrations:
         return None
 
     def sweep(self) -> None:
-        """Note which processes have ended since the last look; forget those that ended long ago."""
-        for name, registration in self.read().items():
-            if not registration.is_alive and self._is_over(name):
+        """Note which processes have ended since the last look; forget those that ended long ago.
+
+        Of those that ended only the newest are kept, however many there were.
+        """
+        ended = []
+        for name, registration in self.read(None).items():
+            if registration.is_alive:
+                # It was taken for one that had ended, by a look that went wrong.
+                self._mark(name).unlink(missing_ok=True)
+            elif self._is_over(name):
                 self.remove(name)
+            else:
+                ended.append(name)
+        for name in ended[_MOST_ENDED:]:
+            self.remove(name)
 
     def _is_over(self, name: str) -> bool:
         """Whether a process ended long ago; a mark beside its file keeps when that was noticed."""
@@ -207,8 +229,18 @@ class Registrations:
                 path.unlink()
 
     def strike(self, key: str) -> None:
-        """Take a hook out of the registrations of processes that have ended."""
-        for name, registration in self.read().items():
+        """Take a hook out of the registrations of processes that have ended.
+
+        Raises
+        ------
+        PublicationError
+            They cannot be read or written.
+        """
+        try:
+            found = self.read(None)
+        except OSError as error:
+            raise PublicationError(f"{self.folder} cannot be read ({error}); try again") from error
+        for name, registration in found.items():
             if key not in registration.hooks or registration.is_alive:
                 continue
             left = {known: hook for known, hook in registration.hooks.items() if known != key}
@@ -242,116 +274,21 @@ def runtime_folder() -> Path:
     return Path(jupyter_runtime_dir()) / "hooknb"
 
 
-def write_own(folder: Path, name: str, content: bytes) -> None:
-    """Write a file that only this user can read, whole or not at all, and see it on the disk.
-
-    Parameters
-    ----------
-    folder
-        That of the file; made where it is not there.
-    name
-        Of the file; one that is there is replaced.
-    content
-        Its bytes.
-
-    Raises
-    ------
-    PublicationError
-        The folder is not the user's own, or cannot be written.
-    """
-    made_folder(folder)
-    partial = folder / f"{name}.{secrets.token_hex(4)}.part"
-    try:
-        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(file, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(file)
-        partial.replace(folder / name)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise PublicationError(
-            f"{folder} cannot be written ({error}); make room there, or set JUPYTER_RUNTIME_DIR "
-            "for the Jupyter server and its kernels"
-        ) from error
-    with opened_folder(folder) as opened_again:
-        if opened_again is not None:
-            os.fsync(opened_again)  # the name of a file is kept by its folder
-
-
-def made_folder(folder: Path) -> None:
-    """Make a folder that is its owner's only, where it is not there.
-
-    Raises
-    ------
-    PublicationError
-        It is somebody else's, open to others, or cannot be made.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        problem = None
-    except OSError as error:
-        problem = str(error)
-    with opened_folder(folder) as opened:
-        if problem is not None or opened is None:
-            raise PublicationError(
-                f"{folder} is not a folder of this user that only its owner can enter"
-                f"{f' ({problem})' if problem else ''}; remove it, or `chmod 700` it"
-            )
-
-
-@contextlib.contextmanager
-def opened_folder(folder: Path) -> Iterator[int | None]:
-    """Open a folder that is its owner's only; ``None`` where it is not there, or another's."""
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        yield None
-        return
-    try:
-        yield opened if _is_own(os.fstat(opened)) else None
-    finally:
-        os.close(opened)
-
-
-@contextlib.contextmanager
-def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
-    """Open a file of an opened folder; ``None`` where it is not a plain one of this user's only.
-
-    Parameters
-    ----------
-    folder
-        Its descriptor.
-    name
-        Of the file.
-    most
-        Bytes that it may have.
-    """
-    try:
-        # Without waiting, since a pipe would make one wait for its other end.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        file = os.open(name, flags, dir_fd=folder)
-    except OSError:
-        yield None
-        return
-    try:
-        seen = os.fstat(file)
-        plain = stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1 and seen.st_size <= most
-        yield file if plain and _is_own(seen) else None
-    finally:
-        os.close(file)
-
-
-def _is_own(seen: os.stat_result) -> bool:
-    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
+def _newest(folder: int) -> list[str]:
+    """Give the names of the registrations in an opened folder, the last to be written first."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+    return [name for _, name in sorted(found, reverse=True)]
 
 
 def _decoded(file: int) -> Registration | None:
+    content = os.read(file, _MOST_BYTES)
     try:
-        found = msgspec.json.decode(os.read(file, _MOST_BYTES), type=Registration)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        found = msgspec.json.decode(content, type=Registration)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return found if all(map(KEY.fullmatch, found.hooks)) else None

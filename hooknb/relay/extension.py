@@ -126,9 +126,13 @@ class _Noted:
         if origin is None or origin == self._last or (_is_local(origin) and self._last):
             return
         self._last, self._next = origin, now + _NOTE_EVERY
+        # It waits for the disk, which the server's loop must not.
+        IOLoop.current().run_in_executor(None, self._note, origin + self._base_url)
+
+    def _note(self, address: str) -> None:
         try:
-            addresses.note(self._folder, origin + self._base_url)
-        except PublicationError as error:
+            addresses.note(self._folder, address)
+        except (PublicationError, OSError) as error:
             _LOG.warning("the server's address cannot be noted: %s", error)
 
 

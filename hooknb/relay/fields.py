@@ -79,7 +79,7 @@ _CHARSET: Final = re.compile(r'charset="?(utf-8|us-ascii|iso-8859-1|utf-16)"?', 
 
 
 def request_query(query: str, secrets: Sequence[str]) -> str:
-    """Leave the server's token out of a query; the other parameters stay as they are written.
+    """Leave the server's tokens out of a query; the other parameters stay as they are written.
 
     Parameters
     ----------
@@ -91,7 +91,8 @@ def request_query(query: str, secrets: Sequence[str]) -> str:
     kept = [
         part
         for part in query.split("&")
-        if unquote_plus(part.partition("=")[0]) != "token" and not _holds(part, secrets)
+        if unquote_plus(part.partition("=")[0]) not in {"token", "_xsrf"}
+        and not _holds(part, secrets)
     ]
     return "&".join(kept)
 
@@ -192,7 +193,8 @@ def _leads_away(value: str, own_host: str) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        own = urlsplit(f"//{own_host}").hostname
+        own = urlsplit(f"//{own_host}").hostname or ""
     except ValueError:
         return False
-    return bool(parts.hostname) and parts.hostname != own and "@" not in parts.netloc
+    host = (parts.hostname or "").rstrip(".")
+    return bool(host) and host != own.rstrip(".") and "@" not in parts.netloc

@@ -13,7 +13,8 @@ import msgspec
 
 from hooknb.addresses import JupyterServer, own_server, public_base, running_servers
 from hooknb.errors import PublicationError
-from hooknb.registrations import Registrations, opened_folder, runtime_folder
+from hooknb.private_files import opened_folder
+from hooknb.registrations import Registrations, runtime_folder
 from hooknb.relay.limits import Limits
 from hooknb.relay.spool import Spool
 

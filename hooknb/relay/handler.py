@@ -6,11 +6,15 @@ can be reached through them but the port of a kernel that registered itself.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import re
 import time
+from asyncio import Future
 from typing import Any, Final
 
 from jupyter_server.auth.decorator import allow_unauthenticated
+from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
 from hooknb.relay.fields import (
@@ -39,6 +43,8 @@ name will not do."""
 # What is beyond a limit is read and thrown away, so that a sender which writes before it reads
 # gets its answer and not a broken pipe.
 _DRAINED: Final = 64 * 2**20
+_NUMBER: Final = re.compile(r"[0-9]+")
+_MOST_DIGITS: Final = 18  # of a length; Python reads no number of thousands
 _MOST_HEAD: Final = 60_000  # bytes; the kernel takes some more, and the relay adds some
 
 
@@ -60,7 +66,7 @@ class _Plain(RequestHandler):
         """Say only what the status says."""
         self._answer(problem(status_code, "The request cannot be answered."))
 
-    def _answer(self, answered: Answered) -> None:
+    def _answer(self, answered: Answered) -> Future[None]:
         fields = answer_fields(answered.status, answered.fields, self.request.host)
         self.clear()
         # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
@@ -76,7 +82,7 @@ class _Plain(RequestHandler):
                 self.write(answered.body)
         else:
             self.clear_header("Content-Type")
-        self.finish()
+        return self.finish()
 
 
 class MarkerHandler(_Plain):
@@ -99,7 +105,7 @@ class RelayHandler(_Plain):
         self._passage = passage
         self._secrets = secrets
         self._body: list[bytes] = []
-        self._size = 0
+        self._size = self._held = 0
         self._limit = 0
         self._entered: str | None = None
         self._taken = False
@@ -126,8 +132,8 @@ class RelayHandler(_Plain):
         size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
         if size + len(request.uri or "") > _MOST_HEAD:
             raise RefusedError(431, f"The header fields have more than {_MOST_HEAD} bytes.")
-        length = request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._limit:
+        length = request.headers.get("Content-Length", "").lstrip("0")
+        if _NUMBER.fullmatch(length) and (len(length) > _MOST_DIGITS or int(length) > self._limit):
             raise self._too_large()
 
     def _too_large(self) -> RefusedError:
@@ -138,7 +144,7 @@ class RelayHandler(_Plain):
         if self._refused is not None:
             return
         self._size += len(chunk)
-        self._passage.buffered += len(chunk)
+        self._hold(len(chunk))
         self._body.append(chunk)
         if self._size > self._limit:
             self._refuse(self._too_large())
@@ -153,11 +159,28 @@ class RelayHandler(_Plain):
         # Who hangs up meanwhile is counted until the kernel has done with the request.
         self._taken = True
         try:
-            self._answer(self._refused or await self._passage.take(key, *self._request()))
-        except RefusedError as refused:
-            self._answer(refused.answer)
+            try:
+                answer = self._refused or await self._passage.take(key, *self._request())
+            except RefusedError as refused:
+                answer = refused.answer
+            self._let_go()
+            await self._send(answer)
         finally:
+            self._taken = False
             self._leave()
+
+    async def _send(self, answer: Answered) -> None:
+        """Answer, and wait until the sender has read it: until then its bytes are held here."""
+        connection: Any = self.request.connection
+        self._hold(len(answer.body))
+        sent = self._answer(answer)
+        try:
+            async with asyncio.timeout(self._passage.limits.answer_timeout):
+                await sent
+        except TimeoutError:
+            connection.stream.close()
+        except StreamClosedError:
+            pass
 
     def _request(self) -> tuple[Relayed, bytes]:
         request, secrets = self.request, self._secrets()
@@ -168,11 +191,13 @@ class RelayHandler(_Plain):
             remote=request.remote_ip or "",
             received_at=self._received_at,
         )
-        return relayed, b"".join(self._body)
+        body, self._body = b"".join(self._body), []
+        return relayed, body
 
     def on_finish(self) -> None:
-        """Count it out, also where Tornado refused it."""
-        self._leave()
+        """Count it out where Tornado refused it."""
+        if not self._taken:
+            self._leave()
 
     def on_connection_close(self) -> None:
         """Count a sender out that stopped before its body had come."""
@@ -186,9 +211,13 @@ class RelayHandler(_Plain):
             self._passage.leave(self._entered)
             self._entered = None
 
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self._passage.buffered += size
+
     def _let_go(self) -> None:
-        self._passage.buffered -= sum(map(len, self._body))
-        self._body = []
+        self._passage.buffered -= self._held
+        self._held, self._body = 0, []
 
 
 for _method in METHODS:

@@ -10,9 +10,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,6 +33,8 @@ from hooknb.relay.limits import Limits, Rate
 from hooknb.relay.spool import Spool, SpoolFullError
 
 __all__ = ["Passage", "RefusedError", "problem"]
+
+_T = TypeVar("_T")
 
 _LOG: Final = logging.getLogger("hooknb.relay")
 _SOON: Final = 0.2  # seconds between two looks while something waits
@@ -76,6 +79,12 @@ def _nothing() -> RefusedError:
     return RefusedError(404, "There is no hook at this URL.")
 
 
+def _unreadable(error: OSError) -> RefusedError:
+    # Not 404: senders give a hook up for it.
+    _LOG.warning("what is published cannot be read: %s", error)
+    return RefusedError(503, "The server cannot look for the hook now; send it again later.")
+
+
 class Passage:
     """Takes requests for published hooks to their kernels. Used on the server's loop.
 
@@ -108,6 +117,7 @@ class Passage:
         self._attempts: Counter[str] = Counter()
         self._woken = asyncio.Event()
         self._swept = 0.0
+        self._disk = ThreadPoolExecutor(2, thread_name_prefix="hooknb-spool")
 
     # -- coming in ------------------------------------------------------------------------------
 
@@ -121,18 +131,23 @@ class Passage:
         RefusedError
             It does not pass. All that is not there gets the same answer.
         """
-        if not self._rate.passes(_EVERY):
-            raise RefusedError(429, "Too many requests come; send it again later.")
-        if not self._allows(host):
+        try:
+            allowed = self._allows(host)
+        except OSError as error:
+            raise _unreadable(error) from error
+        if not allowed:
             raise RefusedError(
                 403,
                 f"This server is not {host!r}. Where it is reached by that name, set "
                 "HOOKNB_PUBLIC_URL before the hook is published.",
             )
-        found = self.registrations.find(key) if KEY.fullmatch(key) else None
+        found = self._find(key) if KEY.fullmatch(key) else None
         if found is None:
             raise _nothing()
         limits, passing = self.limits, self._passing
+        # Counted from here on: who knows no key is not to stop those who do.
+        if not self._rate.passes(_EVERY):
+            raise RefusedError(429, "Too many requests come; send it again later.")
         if not self._rate_of_hook.passes(key):
             raise RefusedError(429, "Too many requests come to this hook; send it again later.")
         if (
@@ -143,6 +158,12 @@ class Passage:
             raise RefusedError(503, "Too many requests are on their way; send it again later.")
         passing[key] += 1
         return min(limits.max_body, found[1].hooks[key].max_body)
+
+    def _find(self, key: str) -> tuple[str, Registration, bool] | None:
+        try:
+            return self.registrations.find(key)
+        except OSError as error:
+            raise _unreadable(error) from error
 
     def leave(self, key: str) -> None:
         """Count a request out."""
@@ -179,24 +200,19 @@ class Passage:
         RefusedError
             Nobody takes it, or nobody could say what became of it.
         """
-        found = self.registrations.find(key)
+        found = self._find(key)
         if found is None:
             raise _nothing()
         _, registration, alive = found
         keeps = registration.hooks[key].status_while_away == 202  # noqa: PLR2004 - its other value is 503
-        if alive and not (keeps and self.spool.waits(key)):
-            try:
-                return await forward(registration, key, request, body, self.limits)
-            except TooSlowError:
-                raise RefusedError(504, "The kernel did not answer in time.") from None
-            except NotAnAnswerError:
-                raise RefusedError(502, "The kernel's answer cannot be passed on.") from None
-            except (NotReachedError, CutOffError):
-                pass  # it is going, or being restarted
+        if alive and not (keeps and self._waits(key)):
+            answer = await self._forwarded(registration, key, request, body)
+            if answer is not None:
+                return answer
         if not keeps:
             raise RefusedError(503, "No kernel serves this hook now; send it again later.")
         try:
-            await asyncio.to_thread(self.spool.append, key, request, body)
+            await self._on_disk(self.spool.append, key, request, body)
         except (SpoolFullError, PublicationError) as error:
             if isinstance(error, PublicationError):
                 _LOG.warning("a delivery cannot be kept: %s", error)
@@ -206,6 +222,35 @@ class Passage:
         self._woken.set()
         return Answered(202, [("Content-Type", "text/plain; charset=utf-8")], b"kept")
 
+    async def _forwarded(
+        self, to: Registration, key: str, request: Relayed, body: bytes
+    ) -> Answered | None:
+        """Give the kernel's answer; ``None`` where the kernel is going, or being restarted."""
+        try:
+            answer = await forward(to, key, request, body, self.limits)
+        except TooSlowError:
+            raise RefusedError(504, "The kernel did not answer in time.") from None
+        except NotAnAnswerError:
+            raise RefusedError(502, "The kernel's answer cannot be passed on.") from None
+        except (NotReachedError, CutOffError):
+            return None
+        if answer.status != 404 or _kept(answer):  # noqa: PLR2004
+            return answer
+        # The kernel knows no such hook: it is being made, or has just been taken back.
+        if self._find(key) is None:
+            raise _nothing()
+        return None
+
+    def _waits(self, key: str) -> bool:
+        try:
+            return self.spool.waits(key)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
+        """Do what waits for the disk on a thread of its own: others of the server are not held."""
+        return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
     # -- handing over ---------------------------------------------------------------------------
 
     async def watch(self) -> None:
@@ -214,7 +259,7 @@ class Passage:
             self._woken.clear()
             keys = []
             try:
-                keys = await asyncio.to_thread(self._look)
+                keys = await self._on_disk(self._look)
             except Exception:  # noqa: BLE001 - the next look may go better
                 _LOG.exception("the relay's folder cannot be looked through")
             for key in keys:
@@ -238,7 +283,8 @@ class Passage:
             Registrations(self.registrations.folder).sweep()
             for key in self.spool.hooks():
                 self.spool.tidy(key)
-        return self.spool.hooks()
+            self.spool.tidy_locks()
+        return [key for key in self.spool.hooks() if self.spool.waits(key)]
 
     async def _hand_over(self, key: str) -> None:
         pause = self._pauses.get(key)
@@ -248,49 +294,74 @@ class Passage:
             with self.spool.handing_over(key) as own:
                 if own and await self._hand_over_all(key):
                     self._pauses.pop(key, None)
-                    self.spool.tidy(key)
+                    await self._on_disk(self.spool.tidy, key)
         except Exception:  # noqa: BLE001 - one hook's trouble is no other's
             _LOG.exception("what waits for a hook could not be handed over")
             self._wait(key)
 
     async def _hand_over_all(self, key: str) -> bool:
         """Hand over what waits for a hook, in order; false where it has to wait on."""
-        while names := await asyncio.to_thread(self.spool.names, key):
+        done: set[str] = set()  # none of them twice, also where one cannot be taken away
+        while names := [
+            name for name in await self._on_disk(self.spool.names, key) if name not in done
+        ]:
             for name in names:
                 found = self.registrations.find(key)
                 if found is None or not found[2]:
                     return False
-                kept = await asyncio.to_thread(self.spool.read, key, name)
-                if kept is not None and not await self._hand_over_one(found[1], key, name, *kept):
+                kept = await self._on_disk(self.spool.read, key, name)
+                if kept is None:  # it is gone, or nobody's
+                    await self._on_disk(self.spool.set_aside, key, name)
+                elif await self._hand_over_one(found[1], key, name, *kept):
+                    await self._on_disk(self.spool.remove, key, name)
+                elif not await self._give_up(found[1], key, name):
                     self._wait(key)
                     return False
-                await asyncio.to_thread(self.spool.remove, key, name)
                 self._attempts.pop(name, None)
+                done.add(name)
         return True
 
     async def _hand_over_one(
         self, to: Registration, key: str, name: str, request: Relayed, body: bytes
     ) -> bool:
+        """Hand a delivery over; false where the kernel has not kept it, as far as is known."""
         try:
             answer = await forward(to, key, request, body, self.limits)
-        except NotAnAnswerError:
-            return True
         except NotReachedError:
             return False
-        except CutOffError:
+        except (CutOffError, TooSlowError, NotAnAnswerError):
+            # What became of it nobody knows: it may have been run.
             self._attempts[name] += 1
-            if self._attempts[name] < _MOST_ATTEMPTS or not to.is_alive:
-                return False
-            _LOG.warning("a delivery is set aside: the kernel hung up %d times", _MOST_ATTEMPTS)
-            self.spool.set_aside(key, name)
-            return True
-        except TooSlowError:
             return False
-        kept = any(field.lower() == "x-hooknb-delivery" for field, _ in answer.fields)
-        busy = answer.status == 503 and to.hooks[key].status_while_away == 202  # noqa: PLR2004
-        return (kept and not busy) or (400 <= answer.status < 500 and answer.status != 404)  # noqa: PLR2004
+        if _kept(answer):
+            # Refused for too much work it comes again; a 503 that the hook gives to all does not.
+            is_busy = answer.status == 503 and not _accepted(answer)  # noqa: PLR2004
+            return not (is_busy and to.hooks[key].status_while_away == 202)  # noqa: PLR2004
+        if answer.status not in {404, 503}:
+            # No kernel answers so: whoever listens there may be another by now.
+            self._attempts[name] += 1
+        return False
+
+    async def _give_up(self, to: Registration, key: str, name: str) -> bool:
+        """Set a delivery aside that was tried often enough; false where it may be tried again."""
+        if self._attempts[name] < _MOST_ATTEMPTS or not to.is_alive:
+            return False
+        _LOG.warning("a delivery is set aside: it was tried %d times", _MOST_ATTEMPTS)
+        await self._on_disk(self.spool.set_aside, key, name)
+        return True
 
     def _wait(self, key: str) -> None:
         _, before = self._pauses.get(key, (0.0, _FIRST_PAUSE / 2))
         length = min(before * 2, _LONGEST_PAUSE)
         self._pauses[key] = (time.monotonic() + length, length)
+
+
+def _kept(answer: Answered) -> bool:
+    """Whether the kernel has kept the delivery, accepted or refused."""
+    return any(name.lower() == "x-hooknb-delivery" for name, _ in answer.fields)
+
+
+def _accepted(answer: Answered) -> bool:
+    return ("x-hooknb-outcome", "accepted") in [
+        (name.lower(), value) for name, value in answer.fields
+    ]

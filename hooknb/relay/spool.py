@@ -19,7 +19,8 @@ from typing import Final
 
 import msgspec
 
-from hooknb.registrations import KEY, made_folder, opened_folder, own_file, write_own
+from hooknb.private_files import made_folder, opened_folder, own_file, write_own
+from hooknb.registrations import KEY
 from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
 
@@ -27,6 +28,7 @@ __all__ = ["Spool", "SpoolFullError"]
 
 _NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{8}\.delivery")
 _MOST_BYTES: Final = 2**31
+_PART: Final = 3600.0  # seconds after which nobody writes a file any more
 
 
 class SpoolFullError(Exception):
@@ -49,6 +51,8 @@ class Spool:
         self._limits = limits
         self._lock = threading.Lock()
         self._last = 0
+        # By key: what its folder was when it was counted last, and what was in it.
+        self._counted: dict[str, tuple[int, int, int]] = {}
 
     def hooks(self) -> list[str]:
         """Give the keys for which something may wait."""
@@ -57,7 +61,11 @@ class Spool:
 
     def waits(self, key: str) -> bool:
         """Whether something waits for a hook."""
-        return bool(self.names(key))
+        with opened_folder(self.folder / key) as folder:
+            if folder is None:
+                return False
+            with os.scandir(folder) as entries:
+                return any(_NAME.fullmatch(entry.name) for entry in entries)
 
     def names(self, key: str) -> list[str]:
         """Give what waits for a hook, the first to come first."""
@@ -81,17 +89,22 @@ class Spool:
             made_folder(self.folder)
             count, size = self._held(key)
             total = sum(self._held(other)[1] for other in self.hooks() if other != key) + size
+            head = msgspec.json.encode(request) + b"\n"
             if (
                 count >= self._limits.spool_count
-                or size + len(body) > self._limits.spool_bytes
-                or total + len(body) > self._limits.spool_total
+                or size + len(head) + len(body) > self._limits.spool_bytes
+                or total + len(head) + len(body) > self._limits.spool_total
             ):
                 raise SpoolFullError
-            names = self.names(key)
-            newest = int(names[-1].partition("-")[0]) if names else 0
-            self._last = max(time.time_ns(), self._last + 1, newest + 1)
+            if not self._last and (names := self.names(key)):
+                # The clock may have been put back since the last server wrote.
+                self._last = int(names[-1].partition("-")[0])
+            self._last = max(time.time_ns(), self._last + 1)
             name = f"{self._last:020d}-{secrets.token_hex(4)}.delivery"
-            write_own(self.folder / key, name, msgspec.json.encode(request) + b"\n" + body)
+            write_own(self.folder / key, name, head + body)
+            mark = self._mark(key)
+            if mark is not None:
+                self._counted[key] = mark, count + 1, size + len(head) + len(body)
 
     def read(self, key: str, name: str) -> tuple[Relayed, bytes] | None:
         """Give a delivery; ``None`` where it is gone, or nothing that this package wrote."""
@@ -112,16 +125,28 @@ class Spool:
         """Forget a delivery that has been handed over."""
         with contextlib.suppress(OSError):
             (self.folder / key / name).unlink()
+            self._counted.pop(key, None)
 
     def tidy(self, key: str) -> None:
-        """Forget what has waited too long, and the folder where nothing is left."""
-        oldest = time.time() - self._limits.spool_days * 86_400
+        """Forget what has waited too long or was never whole, and a folder with nothing in it."""
+        now = time.time()
         folder = self.folder / key
         with self._lock, contextlib.suppress(OSError):
             for path in folder.iterdir():
-                if path.lstat().st_mtime < oldest:
+                age = now - path.lstat().st_mtime
+                if age > self._limits.spool_days * 86_400 or (
+                    path.suffix == ".part" and age > _PART
+                ):
                     path.unlink()
             folder.rmdir()  # it fails where something is left
+
+    def tidy_locks(self) -> None:
+        """Take away the locks of hooks for which nothing waits any more."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.glob("*.lock"):
+                with self.handing_over(path.stem) as own:
+                    if own and not (self.folder / path.stem).exists():
+                        path.unlink(missing_ok=True)
 
     def set_aside(self, key: str, name: str) -> None:
         """Keep a delivery for people to look at, and hand it over no more."""
@@ -150,10 +175,25 @@ class Spool:
             os.close(file)
 
     def _held(self, key: str) -> tuple[int, int]:
-        """Give how many deliveries wait for a hook, and their bytes."""
-        count = size = 0
-        for name in self.names(key):
-            with contextlib.suppress(OSError):
-                size += (self.folder / key / name).lstat().st_size
-                count += 1
-        return count, size
+        """Give how many deliveries wait for a hook, and the bytes of all that lies there."""
+        mark = self._mark(key)
+        if mark is None:
+            self._counted.pop(key, None)
+            return 0, 0
+        known = self._counted.get(key)
+        if known is None or known[0] != mark:
+            count = size = 0
+            with os.scandir(self.folder / key) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        size += entry.stat(follow_symlinks=False).st_size
+                        count += _NAME.fullmatch(entry.name) is not None
+            known = self._counted[key] = mark, count, size
+        return known[1:]
+
+    def _mark(self, key: str) -> int | None:
+        """Give what changes whenever a file of a hook comes or goes; ``None`` without a folder."""
+        try:
+            return (self.folder / key).lstat().st_mtime_ns
+        except FileNotFoundError:
+            return None

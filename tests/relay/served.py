@@ -17,6 +17,7 @@ from tornado.web import Application, RequestHandler
 from hooknb import processes
 from hooknb.registrations import PublishedHook, Registration, Registrations
 from hooknb.relay.extension import add_to
+from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
 from hooknb.relay.passage import Passage
 from wire import Answer, Wire
@@ -84,6 +85,14 @@ class RelayServer:
         """End it."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
+
+    def keep(self, key: str, *bodies: bytes) -> None:
+        """Put deliveries into the spool, as if they had come while no kernel served the hook."""
+        fields = [("Host", "localhost"), ("Content-Type", "application/json")]
+        request = Relayed(method="POST", query="", fields=fields, remote="", received_at=1)
+        for body in bodies:
+            self.passage.spool.append(key, request, body)
+        self._loop.call_soon_threadsafe(self.passage._woken.set)
 
     def send(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,8 @@ import msgspec
 import pytest
 
 from hooknb import processes
-from hooknb.registrations import AWAY_SECONDS, Registrations
+from hooknb.errors import PublicationError
+from hooknb.registrations import AWAY_SECONDS, Registration, Registrations
 from served import KEY, RelayServer, register, registration
 
 ENCODED = msgspec.json.encode(registration())
@@ -160,6 +162,65 @@ def test_what_is_away_is_forgotten_after_a_day(folder) -> None:
     assert registrations.find(KEY) is None
     registrations.sweep()
     assert list(folder.iterdir()) == []
+
+
+def test_the_newest_are_looked_at_and_kept(folder, monkeypatch) -> None:
+    monkeypatch.setattr("hooknb.registrations._MOST_FILES", 3)
+    monkeypatch.setattr("hooknb.registrations._MOST_ENDED", 2)
+    paths = [register(folder, port, started="ended") for port in range(1, 6)]
+    for age, path in enumerate(reversed(paths)):
+        os.utime(path, (time.time() - age - 1,) * 2)
+    register(folder, 6)
+    registrations = Registrations(folder)
+    assert registrations.find(KEY)[1].port == 6
+    registrations.sweep()
+    assert sorted(found.port for found in registrations.read(None).values()) == [4, 5, 6]
+
+
+def test_a_mark_of_one_that_runs_goes(folder) -> None:
+    path = register(folder)
+    path.with_suffix(".away").touch(0o600)
+    Registrations(folder).sweep()
+    assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_file_systems_that_keep_no_folder(number, folder, monkeypatch) -> None:
+    """Some know ``fsync`` of files only; where it fails for another reason nothing is left."""
+
+    def fsync(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("hooknb.private_files.os.fsync", fsync)
+    if number == errno.EINVAL:
+        assert register(folder).exists()
+    else:
+        with pytest.raises(PublicationError, match="cannot be written"):
+            register(folder)
+        assert list(folder.iterdir()) == []
+
+
+def test_a_hook_is_known_before_the_relay_is_told(published, relay, monkeypatch) -> None:
+    hook, write, answered = published.webhook("orders"), Registrations.write, []
+
+    def written(self: Registrations, name: str, content: Registration) -> None:
+        write(self, name, content)
+        answered.append(relay.send(hook.key).status)
+
+    monkeypatch.setattr(Registrations, "write", written)
+    hook.publish()
+    assert answered == [200]
+
+    def full(*_: object) -> None:
+        raise PublicationError("there is no room")
+
+    monkeypatch.setattr(Registrations, "write", full)
+    other = published.webhook("others")
+    with pytest.raises(PublicationError):
+        other.publish()
+    assert (hook.published, other.published) == (True, False)
+    assert relay.send(hook.key).status == 200
 
 
 def test_who_runs_comes_before_who_has_ended_and_later_before_earlier(folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -147,8 +148,8 @@ def test_a_busy_kernel_is_asked_again(folder, relay) -> None:
 
     def answer(connection) -> None:
         came.append(read_request(connection))
-        status = (b"", b"404 Not Found", b"503 Busy", b"400 Bad")[min(len(came), 3)]
-        connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
+        said = (b"", b"404 Not Found", b"503 Busy", b"400 Bad\r\nX-Hooknb-Delivery: 1")
+        connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % said[min(len(came), 3)])
 
     dead = register(folder, started="ended")
     assert relay.send(body=b"[1]").status == 202
@@ -157,6 +158,126 @@ def test_a_busy_kernel_is_asked_again(folder, relay) -> None:
         register(folder, port)
         until(lambda: len(came) == 3)
         until(lambda: not (folder / "spool" / KEY).exists())
+
+
+@pytest.fixture
+def no_descriptor(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Give how often a file whose name ends so cannot be opened, as where none may be open."""
+    left: dict[str, int] = {}
+
+    def opened(path: object, *arguments: object, **more: object) -> int:
+        for end, times in left.items():
+            if times and str(path).endswith(end):
+                left[end] -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+        return before(path, *arguments, **more)  # type: ignore[arg-type]
+
+    before = os.open
+    monkeypatch.setattr("hooknb.private_files.os.open", opened)
+    return left
+
+
+def test_what_cannot_be_read_now_is_handed_over_later(
+    published, relay, folder, no_descriptor
+) -> None:
+    hook = published.webhook("orders")
+    relay.keep(hook.key, b"[0]", b"[1]", b"[2]", b"[3]", b"[4]")
+    no_descriptor[".delivery"] = 2
+    hook.publish()
+    until(lambda: not (folder / "spool" / hook.key).exists())
+    assert no_descriptor == {".delivery": 0}
+    assert hook.deliveries["body"].tolist() == [[0], [1], [2], [3], [4]]
+
+
+def test_where_nothing_can_be_opened_senders_are_to_come_again(
+    published, relay, no_descriptor
+) -> None:
+    hook = published.webhook("orders")
+    hook.publish()
+    no_descriptor["hooknb"] = 10**9  # the folder of the registrations
+    answer = relay.send(hook.key)
+    assert (answer.status, answer.header("Retry-After")) == (503, "5")
+    no_descriptor.clear()
+    assert relay.send(hook.key).status == 200
+
+
+@pytest.mark.parametrize("status", [503, 500, 404])
+def test_what_a_hook_answers_by_itself_is_handed_over_once(
+    status, published, relay, folder
+) -> None:
+    ran = []
+    hook = published.webhook(
+        "orders",
+        response=hooknb.Response(status),
+        nodes=[hooknb.Code(lambda context: ran.append(context.body), key="note")],
+    )
+    relay.keep(hook.key, b"[0]", b"[1]", b"[2]")
+    hook.publish()
+    until(lambda: not (folder / "spool" / hook.key).exists())
+    hook.wait()
+    assert ran == [[0], [1], [2]]
+    answer = relay.send(hook.key, b"[3]")
+    assert (answer.status, answer.header("X-Hooknb-Outcome")) == (status, None)
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]
+)
+def test_a_stranger_on_the_kernels_port_takes_nothing_away(
+    said, folder, relay, monkeypatch
+) -> None:
+    monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("hooknb.relay.passage._LONGEST_PAUSE", 0.1)
+
+    def answer(connection) -> None:
+        read_request(connection)
+        connection.sendall(said)
+
+    relay.keep(KEY, b"[1]")
+    with kernel(answer) as port:
+        register(folder, port)
+        until(lambda: not relay.passage.spool.waits(KEY))
+    (left,) = (folder / "spool" / KEY).iterdir()
+    assert left.suffix == ".failed"
+    assert left.read_bytes().endswith(b"\n[1]")
+
+
+def test_a_kernel_that_does_not_know_its_hook_yet(folder, relay) -> None:
+    came = []
+
+    def answer(connection) -> None:
+        came.append(read_request(connection))
+        said = b"404 Not Found" if len(came) < 3 else b"200 OK\r\nX-Hooknb-Delivery: 1"
+        connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % said)
+
+    with kernel(answer) as port:
+        register(folder, port)
+        assert relay.send(body=b"[1]").status == 202
+        until(lambda: not (folder / "spool" / KEY).exists())
+    assert len(came) == 3
+
+
+def test_what_lies_beside_the_deliveries_is_counted_and_goes(folder) -> None:
+    request = Relayed(method="POST", query="", fields=[], remote="", received_at=1)
+    spool = Spool(folder / "spool", Limits(spool_bytes=10_000))
+    spool.append(KEY, request, b"x" * 6000)
+    (name,) = spool.names(KEY)
+    spool.set_aside(KEY, name)
+    assert not spool.waits(KEY)
+    with pytest.raises(SpoolFullError):
+        spool.append(KEY, request, b"x" * 6000)
+    spool.append(KEY, request, b"x" * 3000)
+
+    own, now = folder / "spool" / KEY, time.time()
+    (own / "begun.part").touch()
+    (own / "broken.part").touch()
+    os.utime(own / "broken.part", (now - 7200, now - 7200))
+    spool.tidy(KEY)
+    assert sorted(path.suffix for path in own.iterdir()) == [".delivery", ".failed", ".part"]
+    with spool.handing_over(KEY), spool.handing_over("b" * 22):
+        pass
+    spool.tidy_locks()
+    assert [path.stem for path in (folder / "spool").glob("*.lock")] == [KEY]
 
 
 def test_the_spool_is_bounded(folder) -> None:

@@ -1,0 +1,164 @@
+"""Files that only their owner can read, in folders that only their owner can enter.
+
+What does not look exactly so was not written by this package for this user, and is not there for
+who reads it: it may be anybody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from hooknb.errors import PublicationError
+
+__all__ = ["made_folder", "opened_folder", "own_file", "write_own"]
+
+# Another time they may be opened: what was not read is not what is not there.
+_PASSING: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ESTALE}
+)
+
+
+def write_own(folder: Path, name: str, content: bytes) -> None:
+    """Write a file that only this user can read, whole or not at all, and see it on the disk.
+
+    Parameters
+    ----------
+    folder
+        That of the file; made where it is not there.
+    name
+        Of the file; one that is there is replaced.
+    content
+        Its bytes.
+
+    Raises
+    ------
+    PublicationError
+        The folder is not the user's own, or cannot be written.
+    """
+    made_folder(folder)
+    partial, replaced = folder / f"{name}.{secrets.token_hex(4)}.part", False
+    try:
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(file)
+        partial.replace(folder / name)
+        replaced = True
+        _keep_names(folder)
+    except OSError as error:
+        # Nobody is to find what its writer is told is not there.
+        with contextlib.suppress(OSError):
+            (folder / name if replaced else partial).unlink()
+        raise PublicationError(
+            f"{folder} cannot be written ({error}); make room there, or set JUPYTER_RUNTIME_DIR "
+            "for the Jupyter server and its kernels"
+        ) from error
+
+
+def _keep_names(folder: Path) -> None:
+    """See the names of a folder's files on the disk: it is the folder that keeps them."""
+    with opened_folder(folder) as opened:
+        if opened is None:
+            return
+        try:
+            os.fsync(opened)
+        except OSError as error:
+            # Some network file systems know it of files only, and keep names by themselves.
+            if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+                raise
+
+
+def made_folder(folder: Path) -> None:
+    """Make a folder that is its owner's only, where it is not there.
+
+    Raises
+    ------
+    PublicationError
+        It is somebody else's, open to others, or cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        problem = None
+    except OSError as error:
+        problem = str(error)
+    try:
+        with opened_folder(folder) as opened:
+            is_own = opened is not None
+    except OSError as error:
+        raise PublicationError(f"{folder} cannot be opened ({error}); try again") from error
+    if problem is not None or not is_own:
+        raise PublicationError(
+            f"{folder} is not a folder of this user that only its owner can enter"
+            f"{f' ({problem})' if problem else ''}; remove it, or `chmod 700` it"
+        )
+
+
+@contextlib.contextmanager
+def opened_folder(folder: Path) -> Iterator[int | None]:
+    """Open a folder that is its owner's only; ``None`` where it is not there, or another's.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened now, and may be later.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        yield None
+        return
+    try:
+        yield opened if _is_own(os.fstat(opened)) else None
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
+    """Open a file of an opened folder; ``None`` where it is not a plain one of this user's only.
+
+    Parameters
+    ----------
+    folder
+        Its descriptor.
+    name
+        Of the file.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened now, and may be later.
+    """
+    try:
+        # Without waiting, since a pipe would make one wait for its other end.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(name, flags, dir_fd=folder)
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        yield None
+        return
+    try:
+        seen = os.fstat(file)
+        plain = stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1 and seen.st_size <= most
+        yield file if plain and _is_own(seen) else None
+    finally:
+        os.close(file)
+
+
+def _is_own(seen: os.stat_result) -> bool:
+    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
