@@ -340,7 +340,8 @@ class Hook(Calls):
         """Stop serving it; what it received stays in the store. Idempotent.
 
         What still waits is run when the hook is made again. Blocks until what runs has ended, for
-        the runtime's ``drain`` at the most.
+        the runtime's ``drain`` at the most. Its panel stays where it is shown, and says that it is
+        closed, until the panel of a new hook of the same name is shown.
         """
         if not self._closed:
             self._runtime.stop_serving(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooknb.feed.accepted import accepted
 from hooknb.feed.columns import Column
 from hooknb.feed.details import Details, details
 from hooknb.feed.feed import Feed
@@ -17,6 +18,7 @@ __all__ = [
     "Filter",
     "FlowCounts",
     "Row",
+    "accepted",
     "compile_filter",
     "details",
     "matching_ids",

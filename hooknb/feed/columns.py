@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import paths, payloads
+from hooknb.feed.accepted import accepted
 from hooknb.feed.bodies import LOOKED_AT, read_body
 from hooknb.feed.texts import TOO_LARGE, is_file
 from hooknb.headers import HeaderMap, masked, parse_head
@@ -23,10 +24,9 @@ _MOST_INFERRED: Final = 5
 _LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
 _MOST_LEAVES: Final = 1_000  # of one body; who has more is to configure what counts
 
-_NEWEST: Final = (
-    "SELECT head, query, content_type, content_encoding, "
-    "CASE WHEN length(body) <= ? THEN body END FROM deliveries "
-    "WHERE workflow_id = ? AND reason IS NULL ORDER BY id DESC LIMIT ?"
+_PARTS: Final = (
+    "head, query, content_type, content_encoding, "
+    f"CASE WHEN length(body) <= {LOOKED_AT} THEN body END"
 )
 
 
@@ -132,7 +132,7 @@ class Columns:
             newest: list[Parts] = []
             self._settled = True
         else:
-            rows = self._store.rows(_NEWEST, (LOOKED_AT, self._workflow_id, _LOOKED_AT))
+            rows = accepted(self._store, self._workflow_id, _LOOKED_AT, _PARTS)
             newest = [Parts(*row) for row in rows]
             self._settled = bool(newest)
         if configured:

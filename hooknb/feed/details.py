@@ -15,7 +15,7 @@ from hooknb.feed.columns import variable_name
 from hooknb.feed.flow import INSIDE, branch_label
 from hooknb.feed.lines import Line, tree
 from hooknb.feed.texts import cut, plain, sendable
-from hooknb.headers import HeaderMap, Headers, masked, parse_head
+from hooknb.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
 from hooknb.paths import MISSING
 from hooknb.records import Status, decode_result
 from hooknb.variables import column
@@ -75,7 +75,8 @@ class Details(TypedDict):
     ``outcome``, ``reason``, ``detail``
         As of :class:`hooknb.Delivery`.
     ``headers``
-        Pairs as they came, credentials masked.
+        ``[name, value, is_secret]`` as they came; those that carry credentials are secret, and
+        masked.
     ``variables``
         ``[title, name, text]`` of each configured variable, ``None`` for a missing one.
     ``answer``
@@ -84,7 +85,7 @@ class Details(TypedDict):
     ``raw``
         The body as it came: ``text`` of its first 64 KiB, or ``None`` where that is not UTF-8;
         ``hex`` of its first 8 KiB, 16 bytes a line, with offset and ASCII; ``size``, the bytes that
-        came; ``kept``, those that were kept; ``cut``, whether ``text`` is not all that came.
+        came; ``kept``, those that were kept; ``in_text`` and ``in_hex``, those that are shown so.
     ``execution``
         ``None`` where there is none, else ``status`` (a word), ``reason``, ``duration_ms``,
         ``revision``, ``recovered``, ``missing``, ``more`` (jobs that are left out) and ``jobs`` in
@@ -106,7 +107,7 @@ class Details(TypedDict):
     duration_ms: float | None
     body: Tree
     query: Tree
-    headers: list[list[str]]
+    headers: list[list[str | bool]]
     variables: list[list[str | None]]
     answer: dict[str, Any] | None
     raw: dict[str, Any]
@@ -171,7 +172,10 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
         "duration_ms": None if answer[1] is None else answer[1] / 1000,
         "body": _tree(body, "body", note),
         "query": _tree(query or MISSING, "query", query_note),
-        "headers": [[sendable(name), sendable(value)] for name, value in fields.masked()],
+        "headers": [
+            [sendable(name), sendable(value), name.lower() in SECRET_HEADERS]
+            for name, value in fields.masked()
+        ],
         "variables": _variables(trigger, found),
         "answer": _answer(*answer),
         "raw": _raw(raw, kept=kept, size=size),
@@ -235,13 +239,14 @@ def _answer(
 
 
 def _raw(raw: bytes, *, kept: int, size: int) -> dict[str, Any]:
-    shown = raw[:_TEXT]
+    shown, in_hex = raw[:_TEXT], raw[:_HEX]
     return {
         "text": _decoded(shown, is_all=len(shown) == kept == size),
-        "hex": _hex(raw[:_HEX]),
+        "hex": _hex(in_hex),
         "size": size,
         "kept": kept,
-        "cut": len(shown) < size,
+        "in_text": len(shown),
+        "in_hex": len(in_hex),
     }
 
 

@@ -137,16 +137,11 @@ class Feed:
     def columns(self) -> list[Column]:
         """Give the columns: the configured variables, or up to five leaves of what came.
 
-        They stay the same until the configured variables change, the hook is cleared, or
-        :meth:`reset_columns`. Of the configured ones objects and lists are left out, unless there
-        is nothing else. Leaves are found in the newest 20 accepted deliveries, the most frequent
-        first; lists are kept whole.
+        They stay the same until the configured variables change or the hook is cleared. Of the
+        configured ones objects and lists are left out, unless there is nothing else. Leaves are
+        found in the newest 20 accepted deliveries, the most frequent first; lists are kept whole.
         """
         return list(self._columns.read(self._trigger()))
-
-    def reset_columns(self) -> None:
-        """Find the columns anew the next time."""
-        self._columns.reset()
 
     def ids(self) -> array[int]:
         """Give the ids of the view, oldest first: the position of each is its ordinal.
@@ -204,11 +199,6 @@ class Feed:
         if made.text != self._filter.text:
             self._filter = made
             self._start_over()
-
-    @property
-    def filter(self) -> str:
-        """The text of the filter; empty where everything is shown."""
-        return self._filter.text
 
     def scan(self, seconds: float) -> bool:
         """Go on asking the filter of deliveries, oldest first, so that ordinals stay.

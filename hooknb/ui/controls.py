@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets
 
 from hooknb.ui.routing import heard_during_cells
 
-__all__ = ["Asking", "button", "hint", "row_of", "show"]
+__all__ = ["Asking", "button", "close_all", "hint", "row_of", "show", "view_of"]
 
 
 def button(
@@ -64,6 +64,23 @@ def row_of(*widgets: Any, css: str = "hk-form-row") -> Any:
 def show(widget: Any, *, is_shown: bool) -> None:
     """Show a widget, or leave out its place."""
     widget.layout.display = None if is_shown else "none"
+
+
+def view_of(widget: Any) -> dict[str, Any]:
+    """Give what a cell shows of a widget, by media type."""
+    model = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": model}
+
+
+def close_all(widgets: Iterable[Any]) -> None:
+    """Give widgets back, with all that is below them and the models of their layouts and styles."""
+    for widget in widgets:
+        # First what is shown: nobody needs to see it fall to pieces.
+        widget.close()
+        for name in ("layout", "style"):
+            if (model := getattr(widget, name, None)) is not None:
+                model.close()
+        close_all(getattr(widget, "children", ()))
 
 
 class Asking:

@@ -185,7 +185,8 @@ class Deliveries(Part):
                 self._panel.choose(reply.delivery)
             self._panel.poke()
 
-        self.aside("replay", lambda: self._panel.hook.replay(number), then)
+        view = str(content.get("view"))
+        self.aside("replay", lambda: self._panel.hook.replay(number), then, view)
 
     def on_sample(self, content: dict[str, Any]) -> None:
         """Put a delivery's body and query into the trigger's forms, as samples."""
@@ -263,7 +264,7 @@ class Deliveries(Part):
         return changes
 
     def _strip(self) -> list[Any]:
-        """Give the end of the strip in milliseconds since 1970, all of each bar, the refused.
+        """Give the strip's end in milliseconds since 1970, a bar's, all of each bar, the refused.
 
         A strip without anything is always the same: while nothing comes, nothing is said.
         """
@@ -274,7 +275,7 @@ class Deliveries(Part):
         bars = self._panel.feed.strip(now, _BARS, _BAR // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
         end = (now // _BAR + 1) * _BAR // 1000 if any(every) else 0
-        return [end, every, refused if any(refused) else []]
+        return [end, _BAR // 1000, every, refused if any(refused) else []]
 
     # -- the chosen one -------------------------------------------------------------------------
 

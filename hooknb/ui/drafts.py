@@ -98,19 +98,6 @@ class Draft:
             return self.rows(name)
         return self._values[_known(name)]
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that differ from those of :attr:`base`, as they were set."""
-        changed = {
-            name: value
-            for name, value in self._values.items()
-            if value is not _value(self.base, name)
-        }
-        for part in PARTS:
-            if self._rows[part] != [Row.of(item) for item in _value(self.base, part)]:
-                changed[part] = self.rows(part)
-        return changed
-
     def set(self, **settings: Any) -> None:
         """Set any of the settings of :func:`hooknb.webhook` but its name.
 

@@ -13,7 +13,7 @@ from hooknb.nodes.data import map_functions
 from hooknb.nodes.sources import source_of
 from hooknb.ui import arrangement, picture
 from hooknb.ui.arrangement import Place
-from hooknb.ui.controls import Asking, button, hint, row_of, show
+from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
 from hooknb.ui.fields import Note
 from hooknb.ui.node_fields import can_be_made, summary
 from hooknb.ui.node_forms import NodeForm
@@ -75,7 +75,8 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self.title.add_class("hk-side-title")
         self.source = Source(lock=panel.lock)
         self._code = hint(_IN_CELLS)
-        self._choices = ipywidgets.VBox()
+        self._about_code = hint(_CODE)
+        self._choices = ipywidgets.VBox([self._about_code])
         self._choices.add_class("hk-side-types")
         self._forms_box = ipywidgets.VBox()
         self.done = self._button("Done", self._done, "Write it into the draft", "primary")
@@ -174,27 +175,28 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
     def _list_types(self) -> None:
         """Make the buttons of the types, again only where there are other types."""
-        offered = _offered()
-        if offered == self._offered:
+        before, self._offered = self._offered, _offered()
+        if self._offered == before:
             return
-        self._offered = offered
-        self.types = {name: self._type_button(name, kind) for name, kind in offered.items()}
-        rows = [
-            row_of(made, hint(summary(offered[name])), css="hk-side-type")
-            for name, made in self.types.items()
-        ]
-        _close(self._choices.children)
-        self._choices.children = [*rows, hint(_CODE)]
+        rows = dict(zip(before, self._choices.children, strict=False))  # the hint stands last
+        old = [rows.pop(name) for name in before if self._offered.get(name) is not before[name]]
+        for name, kind in self._offered.items():
+            if name not in rows:
+                self.types[name] = self._type_button(name, kind)
+                rows[name] = row_of(self.types[name], hint(summary(kind)), css="hk-side-type")
+        self.types = {name: self.types[name] for name in self._offered}
+        self._choices.children = [*(rows[name] for name in self._offered), self._about_code]
+        close_all(old)
 
     def _open(self, kind: type[Node], node: Node | None) -> None:
         form = self._forms.get(kind)
         if form is None:
             form = self._forms[kind] = NodeForm(kind, self._panel.lock)
             # A class of a cell that was run again is another type of the same name.
-            self._forms = {
-                one: other for one, other in self._forms.items() if one is kind or _is_known(one)
-            }
+            old = [one for one in self._forms if one is not kind and not _is_known(one)]
+            dropped = [self._forms.pop(one) for one in old]
             self._forms_box.children = list(self._forms.values())
+            close_all(dropped)
         form.put(node)
         self.form = form
         label = picture.type_label(kind)
@@ -319,10 +321,3 @@ def _source(node: Node) -> str:
 
     map_functions(picture.without_below(node), note)
     return "\n\n".join(found)
-
-
-def _close(widgets: Any) -> None:
-    """Give widgets back that are made anew each time."""
-    for widget in widgets:
-        _close(getattr(widget, "children", ()))
-        widget.close()

@@ -32,6 +32,8 @@ class Heard(Part):
         number = content.get("number") if isinstance(content, dict) else None
         if not isinstance(number, int):
             super()._hear(widget, content, buffers)
+            if isinstance(content, dict) and content.get("kind") == "close":
+                self._forget(str(content.get("view")))
             return
         about = tuple(str(content.get(name)) for name in ("view", "kind", "row", "column"))
         with self.lock:
@@ -42,6 +44,12 @@ class Heard(Part):
             finally:
                 # Also where the kernel was interrupted: buttons wait for it.
                 self.say("heard", to=content.get("view"), number=number)
+
+    def _forget(self, view: str) -> None:
+        """Forget the numbers of a view that is closed."""
+        with self.lock:
+            for about in [about for about in self._newest if about[0] == view]:
+                del self._newest[about]
 
 
 class Field(Heard):

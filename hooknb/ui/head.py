@@ -79,7 +79,7 @@ class Head(Part):
         """Give the command to be copied: ``hook.curl()``."""
         self.say("curl", to=content["view"], text=self._panel.hook.curl())
 
-    def on_test(self, _content: dict[str, Any]) -> None:
+    def on_test(self, content: dict[str, Any]) -> None:
         """Send a test: ``hook.send_sample()``."""
 
         def then(reply: Any) -> None:
@@ -87,7 +87,7 @@ class Head(Part):
             if reply.delivery is not None:
                 self._panel.choose(reply.delivery)
 
-        self.aside("test", self._panel.hook.send_sample, then)
+        self.aside("test", self._panel.hook.send_sample, then, str(content.get("view")))
 
     def on_switch(self, content: dict[str, Any]) -> None:
         """Turn the switch: ``hook.enabled = …``."""

@@ -11,7 +11,7 @@ import ipywidgets
 from hooknb.errors import SettingError
 from hooknb.nodes import Case
 from hooknb.nodes.sources import is_function
-from hooknb.ui.controls import Asking, button, hint, row_of, show
+from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.node_fields import REQUIRED, Setting, from_text, to_text
 from hooknb.ui.words import counted
@@ -177,7 +177,6 @@ class CasesInput:
         self._lock = lock
         self._before: list[_CaseRow] = []
         self._rows: list[_CaseRow] = []
-        self._spare: list[_CaseRow] = []
         self._box = ipywidgets.VBox()
         self.add = button("Add a case", self._append, lock)
         self.widget: Any = ipywidgets.VBox(
@@ -197,11 +196,12 @@ class CasesInput:
 
     def put(self, value: Any) -> None:
         """Show the cases of a Switch; a new one has one, to be written."""
-        self._spare += self._rows
+        spare = list(self._rows)
         cases = [REQUIRED] if value is REQUIRED else value
-        self._rows = [self._row(case) for case in cases]
+        self._rows = [self._row(case, spare) for case in cases]
         self._before = [] if value is REQUIRED else list(self._rows)
         self._place()
+        close_all(row.widget for row in spare)
 
     def read(self) -> dict[str, Any]:
         """Give the cases, each with the nodes that it had."""
@@ -223,13 +223,13 @@ class CasesInput:
         field.error = problem
         return True
 
-    def _row(self, case: Any) -> _CaseRow:
-        row = self._spare.pop() if self._spare else _CaseRow(self._lock, self)
+    def _row(self, case: Any, spare: list[_CaseRow]) -> _CaseRow:
+        row = spare.pop(0) if spare else _CaseRow(self._lock, self)
         row.put(case)
         return row
 
     def _append(self) -> None:
-        self._rows.append(self._row(REQUIRED))
+        self._rows.append(self._row(REQUIRED, []))
         self._place()
 
     def earlier(self, row: _CaseRow) -> None:
@@ -242,8 +242,8 @@ class CasesInput:
     def take_out(self, row: _CaseRow) -> None:
         """Take a case out."""
         self._rows.remove(row)
-        self._spare.append(row)
         self._place()
+        close_all([row.widget])
 
     def _place(self) -> None:
         for index, row in enumerate(self._rows):

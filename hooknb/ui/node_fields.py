@@ -111,8 +111,7 @@ def summary(kind: type[Node]) -> str:
     text = (kind.__doc__ or "").strip().split("\n\n")[0]
     if text.startswith(f"{kind.__name__}("):  # msgspec's own
         return ""
-    text = re.sub(r"\s*\(behaviour\.md[^)]*\)", "", " ".join(text.split()))
-    return text.split(". ")[0].split("; ")[0].rstrip(".")
+    return " ".join(text.split()).split(". ")[0].split("; ")[0].rstrip(".")
 
 
 # -- kinds ---------------------------------------------------------------------------------------

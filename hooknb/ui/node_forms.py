@@ -80,8 +80,8 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             "More settings", lambda: self._unfold(is_open=self._rare.layout.display == "none"), lock
         )
         self.note = Note(lock=lock)
-        parts = [*usual, self.more, self._rare, self.note] if rare else [*usual, self.note]
-        super().__init__(children=parts)
+        show(self.more, is_shown=bool(rare))
+        super().__init__(children=[*usual, self.more, self._rare, self.note])
         self.add_class("hk-form")
 
     @property

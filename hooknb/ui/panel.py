@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
 from hooknb.feed import Feed
+from hooknb.ui.controls import close_all, view_of
 from hooknb.ui.deliveries import Deliveries
 from hooknb.ui.drafts import Draft
 from hooknb.ui.head import Head
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from hooknb.hook import Hook
 
 __all__ = ["HookPanel"]
+
+_PANELS: Final[WeakSet[HookPanel]] = WeakSet()
+_PANELS_LOCK: Final = threading.Lock()
 
 
 class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
@@ -76,6 +82,20 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         for part in self.parts:
             part.when_watched = self.poke
         PUBLISHER.add(self)
+        _end_closed(hook.name)
+        with _PANELS_LOCK:
+            _PANELS.add(self)
+
+    def end(self) -> None:
+        """Take it from where it is shown, and give back its widgets; the hook makes another one."""
+        with _PANELS_LOCK:
+            _PANELS.discard(self)
+        with self.lock:
+            for part in self.parts:
+                part.forget_views()
+            close_all([self, self._link])
+        with contextlib.suppress(AttributeError):
+            del self.hook.panel
 
     # -- for the parts --------------------------------------------------------------------------
 
@@ -132,8 +152,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
 
     def view(self) -> dict[str, Any]:
         """Give what a cell shows of it, by media type."""
-        model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"application/vnd.jupyter.widget-view+json": model}
+        return view_of(self)
 
     def use_sample(self, delivery: int) -> None:
         """Put a delivery's body and query into the trigger's forms; under the lock."""
@@ -146,6 +165,18 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         """Say what the hook is, without secrets."""
         return repr(self.hook)
+
+
+def _end_closed(name: str) -> None:
+    """Have the panels of closed hooks give way to the one of the next hook of their name.
+
+    Until then they stand where they were shown: that a hook is closed is worth seeing.
+    """
+    with _PANELS_LOCK:
+        panels = tuple(_PANELS)
+    for panel in panels:
+        if panel.hook.name == name and panel.hook.status == "closed":
+            panel.end()
 
 
 def _parts(widget: Any) -> list[Any]:

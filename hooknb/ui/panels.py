@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
-from hooknb.ui.controls import button
+from hooknb.ui.controls import button, view_of
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.part import Part
 from hooknb.ui.publisher import PUBLISHER
@@ -47,12 +47,17 @@ class HookList(Part):
     pieces = ("hooks",)
     carries = True
 
-    def __init__(self, choose: Callable[[str], None], listed: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        choose: Callable[[str], None],
+        listed: Callable[[], dict[str, Any]],
+        lock: threading.RLock,
+    ) -> None:
         self._choose = choose
         self._listed = listed
         self._said: dict[str, Any] | None = None
         self._next = 0.0
-        super().__init__()
+        super().__init__(lock=lock)
 
     def opened(self) -> None:
         """Say all of it."""
@@ -61,6 +66,10 @@ class HookList(Part):
 
     def publish(self) -> int:
         """Say it where it has changed; looked for once a second."""
+        with self.lock:
+            return self._say_changes()
+
+    def _say_changes(self) -> int:
         now = time.monotonic()
         if now < self._next:
             return 0
@@ -107,11 +116,12 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         self._hook: Hook | None = None
         self._stored: list[str] = []
         self._next_stored = 0.0
+        # Whoever holds it may wait for a runtime's lock; no runtime waits for this one.
         self._lock = threading.RLock()
-        self.list = HookList(self.choose, self._listed)
+        self.list = HookList(self.choose, self._listed, self._lock)
         self.list.when_watched = PUBLISHER.wake
-        self.name = Field("name", placeholder="name of a new webhook")
-        self.mode = Choice("mode", _MODES)
+        self.name = Field("name", placeholder="name of a new webhook", lock=self._lock)
+        self.mode = Choice("mode", _MODES, lock=self._lock)
         self.make = button(
             "New webhook", self._new, self._lock, tooltip="hooknb.webhook(…)", style="primary"
         )
@@ -181,15 +191,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panels, and the names where widgets cannot be shown."""
-        names = ", ".join(self._calls.hooks()) or "none"
-        return {
-            "text/plain": f"hooks: {names}",
-            "application/vnd.jupyter.widget-view+json": {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": self.model_id,
-            },
-        }
+        return {"text/plain": repr(self), **view_of(self)}
 
     def __repr__(self) -> str:
         """Name the hooks."""

@@ -88,7 +88,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     @property
     def watched(self) -> bool:
         """Whether somebody can see it, as far as is known."""
-        return any(visible for visible, _ in self._views.values())
+        return any(visible for visible, _ in self._heard_of())
 
     @property
     def is_open(self) -> bool:
@@ -102,10 +102,15 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         The browser may be gone, or the kernel too busy to hear of it.
         """
         now = time.monotonic()
-        heard = [at for visible, at in self._views.values() if visible]
+        heard = [at for visible, at in self._heard_of() if visible]
         if heard and now - max(heard) > _FORGOTTEN_SECONDS:
-            self._views.clear()
+            with self.lock:
+                self.forget_views()
         return all(now - at > _SILENT_SECONDS for at in heard)
+
+    def _heard_of(self) -> tuple[tuple[bool, float], ...]:
+        """Give what is known of the views; the publisher asks without the lock."""
+        return tuple(self._views.values())
 
     def opened(self) -> None:
         """Say everything: a view was opened, for the first time or after a reload."""
@@ -117,6 +122,10 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def say(self, kind: str, **content: Any) -> None:
         """Send a message to every view, or to the one named by ``to``."""
         self.send({"kind": kind, **content})
+
+    def forget_views(self) -> None:
+        """Take it that there is no view of it any more; under the lock."""
+        self._views.clear()
 
     # -- messages -------------------------------------------------------------------------------
 
@@ -161,7 +170,9 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         text = str(error) if isinstance(error, HooknbError) else f"{type(error).__name__}: {error}"
         self.say("error", about=about, setting=setting, message=text, **to)
 
-    def aside(self, about: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    def aside(
+        self, about: str, work: Callable[[], Any], then: Callable[[Any], None], view: str
+    ) -> None:
         """Do what may wait for an answer on a thread of its own, so that nothing is held up.
 
         Parameters
@@ -172,17 +183,18 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
             Called without the lock.
         then
             Called under the lock with what it gave.
+        view
+            The one that asked: what either of them raises is said to it.
         """
 
         def run() -> None:
             try:
                 given = work()
+                with self.lock:
+                    then(given)
             except Exception as error:  # noqa: BLE001 - it is said where it was caused
                 with self.lock:
-                    self.say_error(about, error)
-                return
-            with self.lock:
-                then(given)
+                    self.say_error(about, error, view)
 
         threading.Thread(target=run, name=f"hooknb-ui-{about}", daemon=True).start()
 

@@ -71,7 +71,7 @@ class Publisher:
         while True:
             self._wake.clear()
             with self._lock:
-                items = [item for item in self._watched if item.watched]
+                items = [item for item in self._watched if _asked(item, _is_watched)]
             if not items:
                 self._wake.wait()
                 continue
@@ -79,21 +79,31 @@ class Publisher:
             with_silent = now >= next_silent
             if with_silent:
                 next_silent = now + _SILENT_PACE
-            said = 0
-            for item in items:
-                if with_silent or not item.silent:
-                    said += _published(item)
+            publish = _published if with_silent else _published_unless_silent
+            said = sum(_asked(item, publish) for item in items)
             del items
             self._sleep(max(_PACE, said * _PACE))
 
 
-def _published(item: Watched) -> int:
+def _asked(item: Watched, question: Callable[[Watched], int]) -> int:
+    """Ask an item; one that fails says 0, and the others, and its own next round, go on."""
     try:
-        return item.publish()
+        return question(item)
     except Exception:  # noqa: BLE001 - it is logged
-        # The others, and this one's next round, go on.
         _LOG.exception("what changed could not be shown")
         return 0
+
+
+def _is_watched(item: Watched) -> bool:
+    return item.watched
+
+
+def _published(item: Watched) -> int:
+    return item.publish()
+
+
+def _published_unless_silent(item: Watched) -> int:
+    return 0 if item.silent else item.publish()
 
 
 PUBLISHER: Final = Publisher()

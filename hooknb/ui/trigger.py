@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
+from hooknb.feed import accepted
 from hooknb.ui.bar import Bar
 from hooknb.ui.cards import Answer, Card, General, Security
 from hooknb.ui.sampled import Sampled, Variables
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TriggerTab"]
 
-_NEWEST: Final = (
-    "SELECT id FROM deliveries WHERE workflow_id = ? AND reason IS NULL ORDER BY id DESC LIMIT 1"
-)
 _PACE: Final = 0.5
 _PATIENCE: Final = 20  # times as long as looking took: a large body is not read all the time
 _MOST_NAMED: Final = 3
@@ -142,7 +140,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         hook = self._panel.hook
         workflow_id = hook.state.workflow_id
         try:
-            found = hook.store.rows(_NEWEST, (workflow_id,))
+            found = accepted(hook.store, workflow_id, 1)
             number = found[0][0] if found else None
             if number is None:
                 self._newest = None

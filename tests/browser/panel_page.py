@@ -80,4 +80,5 @@ def panel_of(page: Page, index: int = 0) -> Locator:
 
 def open_tab(panel: Locator, name: str) -> None:
     """Open a tab by the beginning of its name."""
-    panel.get_by_role("tab", name=re.compile(f"^{name}")).first.click()
+    parts = panel.get_by_role("group", name="Parts of the panel")
+    parts.get_by_role("button", name=re.compile(f"^{name}")).click()

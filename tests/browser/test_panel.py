@@ -160,6 +160,54 @@ def test_a_condition_and_two_responses_are_added_and_the_code_makes_the_same_hoo
     assert lab.output(2) == f"(2, '{url}', 422)"
 
 
+LONG = """
+import hooknb
+hook = hooknb.webhook("orders")
+hook.send(json={f"k{number}": number for number in range(60)},
+          headers={f"X-Header-{number}": str(number) for number in range(40)})
+hook
+"""
+
+
+def test_the_chosen_delivery_is_read_and_used_by_keyboard(quiet: Lab) -> None:
+    lab, page = quiet, quiet.page
+    lab.open(lab.write("keys.ipynb", LONG))
+    lab.run_cell(0)
+    panel = panel_of(page)
+    expect(panel.get_by_role("treeitem").first).to_be_visible()
+
+    # The tab names what it shows, and that names the tab.
+    panel.get_by_role("tab", name="Body").focus()
+    page.keyboard.press("ArrowRight")
+    tab = panel.get_by_role("tab", name="Headers")
+    expect(tab).to_be_focused()
+    content = panel.get_by_role("tabpanel", name="Headers")
+    expect(content).to_be_visible()
+    expect(tab).to_have_attribute("aria-controls", content.get_attribute("id") or "none")
+
+    # It is scrolled, and no cell is chosen instead.
+    page.keyboard.press("Tab")
+    expect(content).to_be_focused()
+    ring = "element => getComputedStyle(element).outlineStyle"
+    assert content.evaluate(ring) == "solid"
+    page.keyboard.press("PageDown")
+    page.wait_for_function("element => element.scrollTop > 50", arg=content.element_handle())
+    assert content.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+    # A header is taken.
+    page.keyboard.press("Tab")
+    focused = panel.get_by_role("button", name="+ take headers.Host")
+    expect(focused).to_be_focused()
+    assert (focused.bounding_box() or {})["width"] > 60
+    page.keyboard.press("Enter")
+    expect(panel.get_by_text("revision 2", exact=True)).to_be_visible()
+
+    # The parts of the panel say which of them is shown.
+    open_tab(panel, "Trigger")
+    parts = panel.get_by_role("group", name="Parts of the panel")
+    expect(parts.locator("[aria-current=true]")).to_have_text("Trigger")
+
+
 SHOWN = """
 import hooknb
 from hooknb import BasicAuth, Condition, Response, Variable

@@ -194,7 +194,7 @@ hook = hooknb.webhook(evil, sync=True,
     nodes=[Condition('body.a == "</script><script>window.ran=1</script>"', key="<i>key</i>",
         yes=[hooknb.Response(200, body=evil)])])
 hook.send(json={evil.replace('"', "'"): evil, "__proto__": {"x": evil}, "constructor": 1,
-    "rtl": "\\u202eevil\\u2066", "control": "a\\x00b\\x1b[31m", "a": "x"},
+    "rtl": "\\u202eevil\\u2066", "control": "a\\x00b\\x1b[31m", "tag": "a\\U000e0041b", "a": "x"},
     params={evil: evil}, headers={"X-Evil": evil})
 hook.send(data=evil, headers={"Content-Type": "text/html" + evil})
 hook
@@ -210,15 +210,18 @@ def test_what_came_is_shown_as_text_and_never_run(lab: Lab) -> None:
     expect(panel.get_by_role("columnheader", name="<b>alias</b>")).to_be_visible()
     rows_of(panel).filter(has=page.get_by_role("gridcell", name="1", exact=True)).click()
     expect(panel.get_by_role("treeitem").filter(has_text="rtl").last).to_contain_text("\\u202e")
+    expect(panel.get_by_role("treeitem").filter(has_text="tag").last).to_contain_text(
+        "a\\U000e0041b"
+    )
     expect(panel.get_by_role("treeitem").filter(has_text="__proto__").last).to_be_visible()
     for name in ("Headers", "Query", "Variables", "Response", "Raw"):
         panel.get_by_role("tab", name=name).click()
         page.wait_for_timeout(100)
     panel.get_by_role("searchbox", name="Filter").fill("<img src=x onerror=window.ran=1>")
     for name in ("Trigger", "Workflow", "Python"):
-        panel.get_by_role("tab", name=name).click()
+        open_tab(panel, name)
         page.wait_for_timeout(300)
-    panel.get_by_role("tab", name="Workflow").click()
+    open_tab(panel, "Workflow")
     expect(panel.get_by_text("<i>key</i>").first).to_be_visible()
     assert page.evaluate("window.ran") is None
     assert panel.locator("img, script, b, i").count() == 0

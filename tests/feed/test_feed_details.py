@@ -159,7 +159,7 @@ def test_everything_about_a_delivery(source: Source) -> None:
     assert [line[4] for line in made["query"]["lines"]] == ["query", "query.a", None]
     assert (made["body"]["note"], made["query"]["note"]) == (None, None)
     assert made["headers"] == [
-        ["Host", "h"], ["Authorization", "Basic •••••"], ["Cookie", "•••••"]
+        ["Host", "h", False], ["Authorization", "Basic •••••", True], ["Cookie", "•••••", True]
     ]  # fmt: skip
     assert made["variables"] == [
         ["headers.authorization", "headers.authorization", "Basic •••••"],
@@ -179,7 +179,8 @@ def test_everything_about_a_delivery(source: Source) -> None:
         "hex": "00000000  7b 22 6e 22 3a 20 31 7d" + " " * 26 + '{"n": 1}',
         "size": 8,
         "kept": 8,
-        "cut": False,
+        "in_text": 8,
+        "in_hex": 8,
     }
     assert made["execution"] is not None
     assert made["execution"]["missing"] == ["body.gone"]
@@ -199,7 +200,7 @@ def test_a_refused_delivery(source: Source) -> None:
     [number] = source.refuse(raw=b"x" * 100, size=1000)
     made = shown(source, number)
     assert made["body"]["note"] == "the first 100 of 1,000 bytes were kept"
-    assert (made["raw"]["size"], made["raw"]["kept"], made["raw"]["cut"]) == (1000, 100, True)
+    assert (made["raw"]["size"], made["raw"]["kept"], made["raw"]["in_text"]) == (1000, 100, 100)
 
 
 def test_bodies_that_are_no_text(source: Source) -> None:
@@ -227,11 +228,11 @@ def test_large_bodies_are_shown_in_part(source: Source) -> None:
     )
     # The 64 KiB end in the middle of a character.
     assert made["raw"]["text"] == '{"x": "' + "é" * 32764
-    assert made["raw"]["cut"]
+    assert (made["raw"]["in_text"], made["raw"]["in_hex"]) == (64 * 1024, 8 * 1024)
     assert len(made["raw"]["hex"].splitlines()) == 512
     whole = shown(source, source.send(raw=b'{"x": "' + b"y" * 100_000 + b'"}'))
     assert whole["body"]["note"] is None
-    assert whole["raw"]["cut"]
+    assert whole["raw"]["in_text"] < whole["raw"]["size"]
     number = source.send(1)
     source.answer(number, body=b"\xff" + b"x" * 100_000)
     answer = shown(source, number)["answer"]

@@ -8,6 +8,7 @@ import json
 import pytest
 from source import START, Source
 
+from hooknb.feed import accepted
 from hooknb.store import Store
 from hooknb.variables import Variable, parse_body
 from hooknb.workflow import Trigger
@@ -79,8 +80,6 @@ def test_found_columns_stay_until_they_are_to_be_found_anew(source: Source) -> N
     assert names(source) == ["body.a"]
     source.send({"b": 1})
     assert names(source) == ["body.a"]
-    source.feed.reset_columns()
-    assert names(source) == ["body.b", "body.a"]
     source.trigger = Trigger(body=(Variable("c"),))
     assert names(source) == ["body.c"]
     source.trigger = Trigger()
@@ -90,6 +89,14 @@ def test_found_columns_stay_until_they_are_to_be_found_anew(source: Source) -> N
     source.send({"d": 1})
     source.feed.refresh()
     assert names(source) == ["body.d"]
+
+
+def test_what_was_accepted_last_comes_first(source: Source) -> None:
+    sent = [source.send(raw=b"x" * size) for size in (3, 5, 7)]
+    source.refuse(raw=b"xx")
+    assert accepted(source.store, source.id, 2) == [(sent[2], 7), (sent[1], 5)]
+    assert accepted(source.store, source.id, 9, "id") == [(number,) for number in sent[::-1]]
+    assert accepted(source.store, source.id + 1, 9) == []
 
 
 def test_a_body_that_is_one_value(source: Source) -> None:

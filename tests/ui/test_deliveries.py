@@ -253,7 +253,8 @@ def test_the_strip_counts_what_came_lately(hook: hooknb.Hook, views: Views) -> N
     hook.send(json={"n": 1})
     hook.send(data="x", headers={"Content-Type": "text/plain"})
     hook.wait()
-    _, every, refused = views.open()["strip"]
+    _, milliseconds, every, refused = views.open()["strip"]
+    assert milliseconds == 10_000
     assert len(every) == 30
     assert sum(every) == 2
     assert sum(refused) == 1
@@ -482,8 +483,7 @@ def test_credentials_are_masked(runtime: hooknb.Runtime) -> None:
     hook.send(json={"n": 1})
     hook.wait()
     views.open()
-    fields = dict(views.said[0]["details"]["headers"])
-    assert fields["Authorization"] == "Basic •••••"
+    assert ["Authorization", "Basic •••••", True] in views.said[0]["details"]["headers"]
     assert "s3cret" not in json.dumps(views.said)
 
 

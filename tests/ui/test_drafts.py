@@ -77,7 +77,6 @@ def test_a_new_draft_is_its_definition():
     draft = Draft(workflow)
     assert not draft.changed
     assert draft.problems == ()
-    assert draft.settings == {}
     assert draft.workflow() == workflow
 
 
@@ -328,7 +327,6 @@ def test_blank_rows_stand_last_and_count_for_nothing():
     draft.set_rows("body", [Row(), *draft.rows("body")])
     assert draft.rows("body")[-1] == Row()
     assert not draft.changed
-    assert draft.settings.keys() == {"body"}
     draft.set_rows("body", [Row(), Row(path="")])
     assert draft.workflow().trigger.body == (Variable(""),)
 

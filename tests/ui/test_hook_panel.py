@@ -13,6 +13,7 @@ import hooknb
 from hooknb import BasicAuth, Condition, Request, Response
 from hooknb.errors import HooknbError
 from hooknb.ui import HookPanel, Panels
+from hooknb.ui.arrangement import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,6 +125,42 @@ def test_a_closed_runtime_is_shown_as_such_without_an_error(caplog: Any) -> None
     assert caplog.text == ""
 
 
+def widgets() -> int:
+    return len(ipywidgets.widgets.widget._instances)
+
+
+def test_the_panel_of_a_closed_hook_gives_way_to_the_next_of_its_name(runtime: Runtime) -> None:
+    first = runtime.webhook("replaced")
+    other = runtime.webhook("beside")
+    before = widgets()
+    panel = first.panel
+    each = widgets() - before
+    look(panel)
+    panel.workflow.editor.offer(Place())
+    for kind in panel.workflow.editor.types.values():
+        kind.click()
+    used = widgets() - before
+    assert used > each
+    first.close()
+    panel.publish()
+    assert panel.watched
+    assert widgets() == before + used  # it stands where it was shown, as closed
+    beside = other.panel
+    before += each
+    second = runtime.webhook("replaced")
+    assert panel.comm is not None
+    assert second.panel is not panel
+    assert widgets() == before + each
+    assert panel.comm is None
+    assert not panel.watched
+    assert beside.comm is not None
+    assert panel.publish() == 0  # the publisher may be at it just then
+    # The closed one can be shown again, beside the one that is served.
+    assert first.panel is not panel
+    assert second.panel.comm is not None
+    assert first.panel.comm is not None
+
+
 class Calls:
     """What the buttons of the panels call, on one runtime."""
 
@@ -179,3 +216,19 @@ def test_a_name_that_is_none_is_told_and_kept(runtime: Runtime) -> None:
     assert panels.name.value == "  "
     with pytest.raises(HooknbError, match="nowhere"):
         panels.choose("nowhere")
+
+
+def test_the_list_is_published_under_the_lock_of_all_its_panels(runtime: Runtime) -> None:
+    panels = Panels(Calls(runtime))
+    runtime.webhook("orders")
+    said: list[dict[str, Any]] = []
+    panels.list.send = lambda content, _buffers=None: said.append(content)
+    publisher = threading.Thread(target=panels.list.publish)
+    with panels.name.lock, panels.mode.lock:
+        publisher.start()
+        publisher.join(0.3)
+        assert said == []
+        panels.list._hear(panels.list, {"kind": "open", "view": "a", "visible": True}, [])
+    publisher.join(10)
+    # What the view was told when it was opened is not said again.
+    assert [message["kind"] for message in said] == ["hooks"]

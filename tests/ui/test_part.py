@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from hooknb.errors import SettingError
+from hooknb.ui.fields import Field
 from hooknb.ui.part import Part
 
 
@@ -60,6 +62,29 @@ def test_a_part_is_watched_while_a_view_of_it_can_be_seen(echo: Echo) -> None:
     assert echo.openings == 1
 
 
+def test_who_sees_it_is_told_while_views_come_and_go(echo: Echo) -> None:
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        for number in range(20_000):
+            echo.hear("seen", view=str(number % 50), visible=True)
+            echo.hear("close", view=str((number * 7) % 50))
+        done.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        while not done.is_set():
+            assert echo.watched in {True, False}
+            assert echo.silent in {True, False}
+            assert echo.is_open in {True, False}
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join(30)
+
+
 def test_a_message_reaches_its_method_and_errors_reach_who_asked(echo: Echo, caplog) -> None:
     echo.hear("echo", text="a")
     echo.hear("wrong")
@@ -101,14 +126,45 @@ def test_what_takes_long_is_done_aside(echo: Echo) -> None:
         given.append(number)
         done.set()
 
-    echo.aside("sum", lambda: 1 + 1, then)
+    echo.aside("sum", lambda: 1 + 1, then, "a")
     assert done.wait(10)
     assert given == [2]
-    echo.aside("sum", lambda: 1 // 0, then)
+    echo.aside("sum", lambda: 1 // 0, then, "a")
     for thread in threading.enumerate():
         if thread.name == "hooknb-ui-sum":
             thread.join(10)
     assert echo.said[-1]["message"].startswith("ZeroDivisionError")
+
+
+def test_what_fails_after_it_is_said_to_the_view_that_asked(echo: Echo) -> None:
+    def then(number: int) -> None:
+        raise SettingError("path", f"{number} is none")
+
+    echo.aside("sum", lambda: 2, then, "a")
+    echo.aside("sum", lambda: 1 // 0, then, "b")
+    for thread in threading.enumerate():
+        if thread.name == "hooknb-ui-sum":
+            thread.join(10)
+    said = {message["to"]: message for message in echo.said}
+    assert said["a"]["message"] == "path: 2 is none"
+    assert said["a"]["about"] == "sum"
+    assert said["b"]["message"].startswith("ZeroDivisionError")
+
+
+def test_numbers_of_a_view_are_forgotten_when_it_is_closed() -> None:
+    field = Field("name")
+
+    def hear(view: str, kind: str, **content: Any) -> None:
+        field._hear(field, {"kind": kind, "view": view, **content}, [])
+
+    for view in ("a", "b"):
+        hear(view, "open", visible=True)
+        hear(view, "typed", text=view, number=2)
+    assert field.value == "b"
+    hear("b", "close")
+    hear("a", "typed", text="overtaken", number=1)
+    assert field.value == "b"
+    assert {about[0] for about in field._newest} == {"a"}
 
 
 def test_the_state_of_a_part_holds_its_code_and_nothing_else(echo: Echo) -> None:

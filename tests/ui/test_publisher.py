@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
 
 from hooknb.ui.publisher import Publisher
 
@@ -78,6 +81,30 @@ def test_one_that_fails_holds_up_no_other_and_has_its_next_round(caplog) -> None
     assert whole.enough.wait(10)
     broken.watched = whole.watched = False
     assert "what changed could not be shown" in caplog.text
+
+
+class Unsure(Item):
+    """Something that cannot say at first whether it is watched, nor whether it is silent."""
+
+    def __getattribute__(self, name: str) -> Any:
+        failures = vars(type(self))["failures"]
+        if name in failures and failures[name] > 0:
+            failures[name] -= 1
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+    failures: ClassVar[dict[str, int]] = {}
+
+
+@pytest.mark.parametrize("question", ["watched", "silent"])
+def test_one_that_cannot_say_who_sees_it_ends_nothing(question: str, caplog) -> None:
+    unsure, whole = Unsure(), Item()
+    Unsure.failures[question] = 3
+    running(unsure, whole)
+    assert whole.enough.wait(10)
+    assert unsure.enough.wait(10)
+    unsure.watched = whole.watched = False
+    assert caplog.text.count(f"RuntimeError: {question}") == 3
 
 
 def test_one_whose_viewers_are_silent_gets_few_rounds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hooknb.ui
+from hooknb.cli.texts import written_out
 
 UI = Path(hooknb.ui.__file__).parent
 STATIC = UI / "static"
@@ -57,6 +59,16 @@ def test_every_function_of_a_script_is_used(script: str) -> None:
     everything = "\n".join(SCRIPTS.values())
     named = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", SCRIPTS[script], re.MULTILINE)
     assert [name for name in named if len(re.findall(rf"\b{name}\b", everything)) < 2] == []
+
+
+def test_the_browser_writes_out_the_characters_that_a_terminal_does() -> None:
+    [unseen] = re.findall(r"UNSEEN =\s*/(\[.*\])/gu;", SCRIPTS["common.js"])
+    # As Python writes it; of surrogates both find what is no pair.
+    pattern = re.sub(
+        r"\\u(?:\{(\w+)\}|(\w{4}))", lambda at: rf"\U{int(at[1] or at[2], 16):08x}", unseen
+    )
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert re.findall(pattern, every) == [sign for sign in every if written_out(sign) != sign]
 
 
 def test_no_style_depends_on_the_order_of_the_sheets() -> None:

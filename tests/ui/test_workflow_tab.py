@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import ipywidgets
 import pytest
 
 import hooknb
@@ -242,6 +243,57 @@ def test_a_type_of_ones_own_is_offered_and_runs(listen, double):
     it.bar.apply.click()
     assert it.panel.hook.workflow.nodes[0] == double(path="body.n", key="twice")
     assert it.panel.hook.send(json={"n": 21}).json() == 42
+
+
+def count_widgets() -> int:
+    return len(ipywidgets.widgets.widget._instances)
+
+
+def test_a_class_that_is_made_again_leaves_no_widgets_behind(listen, double):
+    it = listen()
+    counts, buttons = [], []
+    for _ in range(3):
+        # As a cell that is run again does; its function is looked for by module and name.
+        again = type(hooknb.Node)(
+            "Double",
+            (hooknb.Node,),
+            {
+                "__module__": double.__module__,
+                "__qualname__": double.__qualname__,
+                "__doc__": double.__doc__,
+                "__annotations__": {"path": str},
+            },
+            frozen=True,
+            tag="double_of_tab",
+        )
+        hooknb.register(again)
+        hear(it.tab.flow, "add", parent=None, branch=None, at=0)
+        buttons.append(dict(it.editor.types))
+        it.editor.types["double_of_tab"].click()
+        assert it.editor.form.kind is again
+        counts.append(count_widgets())
+        it.editor.cancel.click()
+    assert counts == [counts[0]] * 3
+    first, _, last = buttons
+    assert last["condition"] is first["condition"]
+    assert last["double_of_tab"] is not first["double_of_tab"]
+    assert first["double_of_tab"].comm is None
+
+
+def test_cases_that_are_taken_out_leave_no_widgets_behind(listen):
+    cases = [Case(f"body.a == {number}") for number in range(3)]
+    it = listen(nodes=[hooknb.Switch(cases, key="way"), hooknb.Switch(cases[:1], key="other")])
+    hear(it.tab.flow, "choose", key="other")
+    before = count_widgets()
+    hear(it.tab.flow, "choose", key="way")
+    assert count_widgets() > before
+    assert [row.name.placeholder for row in it.editor.form.inputs["cases"].rows] == [*"012"]
+    hear(it.tab.flow, "choose", key="other")
+    assert count_widgets() == before
+    it.editor.form.inputs["cases"].add.click()
+    it.editor.form.inputs["cases"].rows[1].remove.click()
+    assert len(it.editor.form.inputs["cases"].rows) == 1
+    assert count_widgets() == before
 
 
 def test_code_is_shown_moved_and_removed_but_not_edited(listen):

@@ -20,16 +20,18 @@ function h(tag, attributes, ...children) {
 
 const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
 
-// Characters that have no shape, or that turn the order of what is around them, are written out.
+// Characters that have no shape, or that turn the order of what is around them, are written out:
+// those of hooknb.cli.texts.
 const UNSEEN =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
 function visible(text) {
   return String(text).replace(UNSEEN, (character) => {
-    const code = character.charCodeAt(0);
+    const code = character.codePointAt(0);
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     if (code === 0x7f) return "\u2421";
-    return `\\u${code.toString(16).padStart(4, "0")}`;
+    const digits = code.toString(16);
+    return code > 0xffff ? `\\U${digits.padStart(8, "0")}` : `\\u${digits.padStart(4, "0")}`;
   });
 }
 
@@ -127,8 +129,9 @@ function copyButton(label, give, attributes) {
   return button;
 }
 
-// One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs).
-function tabList(labels, chosen, choose, name) {
+// One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs). They share one `panel`,
+// an element with an id.
+function tabList(labels, chosen, choose, name, panel) {
   const buttons = labels.map((label, index) =>
     h(
       "button",
@@ -136,6 +139,8 @@ function tabList(labels, chosen, choose, name) {
         type: "button",
         role: "tab",
         class: "hk-tab",
+        id: `${panel.id}-${index}`,
+        "aria-controls": panel.id,
         "aria-selected": String(index === chosen),
         tabindex: index === chosen ? "0" : "-1",
         onclick: () => choose(index),
@@ -148,19 +153,14 @@ function tabList(labels, chosen, choose, name) {
           const next = end ?? (index + step + labels.length) % labels.length;
           choose(next);
           // Choosing may have drawn the row anew.
-          list.isConnected ? buttons[next].focus() : null;
+          if (list.isConnected) buttons[next].focus();
         },
       },
       ...[label].flat(),
     ),
   );
   const list = h("div", { role: "tablist", class: "hk-tabs", "aria-label": name }, buttons);
-  list.mark = (index) =>
-    buttons.forEach((button, at) => {
-      button.setAttribute("aria-selected", String(at === index));
-      button.tabIndex = at === index ? 0 : -1;
-    });
-  list.buttons = buttons;
+  panel.setAttribute("aria-labelledby", buttons[chosen].id);
   return list;
 }
 

@@ -7,28 +7,32 @@ const WAIT_MS = 400;
 
 function strip() {
   const element = h("div", { class: "hk-strip", role: "img", "aria-label": "Nothing came lately" });
-  const bars = Array.from({ length: 30 }, () => {
+  let bars = [];
+  const newBar = () => {
     const refused = h("i", { class: "hk-strip-refused" });
     const bar = h("span", {}, refused);
     bar.refused = refused;
     return bar;
-  });
-  element.append(...bars);
-  element.draw = ([end, all, refused]) => {
+  };
+  element.draw = ([end, length, all, refused]) => {
+    if (bars.length !== all.length) {
+      bars = all.map(newBar);
+      replace(element, bars);
+    }
     const most = Math.max(1, ...all);
     all.forEach((count, at) => {
       const bad = refused[at] ?? 0;
       const bar = bars[at];
       bar.style.height = count === 0 ? "0" : `${Math.max(8, (100 * count) / most)}%`;
       bar.refused.style.height = count === 0 ? "0" : `${(100 * bad) / count}%`;
-      const from = clockTime(end - 10000 * (all.length - at));
+      const from = clockTime(end - length * (all.length - at));
       bar.title = count ? `from ${from}: ${count} came${bad ? `, ${bad} refused` : ""}` : "";
     });
     const sum = (list) => grouped(list.reduce((total, count) => total + count, 0));
     element.setAttribute(
       "aria-label",
-      `The last five minutes: ${sum(all)} deliveries, ${sum(refused)} refused, ` +
-        `at most ${grouped(Math.max(0, ...all))} in ten seconds`,
+      `The last ${(all.length * length) / 60000} minutes: ${sum(all)} deliveries, ` +
+        `${sum(refused)} refused, at most ${grouped(Math.max(0, ...all))} in ${length / 1000} seconds`,
     );
   };
   return element;
@@ -108,7 +112,10 @@ export default part((ctx) => {
       ctx.send("choose", { id });
     },
   });
-  const detail = deliveryDetail({ take: (name) => ctx.send("take", { name }) });
+  const detail = deliveryDetail({
+    take: (name) => ctx.send("take", { name }),
+    id: `hk-content-${ctx.view}`,
+  });
 
   // -- the bar ---------------------------------------------------------------------------------
 

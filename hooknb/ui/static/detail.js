@@ -9,7 +9,6 @@ const DETAIL_KEYS = [
   ["answer"],
   ["raw"],
 ];
-const NEVER_TAKEN = new Set(["authorization", "proxy-authorization", "cookie"]);
 
 function block(text, label, kind = "hk-text", dir = "auto") {
   const attributes = { class: `hk-mono ${kind}`, dir, tabindex: "0", "aria-label": label };
@@ -29,16 +28,14 @@ function pairTable(label, head, rows) {
   );
 }
 
-// Raw bytes are kept as far as records.KEPT_REFUSED_BYTES of what was refused, and shown as far as
-// hooknb.feed.details reads them.
 function cutNote(raw, shownAs) {
   if (raw.kept < raw.size) return `, of which the first ${bytes(raw.kept)} are kept`;
-  const isAll = shownAs === "hex" ? raw.size <= 8192 : !raw.cut;
-  return isAll ? "" : `, the first ${shownAs === "hex" ? 8 : 64} KiB are shown`;
+  const shown = shownAs === "hex" ? raw.in_hex : raw.in_text;
+  return shown === raw.size ? "" : `, the first ${bytes(shown)} are shown`;
 }
 
-// take(name) is called with what hook.take wants.
-function deliveryDetail({ take }) {
+// take(name) is called with what hook.take wants; id is that of the element whose content changes.
+function deliveryDetail({ take, id }) {
   let details = null;
   let tab = 0;
   let tree = null;
@@ -49,7 +46,14 @@ function deliveryDetail({ take }) {
   const tabs = h("div", { class: "hk-detail-tabs" });
   const about = h("span", { class: "hk-soft hk-about" });
   const outcome = h("div", { class: "hk-outcome hk-error" });
-  const content = h("div", { class: "hk-content", role: "tabpanel", tabindex: "-1" });
+  // Focusable, so that the keyboard can scroll it; its arrow keys are not the notebook's.
+  const content = h("div", {
+    class: "hk-content",
+    id,
+    role: "tabpanel",
+    tabindex: "0",
+    "data-lm-suppress-shortcuts": "true",
+  });
   const execution = h("section", { class: "hk-execution", "aria-label": "Execution" });
   const nothing = h("div", { class: "hk-nothing hk-soft" });
   const element = h(
@@ -90,12 +94,12 @@ function deliveryDetail({ take }) {
 
   function headers() {
     const taken = chips();
-    const rows = details.headers.map(([name, value]) => {
+    const rows = details.headers.map(([name, value, isSecret]) => {
       const path = `headers.${name}`;
       const key = [...taken.keys()].find((item) => item.toLowerCase() === path.toLowerCase());
       const beside = key
         ? h("span", { class: "hk-badge hk-ok hk-chip" }, bdi(taken.get(key)))
-        : NEVER_TAKEN.has(name.toLowerCase())
+        : isSecret
           ? null
           : taking(path);
       return h(
@@ -203,6 +207,7 @@ function deliveryDetail({ take }) {
         if (focused) tabs.querySelector('[aria-selected="true"]').focus();
       },
       "What to show of the delivery",
+      content,
     );
     replace(tabs, list);
   }
@@ -220,7 +225,6 @@ function deliveryDetail({ take }) {
       raw,
     ][tab]();
     replace(content, made);
-    content.setAttribute("aria-label", DETAIL_TABS[tab]);
     content.scrollTop = scrolled;
     if (focusedAt !== null) tree?.focus(focusedAt);
   }

@@ -51,12 +51,27 @@ export default part((ctx) => {
 
   const count = h("span", { class: "hk-badge hk-count" });
   const labels = model.get("tabs").map((label, index) => (index === 0 ? [label, " ", count] : label));
-  const tabs = tabList(labels, model.get("tab"), choose, "Parts of the panel");
-  function choose(index) {
-    model.set("tab", index);
-    model.save_changes();
-  }
-  const follow = () => tabs.mark(model.get("tab"));
+  // No tabs to a screen reader: what they show is in other widgets, which have no such role.
+  const buttons = labels.map((label, index) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "hk-tab",
+        onclick: () => {
+          model.set("tab", index);
+          model.save_changes();
+        },
+      },
+      ...[label].flat(),
+    ),
+  );
+  const tabs = h("div", { role: "group", class: "hk-tabs", "aria-label": "Parts of the panel" }, buttons);
+  const follow = () =>
+    buttons.forEach((button, at) =>
+      button.setAttribute("aria-current", String(at === model.get("tab"))),
+    );
+  follow();
   model.on("change:tab", follow);
   ctx.cleanup(() => model.off("change:tab", follow));
 
