@@ -17,6 +17,7 @@ __all__ = ["ancestors", "runs", "started"]
 _PROC: Final = Path("/proc")
 _MOST_ANCESTORS: Final = 64
 _PATIENCE: Final = 2.0  # seconds
+_NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def started(pid: int) -> str | None:
@@ -24,6 +25,11 @@ def started(pid: int) -> str | None:
 
     The texts of two processes that had the same number differ. A process that has ended and whose
     parent has not looked yet counts as ended.
+
+    Raises
+    ------
+    OSError
+        The system does not say so now: no descriptor is free, say. Nobody has ended for that.
     """
     if not (_PROC / "self" / "stat").exists():
         return _asked(pid, "lstart=")
@@ -33,7 +39,16 @@ def started(pid: int) -> str | None:
 
 
 def runs(pid: int, since: str) -> bool:
-    """Whether that very process runs, and is the caller's own user's."""
+    """Whether that very process runs, and is the caller's own user's.
+
+    Raises
+    ------
+    OSError
+        As of :func:`started`.
+    """
+    if not (_PROC / "self" / "stat").exists():
+        owner, _, start = (_asked(pid, "uid=", "lstart=") or "").partition(" ")
+        return start.strip() == since and owner == str(os.geteuid())
     return started(pid) == since and _owner(pid) == os.geteuid()
 
 
@@ -56,12 +71,9 @@ def _parent(pid: int) -> int | None:
 
 
 def _owner(pid: int) -> int | None:
-    if not (_PROC / "self" / "stat").exists():
-        text = _asked(pid, "uid=")
-        return int(text) if text and text.isdigit() else None
     try:
         return (_PROC / str(pid)).stat().st_uid
-    except OSError:
+    except _NOT_THERE:
         return None
 
 
@@ -69,7 +81,7 @@ def _stat(pid: int) -> list[str] | None:
     """Give the fields behind the name of the program in ``/proc/<pid>/stat`` (proc(5))."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except _NOT_THERE:
         return None
     # The name stands in parentheses and may hold anything, parentheses too.
     fields = text.rpartition(")")[2].split()
@@ -80,21 +92,22 @@ def _stat(pid: int) -> list[str] | None:
 def _boot() -> str:
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
+    except _NOT_THERE:
         return ""
 
 
-def _asked(pid: int, column: str) -> str | None:
+def _asked(pid: int, *columns: str) -> str | None:
     """Ask ``ps``, which POSIX systems without ``/proc`` have."""
+    wanted = [part for column in columns for part in ("-o", column)]
     try:
         done = subprocess.run(  # noqa: S603 - a list of arguments, of which one is a whole number
-            ["ps", "-o", column, "-p", str(int(pid))],  # noqa: S607 - wherever the system has it
+            ["ps", *wanted, "-p", str(int(pid))],  # noqa: S607 - wherever the system has it
             capture_output=True,
             text=True,
             check=False,
             timeout=_PATIENCE,
             env={**os.environ, "LC_ALL": "C"},
         )
-    except subprocess.TimeoutExpired:
-        return None
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(f"ps says nothing of process {pid}") from error
     return done.stdout.strip() or None

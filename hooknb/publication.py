@@ -8,13 +8,15 @@ like any other, and what it says of another sender's address counts for nothing.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -38,6 +40,7 @@ REMOTE: Final = "X-Hooknb-Remote"
 RECEIVED: Final = "X-Hooknb-Received"
 OUTCOME: Final = "X-Hooknb-Outcome"
 """The field that tells the relay what became of a delivery: ``accepted`` or ``refused``."""
+_TIME: Final = re.compile(r"[0-9]{1,19}")
 _OWN: Final = (SECRET, REMOTE, RECEIVED)
 _OWN_LINES: Final = tuple(f"{name.lower()}:".encode() for name in _OWN)
 
@@ -111,7 +114,7 @@ class Publication:
                 f"the relay reaches a runtime on its own machine only, and {self._settings.host!r} "
                 "is another address; leave out host (HOOKNB_HOST), or write '127.0.0.1'",
             )
-        with self._lock:
+        with self._lock, _looking():
             base = public_base(self._settings.public_url, runtime_folder().parent)
             if not self._name:
                 self._name = Registrations.new_name()
@@ -128,7 +131,7 @@ class Publication:
 
     def renew(self, key: str, *, sync: bool, max_body: int) -> None:
         """Tell the relay what changed of a hook; nothing happens where it is not published."""
-        with self._lock:
+        with self._lock, _looking():
             entry = self._hooks.get(key)
             if entry is None:
                 return
@@ -138,7 +141,7 @@ class Publication:
 
     def moved(self) -> None:
         """Tell the relay that the runtime listens on another port."""
-        with self._lock:
+        with self._lock, _looking():
             if self._hooks:
                 self._write(self._base, self._hooks)
 
@@ -150,7 +153,7 @@ class Publication:
         PublicationError
             The registration cannot be written.
         """
-        with self._lock:
+        with self._lock, _looking():
             if key in self._hooks:
                 self._write(
                     self._base, {known: hook for known, hook in self._hooks.items() if known != key}
@@ -239,9 +242,20 @@ class Publication:
         if known is None or not hmac.compare_digest(digest, known) or key not in self._hooks:
             return False
         request.remote = _address(remote) or request.remote
-        if received is not None and received.isascii() and received.isdigit():
+        if received is not None and _TIME.fullmatch(received):
             request.received_at = min(int(received), request.received_at)
         return True
+
+
+@contextlib.contextmanager
+def _looking() -> Iterator[None]:
+    """Say what is the matter where the system does not let one look: it may another time."""
+    try:
+        yield
+    except OSError as error:
+        raise PublicationError(
+            f"what is published cannot be looked at now ({error}); try again once that is mended"
+        ) from error
 
 
 def _entry(wanted: Literal[202, 503], max_body: int, *, sync: bool) -> PublishedHook:

@@ -43,6 +43,7 @@ _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_FILES: Final = 256
 _MOST_ENDED: Final = 64
+_PART_SECONDS: Final = 3600.0  # nobody takes so long to write a file
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Secret = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
@@ -113,10 +114,16 @@ class Registrations:
     ----------
     folder
         That of the files; it need not be there.
+
+    Attributes
+    ----------
+    hooks
+        The keys of those that were there when they were read last.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.hooks: frozenset[str] = frozenset()
         # What a file holds, by what it is on the disk: nothing is read twice.
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
@@ -149,6 +156,7 @@ class Registrations:
                     if registration is not None:
                         found[name] = registration
         self._known = known
+        self.hooks = frozenset(key for one in found.values() for key in one.hooks)
         return found
 
     def find(self, key: str) -> tuple[str, Registration, bool] | None:
@@ -181,13 +189,18 @@ class Registrations:
         for name, registration in self.read(None).items():
             if registration.is_alive:
                 # It was taken for one that had ended, by a look that went wrong.
-                self._mark(name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self._mark(name).unlink()
             elif self._is_over(name):
                 self.remove(name)
             else:
                 ended.append(name)
         for name in ended[_MOST_ENDED:]:
             self.remove(name)
+        for path in self.folder.glob("*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _PART_SECONDS:
+                    path.unlink()  # its writer has ended in the middle of it
 
     def _is_over(self, name: str) -> bool:
         """Whether a process ended long ago; a mark beside its file keeps when that was noticed."""

@@ -86,7 +86,7 @@ class NotAnAnswerError(ForwardingError):
 
 
 async def forward(
-    to: Registration, key: str, request: Relayed, body: bytes, limits: Limits
+    to: Registration, key: str, request: Relayed, body: bytes | bytearray, limits: Limits
 ) -> Answered:
     """Send a request to the kernel that registered its hook, and wait for the answer.
 
@@ -111,11 +111,10 @@ async def forward(
             reader, writer = await asyncio.open_connection(to.host, to.port, limit=_MOST_HEAD)
     except (OSError, TimeoutError) as error:
         raise NotReachedError from error
+    # Beside the reading: a kernel may answer before it has read all.
+    sending = asyncio.create_task(_send(writer, _head(to, key, request, len(body)), body))
     try:
         async with asyncio.timeout(limits.answer_timeout):
-            # Not waited for: a kernel may answer before it has read all.
-            writer.write(_head(to, key, request, len(body)))
-            writer.write(body)
             return await _answer(reader, request.method, int(limits.max_answer))
     except TimeoutError as error:
         raise TooSlowError from error
@@ -123,9 +122,20 @@ async def forward(
         raise CutOffError from error
     finally:
         # What is left is thrown away, however much it is.
+        sending.cancel()
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes | bytearray) -> None:
+    """Send a request piece by piece: a transport that is given all keeps a copy of its own."""
+    whole = memoryview(body)
+    with contextlib.suppress(OSError):  # who reads is told of it
+        writer.write(head)
+        for start in range(0, len(whole), _PIECE):
+            writer.write(whole[start : start + _PIECE])
+            await writer.drain()
 
 
 def _head(to: Registration, key: str, request: Relayed, length: int) -> bytes:

@@ -80,6 +80,8 @@ class _Plain(RequestHandler):
             self.set_header("Content-Length", str(len(answered.body)))
             if self.request.method != "HEAD":
                 self.write(answered.body)
+            elif (length := _length_of(answered)) is not None:
+                self.set_header("Content-Length", length)
         else:
             self.clear_header("Content-Type")
         return self.finish()
@@ -104,7 +106,7 @@ class RelayHandler(_Plain):
         """Take what it works with; ``secrets`` gives the server's tokens."""
         self._passage = passage
         self._secrets = secrets
-        self._body: list[bytes] = []
+        self._body = bytearray()  # of pieces one would keep a copy where they are joined
         self._size = self._held = 0
         self._limit = 0
         self._entered: str | None = None
@@ -145,7 +147,7 @@ class RelayHandler(_Plain):
             return
         self._size += len(chunk)
         self._hold(len(chunk))
-        self._body.append(chunk)
+        self._body += chunk
         if self._size > self._limit:
             self._refuse(self._too_large())
         elif self._passage.buffered > self._passage.limits.max_buffered:
@@ -182,7 +184,7 @@ class RelayHandler(_Plain):
         except StreamClosedError:
             pass
 
-    def _request(self) -> tuple[Relayed, bytes]:
+    def _request(self) -> tuple[Relayed, bytearray]:
         request, secrets = self.request, self._secrets()
         relayed = Relayed(
             method=request.method or "",
@@ -191,7 +193,7 @@ class RelayHandler(_Plain):
             remote=request.remote_ip or "",
             received_at=self._received_at,
         )
-        body, self._body = b"".join(self._body), []
+        body, self._body = self._body, bytearray()
         return relayed, body
 
     def on_finish(self) -> None:
@@ -217,7 +219,14 @@ class RelayHandler(_Plain):
 
     def _let_go(self) -> None:
         self._passage.buffered -= self._held
-        self._held, self._body = 0, []
+        self._held, self._body = 0, bytearray()
+
+
+def _length_of(answered: Answered) -> str | None:
+    """Give what the kernel says of the length of a body that it did not send."""
+    said = [value for name, value in answered.fields if name.lower() == "content-length"]
+    is_simple = len(said) == 1 and len(said[0]) <= _MOST_DIGITS and _NUMBER.fullmatch(said[0])
+    return said[0] if is_simple else None
 
 
 for _method in METHODS:

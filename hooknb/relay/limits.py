@@ -28,8 +28,9 @@ class Limits:
         Bytes of all bodies that are on their way.
     max_concurrent, max_concurrent_of_hook
         Requests that are on their way.
-    rate, rate_of_hook
-        Requests a second, in the long run; twice as many may come at once.
+    rate, rate_of_hook, rate_of_unknown
+        Requests a second, in the long run; twice as many may come at once. Beyond the last one,
+        keys that were not registered when that was looked at last are not looked for.
     body_timeout, connect_timeout, answer_timeout
         Seconds: for a sender to send its body, to reach the kernel, and for the kernel to answer.
     spool_count, spool_bytes
@@ -47,6 +48,7 @@ class Limits:
     max_concurrent_of_hook: int = 32
     rate: float = 1000.0
     rate_of_hook: float = 500.0
+    rate_of_unknown: float = 50.0
     body_timeout: float = 30.0
     connect_timeout: float = 5.0
     answer_timeout: float = 60.0

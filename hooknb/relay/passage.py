@@ -111,10 +111,12 @@ class Passage:
         self.buffered = 0
         self._own_hosts = own_hosts
         self._rate, self._rate_of_hook = Rate(limits.rate), Rate(limits.rate_of_hook)
+        self._rate_of_unknown = Rate(limits.rate_of_unknown)
         self._passing: Counter[str] = Counter()
         self._handing_over: dict[str, asyncio.Task[None]] = {}
         self._pauses: dict[str, tuple[float, float]] = {}
         self._attempts: Counter[str] = Counter()
+        self._settled: set[str] = set()  # what is done with, and cannot be taken away
         self._woken = asyncio.Event()
         self._swept = 0.0
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="hooknb-spool")
@@ -131,6 +133,14 @@ class Passage:
         RefusedError
             It does not pass. All that is not there gets the same answer.
         """
+        # Guesses do not keep the disk busy; what is published meanwhile is seen by the next look.
+        looks = KEY.fullmatch(key) and (
+            key in self.registrations.hooks or self._rate_of_unknown.passes(_EVERY)
+        )
+        found = self._find(key) if looks else None
+        if found is None:
+            raise _nothing()
+        limits, passing = self.limits, self._passing
         try:
             allowed = self._allows(host)
         except OSError as error:
@@ -141,10 +151,6 @@ class Passage:
                 f"This server is not {host!r}. Where it is reached by that name, set "
                 "HOOKNB_PUBLIC_URL before the hook is published.",
             )
-        found = self._find(key) if KEY.fullmatch(key) else None
-        if found is None:
-            raise _nothing()
-        limits, passing = self.limits, self._passing
         # Counted from here on: who knows no key is not to stop those who do.
         if not self._rate.passes(_EVERY):
             raise RefusedError(429, "Too many requests come; send it again later.")
@@ -190,7 +196,7 @@ class Passage:
             return bool(ipaddress.ip_address(host))
         return any(host in known.hosts for known in self.registrations.read().values())
 
-    async def take(self, key: str, request: Relayed, body: bytes) -> Answered:
+    async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Answered:
         """Take a request that was let in to its kernel, or keep it until there is one.
 
         What waits on the disk for the same hook goes first.
@@ -213,8 +219,8 @@ class Passage:
             raise RefusedError(503, "No kernel serves this hook now; send it again later.")
         try:
             await self._on_disk(self.spool.append, key, request, body)
-        except (SpoolFullError, PublicationError) as error:
-            if isinstance(error, PublicationError):
+        except (SpoolFullError, PublicationError, OSError) as error:
+            if not isinstance(error, SpoolFullError):
                 _LOG.warning("a delivery cannot be kept: %s", error)
             raise RefusedError(
                 503, "No kernel serves this hook now, and there is no room; send it again later."
@@ -223,7 +229,7 @@ class Passage:
         return Answered(202, [("Content-Type", "text/plain; charset=utf-8")], b"kept")
 
     async def _forwarded(
-        self, to: Registration, key: str, request: Relayed, body: bytes
+        self, to: Registration, key: str, request: Relayed, body: bytes | bytearray
     ) -> Answered | None:
         """Give the kernel's answer; ``None`` where the kernel is going, or being restarted."""
         try:
@@ -254,24 +260,31 @@ class Passage:
     # -- handing over ---------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Hand over what waits, whenever a kernel is there for it; for ever."""
-        while True:
-            self._woken.clear()
-            keys = []
-            try:
-                keys = await self._on_disk(self._look)
-            except Exception:  # noqa: BLE001 - the next look may go better
-                _LOG.exception("the relay's folder cannot be looked through")
-            for key in keys:
-                if key not in self._handing_over:
-                    task = asyncio.create_task(self._hand_over(key))
-                    self._handing_over[key] = task
-                    task.add_done_callback(partial(self._handed_over, key))
-            with contextlib.suppress(TimeoutError):
-                if keys:
-                    await asyncio.sleep(_SOON)
-                else:
-                    await asyncio.wait_for(self._woken.wait(), _SELDOM)
+        """Hand over what waits, whenever a kernel is there for it; until it is cancelled."""
+        try:
+            while True:
+                await self._watch_once()
+        finally:
+            self._disk.shutdown(wait=False)  # what has been begun is ended
+
+    async def _watch_once(self) -> None:
+        self._woken.clear()
+        keys, pause = [], _SELDOM
+        try:
+            keys = await self._on_disk(self._look)
+        except Exception:  # noqa: BLE001 - the next look may go better
+            _LOG.exception("the relay's folder cannot be looked through")
+            pause = _LONGEST_PAUSE
+        for key in keys:
+            if key not in self._handing_over:
+                task = asyncio.create_task(self._hand_over(key))
+                self._handing_over[key] = task
+                task.add_done_callback(partial(self._handed_over, key))
+        with contextlib.suppress(TimeoutError):
+            if keys:
+                await asyncio.sleep(_SOON)
+            else:
+                await asyncio.wait_for(self._woken.wait(), pause)
 
     def _handed_over(self, key: str, _task: asyncio.Task[None]) -> None:
         del self._handing_over[key]
@@ -295,13 +308,17 @@ class Passage:
                 if own and await self._hand_over_all(key):
                     self._pauses.pop(key, None)
                     await self._on_disk(self.spool.tidy, key)
+        except OSError as error:
+            _LOG.warning("what waits for a hook cannot be handed over now: %s", error)
+            self._wait(key)
         except Exception:  # noqa: BLE001 - one hook's trouble is no other's
             _LOG.exception("what waits for a hook could not be handed over")
             self._wait(key)
 
     async def _hand_over_all(self, key: str) -> bool:
         """Hand over what waits for a hook, in order; false where it has to wait on."""
-        done: set[str] = set()  # none of them twice, also where one cannot be taken away
+        done: set[str] = set()
+        stuck = False
         while names := [
             name for name in await self._on_disk(self.spool.names, key) if name not in done
         ]:
@@ -309,16 +326,31 @@ class Passage:
                 found = self.registrations.find(key)
                 if found is None or not found[2]:
                     return False
-                kept = await self._on_disk(self.spool.read, key, name)
-                if kept is None:  # it is gone, or nobody's
-                    await self._on_disk(self.spool.set_aside, key, name)
-                elif await self._hand_over_one(found[1], key, name, *kept):
-                    await self._on_disk(self.spool.remove, key, name)
-                elif not await self._give_up(found[1], key, name):
-                    self._wait(key)
-                    return False
+                if name not in self._settled:
+                    kept = await self._on_disk(self.spool.read, key, name)
+                    if kept is None:  # it is gone, or nobody's
+                        await self._on_disk(self.spool.set_aside, key, name)
+                    elif await self._hand_over_one(found[1], key, name, *kept):
+                        self._settled.add(name)
+                    elif not await self._give_up(found[1], key, name):
+                        self._wait(key)
+                        return False
+                if name in self._settled and not await self._taken_away(key, name):
+                    stuck = True
                 self._attempts.pop(name, None)
                 done.add(name)
+        if stuck:
+            self._wait(key)
+        return not stuck
+
+    async def _taken_away(self, key: str, name: str) -> bool:
+        """Take a delivery away that was handed over; where that fails, only this is tried again."""
+        try:
+            await self._on_disk(self.spool.remove, key, name)
+        except OSError as error:
+            _LOG.warning("a delivery that was handed over cannot be removed: %s", error)
+            return False
+        self._settled.discard(name)
         return True
 
     async def _hand_over_one(
@@ -333,12 +365,12 @@ class Passage:
             # What became of it nobody knows: it may have been run.
             self._attempts[name] += 1
             return False
-        if _kept(answer):
-            # Refused for too much work it comes again; a 503 that the hook gives to all does not.
-            is_busy = answer.status == 503 and not _accepted(answer)  # noqa: PLR2004
-            return not (is_busy and to.hooks[key].status_while_away == 202)  # noqa: PLR2004
-        if answer.status not in {404, 503}:
-            # No kernel answers so: whoever listens there may be another by now.
+        outcome = _outcome(answer)
+        # Refused for too much work it comes again; a 503 that the hook gives to all does not.
+        if _kept(answer) and (answer.status != 503 or outcome == "accepted"):  # noqa: PLR2004
+            return True
+        if answer.status not in {404, 503} or (_kept(answer) and outcome != "refused"):
+            # No kernel of this version answers so: whoever listens there may be another by now.
             self._attempts[name] += 1
         return False
 
@@ -361,7 +393,7 @@ def _kept(answer: Answered) -> bool:
     return any(name.lower() == "x-hooknb-delivery" for name, _ in answer.fields)
 
 
-def _accepted(answer: Answered) -> bool:
-    return ("x-hooknb-outcome", "accepted") in [
-        (name.lower(), value) for name, value in answer.fields
-    ]
+def _outcome(answer: Answered) -> str | None:
+    """Give what the kernel says that it did: a status may be of the hook's choice."""
+    said = [value for name, value in answer.fields if name.lower() == "x-hooknb-outcome"]
+    return said[-1] if said else None  # the kernel's own is behind those of a Response node

@@ -75,7 +75,7 @@ class Spool:
         with opened_folder(self.folder / key) as folder:
             return [] if folder is None else sorted(filter(_NAME.fullmatch, os.listdir(folder)))  # noqa: PTH208 - by descriptor
 
-    def append(self, key: str, request: Relayed, body: bytes) -> None:
+    def append(self, key: str, request: Relayed, body: bytes | bytearray) -> None:
         """Keep a delivery; it is on the disk when this returns.
 
         Raises
@@ -96,9 +96,6 @@ class Spool:
                 or total + len(head) + len(body) > self._limits.spool_total
             ):
                 raise SpoolFullError
-            if not self._last and (names := self.names(key)):
-                # The clock may have been put back since the last server wrote.
-                self._last = int(names[-1].partition("-")[0])
             self._last = max(time.time_ns(), self._last + 1)
             name = f"{self._last:020d}-{secrets.token_hex(4)}.delivery"
             write_own(self.folder / key, name, head + body)
@@ -115,16 +112,22 @@ class Spool:
                 if file is None:
                     return None
                 with os.fdopen(os.dup(file), "rb") as opened:
-                    head, _, body = opened.read().partition(b"\n")
+                    head, body = opened.readline(), opened.read()
         try:
             return msgspec.json.decode(head, type=Relayed), body
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def remove(self, key: str, name: str) -> None:
-        """Forget a delivery that has been handed over."""
-        with contextlib.suppress(OSError):
-            (self.folder / key / name).unlink()
+        """Forget a delivery that has been handed over.
+
+        Raises
+        ------
+        OSError
+            It cannot be taken away.
+        """
+        (self.folder / key / name).unlink(missing_ok=True)
+        with self._lock:
             self._counted.pop(key, None)
 
     def tidy(self, key: str) -> None:
@@ -149,28 +152,34 @@ class Spool:
                         path.unlink(missing_ok=True)
 
     def set_aside(self, key: str, name: str) -> None:
-        """Keep a delivery for people to look at, and hand it over no more."""
+        """Keep a delivery for people to look at, and hand it over no more.
+
+        Raises
+        ------
+        OSError
+            It cannot be renamed.
+        """
         path = self.folder / key / name
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             path.rename(path.with_suffix(".failed"))
 
     @contextlib.contextmanager
     def handing_over(self, key: str) -> Iterator[bool]:
         """Hold a hook's deliveries for handing over; false where another process does so now."""
+        path = self.folder / f"{key}.lock"
         try:
-            file = os.open(
-                self.folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
-            )
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError:
             yield False
             return
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Somebody may have taken it away before it was locked, and then it locks nothing.
+                own = os.path.samestat(os.fstat(file), path.lstat())
             except OSError:
-                yield False
-            else:
-                yield True
+                own = False
+            yield own
         finally:
             os.close(file)
 
@@ -187,7 +196,10 @@ class Spool:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):
                         size += entry.stat(follow_symlinks=False).st_size
-                        count += _NAME.fullmatch(entry.name) is not None
+                        if _NAME.fullmatch(entry.name):
+                            count += 1
+                            # The clock may have been put back since this one was written.
+                            self._last = max(self._last, int(entry.name.partition("-")[0]))
             known = self._counted[key] = mark, count, size
         return known[1:]
 

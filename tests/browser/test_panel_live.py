@@ -100,6 +100,7 @@ def test_five_hundred_a_second_are_followed_while_a_cell_runs(lab: Lab) -> None:
     lab.run_cell(0)
     panel = page.locator(".hk-panel")
     url = url_of(panel)
+    wire.settle(page)  # what is said once because the panel was opened
     lab.run_cell(1, wait=False)
     began = time.monotonic()
     sender = threading.Thread(target=load, args=(url, 2000, 500, lambda number: {"id": number}))

@@ -157,9 +157,8 @@ def test_without_descriptors_no_process_has_ended(monkeypatch) -> None:
 
 
 def test_names_grow_whatever_the_clock_says(folder) -> None:
-    keys, ahead = (KEY, "b" * 22), time.time_ns() + 10**15
-    spool = Spool(folder / "spool", Limits())
-    for key in keys:
+    keys, spool = (KEY, "b" * 22), Spool(folder / "spool", Limits())
+    for key, ahead in zip(keys, (10**19, 2 * 10**19), strict=True):
         spool.append(key, REQUEST, b"1")
         (name,) = spool.names(key)
         path = folder / "spool" / key / name
@@ -221,3 +220,16 @@ def test_who_hangs_up_is_counted_out_at_once(folder, relay) -> None:
         until(lambda: not relay.passage.buffered)
         assert time.monotonic() - before < 20
         assert not relay.passage._passing
+
+
+def test_the_threads_of_the_spool_end_with_the_server(folder) -> None:
+    def running() -> set[threading.Thread]:
+        return {one for one in threading.enumerate() if one.name.startswith("hooknb-spool")}
+
+    before = running()
+    register(folder, started="ended")
+    server = RelayServer(folder)
+    assert server.send().status == 202
+    assert running() - before
+    server.close()
+    until(lambda: not running() - before)
