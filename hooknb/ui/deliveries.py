@@ -59,7 +59,6 @@ class Deliveries(Part):
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
         self._said: dict[str, Any] = {}
-        self._messages = 0
         self._details: Details | None = None
         self._details_revision = 0
         self._next_details = self._next_look = 0.0
@@ -67,24 +66,19 @@ class Deliveries(Part):
 
     # -- what is said ---------------------------------------------------------------------------
 
-    def say(self, kind: str, **content: Any) -> None:
-        """Send a message, and count it."""
-        self._messages += 1
-        super().say(kind, **content)
-
     def opened(self) -> None:
         """Say what is shown now, all of it."""
         self._panel.feed.refresh()
         self._scan()
         self._seen = self._signature()
         places = self._moved()
-        before = self._messages
+        before = self.messages
         self._choose_first()
         self._said = {}
         update = self._changes()
         update["rows"] = self._windows.say_all(update["total"])
         update["places"] = places or {}
-        if self._messages == before:
+        if self.messages == before:
             self._read_details()
             update["chosen"] = self._chosen()
         self.say("update", **update)
@@ -100,9 +94,9 @@ class Deliveries(Part):
             return 0
         self._seen = seen
         self._next_look = now + _LOOK_SECONDS
-        before = self._messages
+        before = self.messages
         self._say_changes()
-        return self._messages - before
+        return self.messages - before
 
     def _say_changes(self, **besides: Any) -> None:
         places = self._moved()

@@ -138,12 +138,13 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
                     self._shown = hook.workflow
                     self.trigger.revised()
                     self.workflow.revised()
-                # The head may have been scrolled away by what is looked at below it.
-                return sum(
-                    part.publish()
-                    for part in self.parts
-                    if part.watched or (part is self.head and part.is_open)
-                )
+                # What one part has to say may have another one say something too.
+                before = sum(part.messages for part in self.parts)
+                for part in self.parts:
+                    # The head may have been scrolled away by what is looked at below it.
+                    if part.watched or (part is self.head and part.is_open):
+                        part.publish()
+                return sum(part.messages for part in self.parts) - before
             except StoreUnavailableError:
                 if hook.status != "closed":
                     raise

@@ -46,6 +46,8 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         Names of the files, in order, after ``common``.
     carries
         Whether it brings the code of all parts to the page, as one of each panel has to.
+    messages
+        How many it has sent.
     when_watched
         Called under the lock when somebody can see it who could not before.
     when_published
@@ -62,6 +64,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         self.lock = lock or threading.RLock()
         # By view: whether it can be seen, and when it was heard of last.
         self._views: dict[str, tuple[bool, float]] = {}
+        self.messages = 0
         self.when_watched: Callable[[], None] | None = None
         self.when_published: Callable[[], int] | None = None
         if self.pieces:
@@ -121,6 +124,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     def say(self, kind: str, **content: Any) -> None:
         """Send a message to every view, or to the one named by ``to``."""
+        self.messages += 1
         self.send({"kind": kind, **content})
 
     def forget_views(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ class Wire:
         self.frames.append((time.monotonic(), data))
 
     def comm_messages(self, since: float) -> list[tuple[float, bytes]]:
-        """Give the messages to widgets that came since a time."""
+        """Give the messages to widgets that came since a time, and when they were sent."""
         # The first header of a frame is its own, the second that of what it answers.
         return [
-            (at, data)
+            (_sent_at(data), data)
             for at, data in self.frames
             if at >= since and data.partition(b'"msg_type": "')[2].startswith(b"comm_msg")
         ]
@@ -61,6 +62,13 @@ class Wire:
                 return
         message = f"what still comes: {self.frames[-1][1][500:]!r}"
         raise AssertionError(message)
+
+
+def _sent_at(data: bytes) -> float:
+    """Give when the kernel sent a message, in seconds since 1970."""
+    found = re.search(rb'"date": "([^"]+)"', data)
+    assert found is not None
+    return datetime.fromisoformat(found[1].decode()).timestamp()
 
 
 def rows_of(panel: Locator) -> Locator:
