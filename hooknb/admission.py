@@ -101,11 +101,14 @@ def read_body(trigger: Trigger, headers: Mapping[str, str], raw: bytes) -> Any:
         came = f"came as {content_type}" if content_type else "came without a Content-Type"
         accepted = ", ".join(trigger.accept)
         wanted = payloads.media_type(content_type) if content_type else "*/*"
+        # What looks like JSON is JSON that a tool called a form: `curl -d` does by itself.
+        looks = raw.lstrip()[:1] in {b"{", b"["}
+        remedy = "If it is JSON, send it as application/json (curl --json)." if looks else ""
         return Refusal(
             status=415,
             reason=came[:200],
-            detail=f"The body {came}; this hook takes {accepted}. "
-            f"To take it, set accept=[..., {wanted!r}].",
+            detail=f"The body {came}; this hook takes {accepted}. {remedy}{' ' if looks else ''}"
+            f"To take it as it is, set accept={[*trigger.accept, wanted]!r}.",
         )
     try:
         return payloads.parse(

@@ -373,7 +373,7 @@ class Hook(Calls):
     # -- how it looks ---------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        """Say what it is, without secrets; the key of a URL that others reach is one too."""
+        """Say what it is, without secrets; the key of its URL is one. :attr:`url` has it."""
         return summaries.as_text(self._summary())
 
     def _repr_html_(self) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store", "is_loopback"]
+__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store"]
 
 DEFAULT_STORE = ".hooknb/store.db"
 
@@ -144,7 +144,7 @@ class RuntimeSettings:
             raise SettingError("deterministic", f"{self.deterministic!r} is not True or False")
         if not self.deterministic:
             return
-        if not is_loopback(self.host):
+        if not _is_loopback(self.host):
             raise SettingError(
                 "deterministic",
                 f"its keys can be guessed, and host={self.host!r} lets others than this machine "
@@ -238,8 +238,7 @@ def _check_executor(executor: object) -> None:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether this machine alone can reach a host, an address or a name."""
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

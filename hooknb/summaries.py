@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from hooknb.credentials import BasicAuth
 from hooknb.headers import MASK
-from hooknb.settings import is_loopback
 from hooknb.workflow import Workflow
 
 __all__ = ["as_html", "as_text", "masked_url", "saved_url", "summary", "url_with_credentials"]
@@ -26,13 +25,11 @@ def masked_url(url: str, auth: BasicAuth | None) -> str:
 
 
 def saved_url(url: str, auth: BasicAuth | None) -> str:
-    """Mask the key too where others than this machine reach the URL: whoever has it can call.
+    """Mask the key too, for what is saved with a notebook and read by others.
 
-    For what is saved with a notebook, and read by others.
+    Whoever has the key can call the hook once it is published, if not now.
     """
-    if not is_loopback(urlsplit(url).hostname or ""):
-        url = f"{url.rpartition('/')[0]}/{MASK}"
-    return masked_url(url, auth)
+    return masked_url(f"{url.rpartition('/')[0]}/{MASK}", auth)
 
 
 def _with_userinfo(url: str, user: str, password: str) -> str:

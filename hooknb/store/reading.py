@@ -23,6 +23,7 @@ from hooknb.store.store import Store
 __all__ = ["Reading"]
 
 _MAGIC: Final = b"SQLite format 3\0"
+_MOST_NAMED: Final = 3  # stores that are named where there is none
 _BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
 
 
@@ -148,6 +149,9 @@ def _inode(path: Path) -> tuple[int, int]:
         status = path.stat()
     except FileNotFoundError as error:
         message = f"there is no store at {path}; serve a hook on it first, or name another store"
+        below = sorted(Path().glob("*/.hooknb/store.db"))[:_MOST_NAMED]
+        if below:
+            message += f": there is {' and '.join(map(str, below))}"
         raise StoreError(message) from error
     except OSError as error:
         message = f"the store {path} cannot be opened: {error.strerror}; name another store"

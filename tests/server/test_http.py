@@ -585,6 +585,21 @@ def test_every_refusal_is_a_problem_document(serve):
     assert len(hook.executions) == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "says"), [(b'{"a": 1}', True), (b" [1]", True), (b"a=1", False), (b"", False)]
+)
+def test_json_that_was_sent_as_a_form_gets_the_remedy(serve, body, says):
+    hook = serve({})
+    form = ("Content-Type", "application/x-www-form-urlencoded")  # as `curl -d` says by itself
+    answer = exchange(hook, request(hook, body, headers=(form,)))
+    assert ("curl --json" in answer.body.decode()) == says
+    if body:
+        detail = hook.delivery(answer.delivery).detail
+        accept = eval(detail.split("accept=")[1].removesuffix("."))  # noqa: S307 - what is told can be written
+        hook.configure(accept=accept)
+        assert exchange(hook, request(hook, body, headers=(form,))).status == 200
+
+
 def test_a_node_that_raises_gives_500_and_no_traceback(serve):
     def node(_: Any) -> None:
         message = "a secret of the house"

@@ -133,3 +133,13 @@ def test_only_runtimes_that_live_are_found(tmp_path: Path) -> None:
     assert living(path) == []
     assert left.exists()
     assert hooknb.hooks() == {}
+
+
+def test_where_there_is_no_store_those_below_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=r"name another store$"):
+        Reading(".hooknb/store.db")
+    with Runtime(tmp_path / "notebooks/.hooknb/store.db", port=0) as runtime:
+        runtime.webhook("orders")
+    with pytest.raises(StoreError, match=r"another store: there is notebooks/\.hooknb/store\.db$"):
+        Reading(".hooknb/store.db")
