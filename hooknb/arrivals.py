@@ -16,6 +16,7 @@ from hooknb.feed.rows import Row, Rows
 from hooknb.feed.scanning import Scan
 from hooknb.feed.texts import cut, plain
 from hooknb.records import Delivery
+from hooknb.settings import checked_timeout
 
 if TYPE_CHECKING:
     from hooknb.feed import Filter
@@ -78,6 +79,7 @@ def wait_for(
     """
     __tracebackhide__ = True  # pytest shows the line of the test, and the table
     search = _Search(store, state.workflow_id, compile_filter(text), _count(n))
+    timeout = checked_timeout(timeout)
     end = None if timeout is None else time.monotonic() + timeout
 
     while True:

@@ -9,7 +9,7 @@ from typing import Any, Final
 __all__ = ["MASK", "SECRET_HEADERS", "HeaderMap", "Headers", "masked", "parse_head"]
 
 MASK: Final = "•••••"
-SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 """Headers that carry credentials; their values are masked wherever records are shown."""
 
 
@@ -87,7 +87,7 @@ def masked(name: str, value: str) -> str:
     if name.lower() not in SECRET_HEADERS:
         return value
     scheme, space, _ = value.partition(" ")
-    return f"{scheme} {MASK}" if space and name.lower() != "cookie" else MASK
+    return f"{scheme} {MASK}" if space and name.lower().endswith("authorization") else MASK
 
 
 @lru_cache(maxsize=64)

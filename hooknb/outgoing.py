@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from hooknb import depth, payloads
+from hooknb.arrays import as_python
 from hooknb.errors import SettingError
 from hooknb.headers import SECRET_HEADERS, Headers
 from hooknb.paths import MISSING
@@ -19,7 +21,7 @@ from hooknb.records import Delivery
 from hooknb.samples import built, has_sample
 from hooknb.workflow import Trigger
 
-__all__ = ["FORM", "JSON", "Outgoing", "encode_json", "of_delivery", "of_samples"]
+__all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -27,6 +29,10 @@ _MULTIPART: Final = "multipart/form-data"
 _TEXT: Final = "text/plain"
 _FILE: Final = frozenset({"filename", "content_type", "content"})
 
+METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a request method looks like (RFC 9110, section 5.6.2)."""
+
+_QUERY: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 # Fields of one connection (RFC 9110, section 7.6.1), and those that are made anew.
 _OWN: Final = frozenset(
@@ -69,13 +75,17 @@ def of_delivery(delivery: Delivery) -> Outgoing:
     Raises
     ------
     SettingError
-        It was refused and not kept whole.
+        It was refused and not kept whole, or its method or query are none.
     """
     if delivery.size > len(delivery.raw):
         raise SettingError(
             f"delivery {delivery.id}",
             f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
             "it cannot be sent again as it came",
+        )
+    if not (METHOD.fullmatch(delivery.method) and _QUERY.fullmatch(delivery.query_string)):
+        raise SettingError(
+            f"delivery {delivery.id}", "its method or its query cannot stand in a request line"
         )
     headers = delivery.header_map
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
@@ -136,11 +146,27 @@ def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgo
 
 
 def encode_json(value: Any) -> bytes:
-    """Write a value as JSON; what JSON cannot hold as text."""
+    """Write a value as JSON; numbers and arrays of numpy as such, what else it cannot hold as text.
+
+    Raises
+    ------
+    SettingError
+        It is nested too deep, holds itself, or has keys that are no text or numbers.
+    """
     try:
-        return msgspec.json.encode(value)
+        return msgspec.json.encode(value, enc_hook=as_python)
     except (TypeError, ValueError, RecursionError):
-        return json.dumps(value, default=str).encode()
+        try:
+            return json.dumps(value, default=_as_text).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SettingError("json", f"it cannot be written as JSON: {error}") from error
+
+
+def _as_text(value: object) -> Any:
+    try:
+        return as_python(value)
+    except TypeError:
+        return str(value)
 
 
 # -- bodies

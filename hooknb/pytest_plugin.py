@@ -6,6 +6,7 @@ light, since every run in that environment loads it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["DeliverySnapshot", "Webhook"]
 _FOLDER: Final = "snapshots"
 _MOST_LINES: Final = 100  # of a difference
 _LONGEST_LINE: Final = 300  # characters
+_LONGEST_NAME: Final = 150
 _WRITTEN: Final = pytest.StashKey[dict[Path, str]]()
 
 
@@ -107,9 +109,9 @@ def delivery_snapshot(request: pytest.FixtureRequest) -> DeliverySnapshot:
 
     def compare(hook: Hook, name: str | None = None, *, headers: Sequence[str] = ()) -> None:
         __tracebackhide__ = True  # a difference is shown at the line of the test
-        chosen = f"{test.path.stem}.{test.name}" if name is None else name
-        file = re.sub(r"[^\w.-]+", "_", chosen)
-        path = test.path.parent / _FOLDER / f"{file}.json"
+        _check_call(name, headers)
+        chosen = _name_of(test) if name is None else name
+        path = test.path.parent / _FOLDER / f"{_file_name(chosen)}.json"
         text = _received(hook, headers)
         if config.getoption("hooknb_update"):
             _write(path, text, config)
@@ -117,6 +119,34 @@ def delivery_snapshot(request: pytest.FixtureRequest) -> DeliverySnapshot:
             _check(path, text, hook.name, config)
 
     return compare
+
+
+def _check_call(name: object, headers: object) -> None:
+    from hooknb.errors import SettingError
+
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise SettingError("name", f"{name!r} is not a name; write some text")
+    if (
+        isinstance(headers, str)
+        or not isinstance(headers, Sequence)
+        or not all(isinstance(header, str) for header in headers)
+    ):
+        raise SettingError("headers", f"{headers!r} is not a list of names; write ['X-Shop']")
+
+
+def _name_of(test: Any) -> str:
+    """Name a test as pytest does: its file, its classes, itself."""
+    _, *inside = test.nodeid.split("::", 1)
+    return ".".join([test.path.stem, *"::".join(inside).split("::")])
+
+
+def _file_name(name: str) -> str:
+    """Make the name of a file; two names never make one."""
+    file = re.sub(r"[^\w.\[\]-]+", "_", name)
+    if file == name and len(file) <= _LONGEST_NAME:
+        return file
+    digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()
+    return f"{file[:_LONGEST_NAME]}-{digest[:8]}"
 
 
 def _received(hook: Hook, headers: Sequence[str]) -> str:

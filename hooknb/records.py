@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from hooknb import payloads
+from hooknb.arrays import as_python
 from hooknb.errors import PayloadError
 from hooknb.headers import HeaderMap, Headers, parse_head
 from hooknb.paths import MISSING
@@ -286,8 +287,7 @@ def _plain(value: object) -> Any:
         return dict(value)
     if isinstance(value, (date, datetime)):
         return value.isoformat()
-    message = f"{type(value).__name__} is not a JSON value"
-    raise TypeError(message)
+    return as_python(value)
 
 
 def encode_result(value: object) -> tuple[str | None, bool]:

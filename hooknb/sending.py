@@ -14,7 +14,8 @@ from hooknb import depth, payloads
 from hooknb.credentials import BasicAuth
 from hooknb.errors import ServerError, SettingError
 from hooknb.headers import HeaderMap, Headers
-from hooknb.outgoing import FORM, JSON, Outgoing, encode_json
+from hooknb.outgoing import FORM, JSON, METHOD, Outgoing, encode_json
+from hooknb.settings import checked_timeout
 
 __all__ = ["Reply", "exchange", "send"]
 
@@ -73,8 +74,11 @@ def send(
     timeout: float,
 ) -> Reply:
     """Send one request and wait for its answer; see :meth:`hooknb.Hook.send`."""
+    if not isinstance(method, str) or not METHOD.fullmatch(method):
+        raise SettingError("method", f"{method!r} is not a method; write 'POST'")
     content, content_type = _content(body, is_json=is_json)
     given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    _check_pairs(given)
     named = {name.lower() for name, _ in given}
     if content_type is not None and "content-type" not in named:
         given.insert(0, ("Content-Type", content_type))
@@ -115,7 +119,10 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
     path = parts.path or "/"
     target = f"{path}?{request.query}" if request.query else path
     kind = _SecureConnection if parts.scheme == "https" else _Connection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    seconds = checked_timeout(timeout)
+    if seconds == 0:
+        raise SettingError("timeout", "0 leaves no time for an answer; write some seconds")
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.putrequest(
             request.method, target, skip_accept_encoding=True, skip_host="host" in named
@@ -133,11 +140,25 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
     except TimeoutError as error:
         message = f"no answer came within {timeout:g} s"
         raise ServerError(message) from error
+    except http.client.InvalidURL:
+        # The error has the whole URL, and with it the key.
+        problem = "it has blanks or control characters; write them as %20 and the like"
+        raise SettingError("params", problem) from None
     except (OSError, http.client.HTTPException) as error:
         message = f"the request got no answer: {type(error).__name__}: {error}"
         raise ServerError(message) from error
     finally:
         connection.close()
+
+
+def _check_pairs(fields: list[Any]) -> None:
+    for field in fields:
+        if (
+            not isinstance(field, (tuple, list))
+            or len(field) != 2  # noqa: PLR2004 - name and value
+            or not all(isinstance(part, str) for part in field)
+        ):
+            raise SettingError("headers", "write a mapping of names to texts, or pairs of both")
 
 
 class _Connection(http.client.HTTPConnection):

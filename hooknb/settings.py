@@ -6,6 +6,7 @@ import ipaddress
 import math
 import os
 import socket
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings", "default_store"]
+__all__ = ["DEFAULT_STORE", "RuntimeSettings", "checked_timeout", "default_store"]
 
 DEFAULT_STORE = ".hooknb/store.db"
 
@@ -111,8 +112,10 @@ class RuntimeSettings:
             _whole("port", self.port, 0, 65_535)
         _check_hosts(self.allowed_hosts)
         if self.public_url is not None and not _is_web_url(self.public_url):
+            # It is not shown: it may hold a password.
             raise SettingError(
-                "public_url", f"{self.public_url!r} is not a URL; write 'https://example.org/base'"
+                "public_url",
+                "that is not a URL without credentials; write 'https://example.org/base'",
             )
         _check_executor(self.executor)
         if self.switch_interval is not None:
@@ -252,12 +255,31 @@ def _is_web_url(text: object) -> bool:
         parts = urlsplit(text)
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _whole(setting: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise SettingError(setting, f"{value!r} is not a whole number from {low} to {high}")
+
+
+def checked_timeout(timeout: object) -> float | None:
+    """Give a number of seconds to wait, from 0 up; ``None`` for ever, as for infinity.
+
+    Raises
+    ------
+    SettingError
+        It is no such number.
+    """
+    if timeout is None:
+        return None
+    try:
+        seconds = math.nan if isinstance(timeout, (str, bytes)) else float(timeout)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not seconds >= 0:
+        raise SettingError("timeout", f"{timeout!r} is not a number of seconds, or None for ever")
+    return None if seconds > threading.TIMEOUT_MAX else seconds
 
 
 def _seconds(setting: str, value: object) -> None:

@@ -443,3 +443,70 @@ def test_a_snapshot_tells_what_is_the_same_in_every_run(runtime: hooknb.Runtime)
     text = exports.as_text(exports.snapshot(came))
     assert text.index('"a"') < text.index('"b"')
     assert exports.as_text(json.load(io.StringIO(text))) == text
+
+
+# -- what is not loaded, and what is not shown
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "A\r\nB"},
+        {"method": "漢"},
+        {"method": ""},
+        {"query_string": "a b"},
+        {"query_string": "a=1\r\nX: y"},
+        {"query_string": "漢"},
+    ],
+)
+def test_nothing_is_sent_where_one_line_cannot_be(
+    runtime: hooknb.Runtime, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    hook, path = runtime.webhook("orders"), tmp_path / "came.jsonl"
+    hook.send(json=1)
+    hook.export(path)
+    line = json.loads(path.read_text())
+    path.write_text(json.dumps(line) + "\n" + json.dumps({**line, **changes}) + "\n")
+    with pytest.raises(SettingError, match=r"came\.jsonl, delivery 1: .*request line"):
+        hook.load(path)
+    path.write_text(json.dumps({**line, "body": 0}).replace('"body": 0', f'"body": {"[" * 10**5}'))
+    with pytest.raises(SettingError, match="line 1: that is no delivery"):
+        hook.load(path)
+    assert len(hook.deliveries) == 1
+
+
+def test_a_pipe_is_not_loaded(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    hook, pipe = runtime.webhook("orders"), tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(SettingError, match="is no file"):
+        hook.load(pipe)
+
+
+def test_the_standard_output_is_written_to(runtime: hooknb.Runtime) -> None:
+    hook = runtime.webhook("orders")
+    hook.send(json=1)
+    reading, writing = os.pipe()
+    assert hook.export(f"/dev/fd/{writing}", "jsonl") == 1
+    os.close(writing)
+    with os.fdopen(reading, "rb") as came:
+        assert json.loads(came.read())["body"] == 1
+
+
+@pytest.mark.parametrize("name", ["came.jsonl", "came.har"])
+def test_cookies_that_were_set_are_masked(
+    runtime: hooknb.Runtime, tmp_path: Path, name: str
+) -> None:
+    answer = hooknb.Response(200, headers={"Set-Cookie": "sid=TOPSEC; Secure"})
+    hook = runtime.webhook("orders", response=answer)
+    hook.send(json=1)
+    hook.export(tmp_path / name)
+    assert "TOPSEC" not in (tmp_path / name).read_text()
+    hook.export(tmp_path / name, secrets=True)
+    assert "TOPSEC" in (tmp_path / name).read_text()
+
+
+def test_a_url_that_cannot_be_called_does_not_show_the_key(runtime: hooknb.Runtime) -> None:
+    hook = runtime.webhook("orders")
+    with pytest.raises(SettingError, match=r"^method: ") as caught:
+        hook.send(json=1, method="A B")
+    assert hook.key not in str(caught.value)

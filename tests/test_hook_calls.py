@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import hooknb
@@ -527,3 +531,64 @@ def test_no_workflow_has_half_of_a_surrogate_pair_as_its_name(runtime: Runtime) 
         runtime.webhook(HALF)
     with pytest.raises(hooknb.RecordNotFoundError, match="no workflow"):
         runtime.serve(HALF)
+
+
+# -- values and times that are none
+
+
+@pytest.mark.parametrize("timeout", [math.nan, -1, "5", [], 10**400])
+@pytest.mark.parametrize("call", ["wait", "wait_for", "send"])
+def test_a_timeout_is_a_number_of_seconds(runtime: Runtime, call: str, timeout: object) -> None:
+    hook = runtime.webhook("orders")
+    with pytest.raises(SettingError, match=r"^timeout: .*seconds"):
+        getattr(hook, call)(timeout=timeout)
+    with pytest.raises(SettingError, match=r"^timeout: "):
+        asyncio.run(hook.next(timeout=timeout))  # type: ignore[arg-type]
+
+
+def test_for_ever_is_none_or_infinity(runtime: Runtime) -> None:
+    hook = runtime.webhook("orders")
+    assert hook.send(json=1, timeout=math.inf).status == 200
+    assert hook.send(json=1, timeout=1e30).status == 200
+    hook.wait(timeout=math.inf)
+    assert hook.wait_for("accepted", timeout=math.inf).id == 1
+
+
+@pytest.mark.parametrize("n", [-1, 0.5, "", [], True, math.nan])
+def test_a_number_of_deliveries_is_one(runtime: Runtime, n: object) -> None:
+    with pytest.raises(SettingError, match=r"^n: "):
+        runtime.webhook("orders").wait(n)  # type: ignore[arg-type]
+
+
+def test_values_of_numpy_are_sent_kept_and_answered_as_numbers(runtime: Runtime) -> None:
+    frame = pd.DataFrame({"amount": [42, 2**53 + 1], "paid": [True, False]})
+    hook = runtime.webhook(
+        "frames",
+        sync=True,
+        nodes=[
+            hooknb.Code(lambda _: frame.amount.sum(), key="total"),
+            Response(200, body={"total": "{{ nodes.total }}", "all": "{{ body.all }}"}),
+        ],
+    )
+    body = {"amount": frame.amount[1], "paid": frame.paid[0], "all": np.arange(2000)}
+    reply = hook.send(json=body)
+    assert hook.delivery(1).body == {"amount": 2**53 + 1, "paid": True, "all": [*range(2000)]}
+    assert reply.json() == {"total": 2**53 + 43, "all": [*range(2000)]}
+    assert hook.execution(1).jobs[0].result == 2**53 + 43
+    assert not hook.execution(1).jobs[0].stored_as_repr
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"headers": {5: "x"}}, "headers"),
+        ({"headers": "x"}, "headers"),
+        ({"headers": [("A",)]}, "headers"),
+        ({"json": {(1, 2): 3}}, "json"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(runtime: Runtime, settings: dict, place: str) -> None:
+    hook = runtime.webhook("orders")
+    with pytest.raises(SettingError, match=f"^{place}: "):
+        hook.send(**settings)
+    assert hook.deliveries.empty

@@ -153,18 +153,18 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
     result = run(pytester)
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
-        ["E*: there is no snapshot snapshots/test_shop.test_named_after_the_test_1_.json; *"]
+        ["E*: there is no snapshot snapshots/test_shop.test_named_after_the_test[[]1].json; *"]
     )
     assert not (pytester.path / "snapshots").exists()
 
     result = run(pytester, "--hooknb-update")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*hooknb: snapshots written*", "snapshots/sub_paid.json"])
+    result.stdout.fnmatch_lines(["*hooknb: snapshots written*", "snapshots/sub_paid-e16cd648.json"])
     written = sorted(path.name for path in (pytester.path / "snapshots").iterdir())
     assert written == [
-        "sub_paid.json",
-        "test_shop.test_named_after_the_test_1_.json",
-        "test_shop.test_named_after_the_test_2_.json",
+        "sub_paid-e16cd648.json",
+        "test_shop.test_named_after_the_test[1].json",
+        "test_shop.test_named_after_the_test[2].json",
     ]
     first = pytester.path / "snapshots" / written[1]
     assert json.loads(first.read_text("utf-8")) == [
@@ -178,7 +178,7 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
     ]
 
     # What a formatter did to the file is no difference; another type of number is one.
-    paid = pytester.path / "snapshots" / "sub_paid.json"
+    paid = pytester.path / "snapshots" / "sub_paid-e16cd648.json"
     paid.write_text(json.dumps(json.loads(paid.read_text())))
     first.write_text(first.read_text("utf-8").replace('"b": 1', '"b": 1.0'), "utf-8")
     (pytester.path / "snapshots" / written[2]).write_text("[")
@@ -190,7 +190,7 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
             'E       -      "b": 1.0',
             'E       +      "b": 1',
             "E*Where the new one is right, run pytest with --hooknb-update and commit the file.",
-            "E*snapshots/test_shop.test_named_after_the_test_2_.json is no JSON: *",
+            "E*snapshots/test_shop.test_named_after_the_test[[]2].json is no JSON: *",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
@@ -213,6 +213,41 @@ def test_two_snapshots_of_one_name_are_refused(pytester: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(
         ["E*snapshots/same.json was written in this run with other deliveries; give each*"]
     )
+
+
+def test_snapshots_of_different_tests_are_different_files(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from hooknb import SettingError
+
+
+        class TestOne:
+            def test_it(self, webhook, delivery_snapshot):
+                delivery_snapshot(webhook())
+
+
+        class TestOther:
+            def test_it(self, webhook, delivery_snapshot):
+                delivery_snapshot(webhook())
+
+
+        @pytest.mark.parametrize("text", ["a/b", "a b", "a:b", "a_b", "x" * 300])
+        def test_texts(webhook, delivery_snapshot, text):
+            delivery_snapshot(webhook())
+
+
+        @pytest.mark.parametrize(
+            "settings", [{"name": ""}, {"name": 5}, {"headers": "X-Shop"}, {"headers": [5]}]
+        )
+        def test_wrong(webhook, delivery_snapshot, settings):
+            with pytest.raises(SettingError):
+                delivery_snapshot(webhook(), **settings)
+        """
+    )
+    run(pytester, "--hooknb-update").assert_outcomes(passed=11)
+    assert len([*(pytester.path / "snapshots").iterdir()]) == 7
+    run(pytester).assert_outcomes(passed=11)
 
 
 def test_the_example_of_the_readme_runs(pytester: pytest.Pytester) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from typing import Annotated, Any, Final
 
@@ -30,6 +31,11 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except HooknbError as error:
+            error_console().print(line(("error: ", "bold red"), str(error)), end="\n")
+            raise typer.Exit(_FAILED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read has enough
+                raise
             error_console().print(line(("error: ", "bold red"), str(error)), end="\n")
             raise typer.Exit(_FAILED) from None
 

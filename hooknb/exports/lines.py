@@ -108,12 +108,16 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:
     decoder = msgspec.json.Decoder(_Line)
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise SettingError(
+                "path", f"{str(path)!r} is no file; it is read twice, so save it first"
+            )
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:
                         yield _delivery(decoder.decode(line))
-                    except (msgspec.MsgspecError, ValueError) as error:
+                    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                         raise SettingError(
                             f"{path.name}, line {number}",
                             f"that is no delivery: {error}; hook.export({path.name!r}) writes "

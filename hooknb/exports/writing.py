@@ -106,11 +106,11 @@ def export(
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` where all went well."""
     try:
-        path = path.resolve()  # a link stays one
-        if path.exists() and not path.is_file():
+        if path.exists() and not path.is_file():  # a pipe, say, which has no other name
             with path.open("wb") as file:
                 yield file
             return
+        path = path.resolve()  # a link stays one
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooknb.feed.accepted import accepted
-from hooknb.feed.columns import Column
+from hooknb.feed.columns import Column, short_titles
 from hooknb.feed.details import Details, details
 from hooknb.feed.feed import Feed
 from hooknb.feed.filters import Filter, compile_filter
@@ -22,4 +22,5 @@ __all__ = [
     "compile_filter",
     "details",
     "matching_ids",
+    "short_titles",
 ]

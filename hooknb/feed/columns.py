@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
-__all__ = ["Column", "Columns", "Parts", "leaf_columns", "variable_name"]
+__all__ = ["Column", "Columns", "Parts", "leaf_columns", "short_titles", "variable_name"]
 
 _MOST_INFERRED: Final = 5
 _LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
@@ -149,6 +150,25 @@ class Columns:
 def leaf_columns(parts: Parts) -> list[Column]:
     """Give the first leaves of one delivery, at most five, from its query and its body."""
     return [_column(part, Variable(path), [parts]) for part, path in _inferred([parts])]
+
+
+def short_titles(columns: Sequence[Column]) -> list[str]:
+    """Give the titles as they stand over the columns, where there is little room.
+
+    What is taken from the body goes without ``body.``, but where something else would read the
+    same: beside ``query.id`` or an alias ``id``, ``body.id`` is written out. So is what would read
+    as another part's: ``body.query.id``.
+    """
+    body = "body."
+    ends = [item.name.partition(".")[2] for item in columns if item.title == item.name]
+    taken = Counter([*ends, *(item.title for item in columns)])
+    titles: list[str] = []
+    for item in columns:
+        end = item.name.removeprefix(body)
+        is_long = item.title == item.name and item.part == "body" and item.name.startswith(body)
+        is_clear = taken[end] == 1 and not end.startswith(("headers.", "query.", body))
+        titles.append(end if is_long and is_clear else item.title)
+    return titles
 
 
 def variable_name(part: str, path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from hooknb.arrays import as_python
 from hooknb.errors import SettingError
 from hooknb.nodes.base import Context, Node, register
 from hooknb.nodes.insertions import check_headers, rendered_headers, whole_number
@@ -155,5 +156,4 @@ def encode_body(body: Any) -> tuple[bytes, str]:
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    message = f"{type(value).__name__} is not a JSON value"
-    raise TypeError(message)
+    return as_python(value)

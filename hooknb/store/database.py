@@ -109,9 +109,16 @@ def store_path(store: str | os.PathLike[str]) -> Path | None:
         raise SettingError("store", f"{text!r} is not a database URL; use sqlite:///…") from error
     if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
         raise SettingError("store", f"{url.drivername} is not supported; use sqlite:///…")
-    if url.database in {None, "", ":memory:"}:
+    if text.endswith("://"):
+        return None  # as SQLAlchemy has it
+    if url.host or not url.database:
+        # Two slashes make a host of the first folder, and nothing would be kept.
+        raise SettingError(
+            "store", f"{text!r} names no file; write sqlite:///data/store.db, with three slashes"
+        )
+    if url.database == ":memory:":
         return None
-    return Path(url.database or "").absolute()
+    return Path(url.database).expanduser().absolute()
 
 
 def _prepare(path: Path) -> None:

@@ -25,7 +25,8 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
 
     Applying is :meth:`hooknb.Hook.configure` with all that the draft says. The buttons can always
     be pressed: what is typed reaches the kernel when its field is left, which may be in the very
-    moment in which a button is pressed, and one that waited for it would swallow that press.
+    moment in which a button is pressed, and one that waited for it would swallow that press. Only
+    their look says that there is nothing to apply.
 
     Parameters
     ----------
@@ -61,6 +62,7 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
             tooltip="The caller waits for the Response: sync=True",
         )
         self.note = Note(lock=lock)
+        self.note.when_published = self.look
         super().__init__(children=[self.apply, self.discard, self.synchronous, self.note])
         self.add_class("hk-bar")
         self.refresh()
@@ -86,6 +88,16 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         is_unheard = any(_is_unheard(draft.nodes, error) for error in problems)
         show(self.synchronous, is_shown=is_unheard and not draft.value("sync"))
         self.note.show(text, "bad" if is_wrong else "")
+        self.look()
+
+    def look(self) -> int:
+        """Let the buttons look as idle as they are while nothing was changed; says nothing."""
+        # The tab of the workflow is made after this one, and its bar before it.
+        workflow = getattr(self._panel, "workflow", None)
+        is_idle = not self._panel.draft.changed and not (workflow and workflow.editor.is_touched)
+        for one in (self.apply, self.discard):
+            (one.add_class if is_idle else one.remove_class)("hk-idle")
+        return 0
 
     # -- what buttons do ------------------------------------------------------------------------
 

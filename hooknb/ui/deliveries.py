@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import clock
 from hooknb.errors import RecordNotFoundError
-from hooknb.feed import details
+from hooknb.feed import details, short_titles
 from hooknb.ui.part import Part
 from hooknb.ui.windows import Windows, read_window
 from hooknb.ui.words import RUNNING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hooknb.feed.columns import Column
     from hooknb.feed.details import Details, Tree
     from hooknb.sending import Reply
     from hooknb.ui.panel import HookPanel
@@ -23,6 +26,8 @@ __all__ = ["Deliveries"]
 _SCAN_SECONDS: Final = 0.03
 # What waits is looked at when the hook's counts change, and this often besides.
 _LOOK_SECONDS: Final = 0.5
+# The newest is shown no more often: somebody is to see what it is.
+_FOLLOW_SECONDS: Final = 1.0
 _BARS: Final = 30
 _BAR: Final = 10_000_000  # microseconds
 _MOST_CHARACTERS: Final = 1_000_000
@@ -39,7 +44,8 @@ class Deliveries(Part):
         ``chosen``: another delivery was chosen, with its details. ``replayed``, ``sampled`` and
         ``curl``: what a button did.
     Messages of views
-        ``window``, ``filter``, ``pause``, ``choose``, ``take``, ``replay``, ``sample``, ``curl``.
+        ``window``, ``filter``, ``pause``, ``choose``, ``hold``, ``take``, ``replay``, ``sample``,
+        ``curl``.
 
     Parameters
     ----------
@@ -56,12 +62,14 @@ class Deliveries(Part):
         # While paused: the last id that is shown.
         self._last_shown: int | None = None
         self._has_chosen = False
+        # Whether the newest is chosen whenever one comes: until somebody chooses one himself.
+        self._follows = True
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
         self._said: dict[str, Any] = {}
         self._details: Details | None = None
         self._details_revision = 0
-        self._next_details = self._next_look = 0.0
+        self._next_details = self._next_look = self._next_follow = 0.0
         super().__init__(lock=panel.lock)
 
     # -- what is said ---------------------------------------------------------------------------
@@ -73,7 +81,7 @@ class Deliveries(Part):
         self._seen = self._signature()
         places = self._moved()
         before = self.messages
-        self._choose_first()
+        self._choose_newest()
         self._said = {}
         update = self._changes()
         update["rows"] = self._windows.say_all(update["total"])
@@ -89,7 +97,7 @@ class Deliveries(Part):
         self._windows.keep(self._views)
         seen = self._signature()
         now = time.monotonic()
-        waits = self._windows.waits or not self._is_settled
+        waits = self._windows.waits or not self._is_settled or self._is_behind
         if seen == self._seen and not (waits and now >= self._next_look):
             return 0
         self._seen = seen
@@ -100,7 +108,7 @@ class Deliveries(Part):
 
     def _say_changes(self, **besides: Any) -> None:
         places = self._moved()
-        self._choose_first()
+        self._choose_newest()
         update = self._changes()
         total = self._said["total"]
         if places is not None or "columns" in update:
@@ -119,6 +127,7 @@ class Deliveries(Part):
     def chosen(self) -> None:
         """Say which delivery is chosen now, with everything about it."""
         self._has_chosen = self._has_chosen or self._panel.selected is not None
+        self._next_follow = time.monotonic() + _FOLLOW_SECONDS
         self._read_details()
         self.say("chosen", **self._chosen())
 
@@ -161,7 +170,12 @@ class Deliveries(Part):
     def on_choose(self, content: dict[str, Any]) -> None:
         """Choose a delivery, in every part of the panel."""
         if (number := _id(content)) is not None:
+            self._follows = False
             self._panel.choose(number)
+
+    def on_hold(self, _content: dict[str, Any]) -> None:
+        """Stay at the chosen delivery: somebody is looking at it."""
+        self._follows = False
 
     def on_take(self, content: dict[str, Any]) -> None:
         """Take a value as a variable: ``hook.take(name)``."""
@@ -172,6 +186,7 @@ class Deliveries(Part):
         """Send a delivery again: ``hook.replay(id)``; then choose what came of it."""
         if (number := _id(content)) is None:
             return
+        self._follows = False
 
         def then(reply: Reply) -> None:
             self.say("replayed", id=number, status=reply.status, delivery=reply.delivery)
@@ -185,6 +200,7 @@ class Deliveries(Part):
     def on_sample(self, content: dict[str, Any]) -> None:
         """Put a delivery's body and query into the trigger's forms, as samples."""
         if (number := _id(content)) is not None:
+            self._follows = False
             self._panel.use_sample(number)
             self.say("sampled", id=number)
 
@@ -249,7 +265,7 @@ class Deliveries(Part):
             "fresh": feed.matched - total,
             "filter": self._filter,
             "paused": self._last_shown is not None,
-            "columns": [[item.name, item.title, item.numeric] for item in feed.columns()],
+            "columns": _columns(feed.columns()),
             "strip": self._strip(),
             "place": None if panel.selected is None else feed.ordinal(panel.selected),
         }
@@ -273,11 +289,25 @@ class Deliveries(Part):
 
     # -- the chosen one -------------------------------------------------------------------------
 
-    def _choose_first(self) -> None:
-        """Choose the newest delivery, where there is one for the first time."""
+    def follow(self) -> None:
+        """Choose the newest delivery from now on, whenever one comes; under the lock."""
+        self._follows = True
+
+    def _choose_newest(self) -> None:
+        """Choose the newest delivery: the first that is there, and others while it is followed."""
         feed = self._panel.feed
-        if not self._has_chosen and self._panel.selected is None and feed.matched:
+        is_first = not self._has_chosen and self._panel.selected is None and feed.matched
+        is_due = self._is_behind and time.monotonic() >= self._next_follow
+        if is_first or is_due:
             self._panel.choose(feed.ids()[-1])
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether a newer delivery than the chosen one is shown, and is to be followed."""
+        feed, chosen = self._panel.feed, self._panel.selected
+        if not self._follows or chosen is None or self._last_shown is not None:
+            return False
+        return feed.matched > 0 and feed.ids()[-1] > chosen and self._windows.are_at_top
 
     def _chosen(self) -> dict[str, Any]:
         number = self._panel.selected
@@ -326,6 +356,15 @@ class Deliveries(Part):
             return None
         changed = {key: value for key, value in after.items() if before.get(key, ...) != value}
         return {**changed, "id": after["id"]} if changed else None
+
+
+def _columns(columns: Sequence[Column]) -> list[list[Any]]:
+    """Give name, title, whether it is numeric, and short title of each."""
+    shorts = short_titles(columns)
+    return [
+        [item.name, item.title, item.numeric, short]
+        for item, short in zip(columns, shorts, strict=True)
+    ]
 
 
 def _trim(tree: Tree) -> None:

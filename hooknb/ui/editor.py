@@ -114,6 +114,11 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         """The key of the node that is edited."""
         return self._key
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether something was typed into the form that is not in the draft."""
+        return self.form is not None and self.form.is_touched
+
     # -- what is shown --------------------------------------------------------------------------
 
     def choose(self, key: str) -> None:
@@ -145,7 +150,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
     def write_typed(self) -> bool:
         """Write what was typed into the draft; False where it is not right, which is shown."""
-        return self.form is None or not self.form.is_touched or self._write()
+        return not self.is_touched or self._write()
 
     def close_form(self) -> None:
         """Show nothing, and forget what was typed."""
@@ -165,7 +170,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         node = self._panel.draft.find(self._key)
         if self._shown is None or picture.without_below(node) != picture.without_below(self._shown):
             self._reopen(self._key)
-        elif self.form is not None and not self.form.is_touched:
+        elif not self.is_touched:
             # Others below it: lists that the form keeps must be those of the draft.
             self._reopen(self._key)
 

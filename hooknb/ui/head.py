@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import traitlets
 
+from hooknb.errors import HooknbError
+from hooknb.samples import has_sample
 from hooknb.ui.part import Part
 
 if TYPE_CHECKING:
+    from hooknb.hook import Hook
     from hooknb.ui.panel import HookPanel
 
 __all__ = ["TABS", "Head"]
@@ -81,15 +84,33 @@ class Head(Part):
 
     def on_test(self, content: dict[str, Any]) -> None:
         """Send a test: ``hook.send_sample()``."""
+        hook, panel = self._panel.hook, self._panel
 
         def then(reply: Any) -> None:
-            self.say("tested", status=reply.status, delivery=reply.delivery)
+            self.say(
+                "tested",
+                status=reply.status,
+                delivery=reply.delivery,
+                empty=_is_empty(hook, reply.delivery),
+            )
             if reply.delivery is not None:
-                self._panel.choose(reply.delivery)
+                panel.choose(reply.delivery)
+                # A test is no choice of a row: what comes later is followed.
+                panel.deliveries.follow()
 
-        self.aside("test", self._panel.hook.send_sample, then, str(content.get("view")))
+        self.aside("test", hook.send_sample, then, str(content.get("view")))
 
     def on_switch(self, content: dict[str, Any]) -> None:
         """Turn the switch: ``hook.enabled = …``."""
         self._panel.hook.enabled = content.get("on") is True
         self._panel.poke()
+
+
+def _is_empty(hook: Hook, number: int | None) -> bool:
+    """Whether a test was ``{}``, for want of samples."""
+    if number is None or any(map(has_sample, hook.workflow.trigger.body)):
+        return False
+    try:
+        return hook.delivery(number).raw == b"{}"
+    except HooknbError:  # gone, or not kept
+        return False

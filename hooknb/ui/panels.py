@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
+from hooknb.settings import RuntimeSettings
+from hooknb.store import store_path
+from hooknb.store.ownership import living
 from hooknb.ui.controls import button, view_of
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.part import Part
 from hooknb.ui.publisher import PUBLISHER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hooknb.hook import Hook
 
 __all__ = ["Calls", "Panels"]
@@ -115,12 +121,18 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         self._chosen: str | None = None
         self._hook: Hook | None = None
         self._stored: list[str] = []
+        self._others = ""
         self._next_stored = 0.0
         # Whoever holds it may wait for a runtime's lock; no runtime waits for this one.
         self._lock = threading.RLock()
         self.list = HookList(self.choose, self._listed, self._lock)
         self.list.when_watched = PUBLISHER.wake
-        self.name = Field("name", placeholder="name of a new webhook", lock=self._lock)
+        self.name = Field(
+            "name",
+            placeholder="name of a new webhook",
+            lock=self._lock,
+            on_change=lambda _: self._forgive(),
+        )
         self.mode = Choice("mode", _MODES, lock=self._lock)
         self.make = button(
             "New webhook", self._new, self._lock, tooltip="hooknb.webhook(…)", style="primary"
@@ -145,15 +157,13 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             {
                 "name": name,
                 "tone": "ok" if hook.enabled else "warn",
-                "said": hook.status
-                if not hook.enabled
-                else f"{hook.state.arrived:,} since it is served",
+                "said": hook.status if not hook.enabled else _new(hook.state.arrived),
                 "stored": False,
             }
             for name, hook in served.items()
         ]
         rows += [
-            {"name": name, "tone": "off", "said": "stored, not served", "stored": True}
+            {"name": name, "tone": "off", "said": self._others, "stored": True}
             for name in self._workflows()
             if name not in served
         ]
@@ -165,7 +175,14 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         if now >= self._next_stored:
             self._next_stored = now + _STORE_PACE
             self._stored = self._calls.workflows()
+            self._others = _not_served(self._store())
         return self._stored
+
+    def _store(self) -> Path | None:
+        """Give where the store is: that of the hooks, or else the one that they would have."""
+        for hook in self._calls.hooks().values():
+            return hook.store.path
+        return store_path(RuntimeSettings.from_environment().store)
 
     def choose(self, name: str) -> None:
         """Show the panel of a hook; one that is only stored is served first."""
@@ -175,8 +192,15 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             self.place.children = [hook.panel]
         PUBLISHER.wake()
 
+    def _forgive(self) -> None:
+        """Complain no longer: another name is being typed."""
+        self.name.error = ""
+
     def _new(self) -> None:
         name = self.name.value
+        if not name.strip():
+            self.name.error = "write a name"
+            return
         try:
             if name in self._calls.hooks() or name in self._calls.workflows():
                 self.choose(name)
@@ -196,3 +220,17 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         """Name the hooks."""
         return f"hooks: {', '.join(self._calls.hooks()) or 'none'}"
+
+
+def _new(arrived: int) -> str:
+    return f"{arrived:,} new" if arrived else "nothing new"
+
+
+def _not_served(store: Path | None) -> str:
+    """Say how a hook is that is not served here: by whom else the store is used is known."""
+    found = [] if store is None else living(store)
+    others = [pid for pid in dict.fromkeys(found) if pid != os.getpid()]
+    if not others:
+        return "stored, not served"
+    named = ["another process" if pid is None else f"process {pid}" for pid in others]
+    return f"stored; the store is also used by {' and '.join(named)}"

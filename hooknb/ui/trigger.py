@@ -155,6 +155,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
 
     def _look(self) -> int:
         """Follow the deliveries; gives how much was said."""
+        self.bar.look()
         now = time.monotonic()
         if now < self._next_look:
             return 0

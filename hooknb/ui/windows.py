@@ -107,6 +107,11 @@ class Windows:
         return places
 
     @property
+    def are_at_top(self) -> bool:
+        """Whether none of them was scrolled away from the newest."""
+        return all(window.follows for window in self._by_view.values())
+
+    @property
     def waits(self) -> bool:
         """Whether a row in sight has no answer yet, or its execution has not ended."""
         return bool(self._unsettled)

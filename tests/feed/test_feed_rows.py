@@ -8,7 +8,7 @@ import json
 import pytest
 from source import START, Source
 
-from hooknb.feed import accepted
+from hooknb.feed import accepted, short_titles
 from hooknb.store import Store
 from hooknb.variables import Variable, parse_body
 from hooknb.workflow import Trigger
@@ -38,6 +38,20 @@ def test_configured_variables_are_the_columns(source: Source) -> None:
         ("query.page", "query.page", False),
         ("body.order.id", "Order", True),
         ("body.note", "body.note", False),
+    ]
+
+
+def test_short_titles_leave_out_the_body_but_where_another_reads_the_same(source: Source) -> None:
+    alias = Variable("sum", alias="total")
+    source.trigger = Trigger(
+        headers=(Variable("X-Id"),),
+        query=(Variable("id"), Variable("page")),
+        body=(*map(Variable, ("id", "order.id", "X-Id", "total", "query.page", "[0]", "")), alias),
+    )
+    assert short_titles(source.feed.columns()) == [
+        *("headers.X-Id", "query.id", "query.page"),
+        *("body.id", "order.id", "body.X-Id", "body.total", "body.query.page", "body[0]", "body"),
+        "total",
     ]
 
 

@@ -571,3 +571,12 @@ def test_what_is_acknowledged_is_on_disk(stored_runtime):
 def test_readers_cannot_write(stored_runtime):
     with pytest.raises(StoreUnavailableError, match="readonly"):
         stored_runtime.store.rows("DELETE FROM deliveries")
+
+
+@pytest.mark.parametrize("url", ["sqlite://store.db", "sqlite://data/store.db", "sqlite:///"])
+def test_a_url_that_names_no_file_is_refused(tmp_path, monkeypatch, url):
+    """Two slashes make a host of what was meant as a folder, and nothing would be kept."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="three slashes"):
+        Runtime(url, port=0)
+    assert list(tmp_path.iterdir()) == []

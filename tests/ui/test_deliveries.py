@@ -446,7 +446,7 @@ def test_a_view_finds_its_place_again(hook: hooknb.Hook, views: Views) -> None:
 # -- the chosen one -------------------------------------------------------------------------------
 
 
-def test_the_newest_is_chosen_once(hook: hooknb.Hook, views: Views) -> None:
+def test_the_newest_is_followed_once_a_second(hook: hooknb.Hook, views: Views) -> None:
     views.open()
     hook.send(json={"n": 1})
     hook.wait()
@@ -457,6 +457,60 @@ def test_the_newest_is_chosen_once(hook: hooknb.Hook, views: Views) -> None:
     hook.wait()
     assert [message["kind"] for message in views.publish()] == ["update"]
     assert views.panel.selected == 1
+    views.part._next_follow = 0
+    assert [message["kind"] for message in views.later()] == ["chosen", "update"]
+    assert views.panel.selected == 2
+    views.part._next_follow = 0
+    assert views.later() == []
+
+
+def follows(hook: hooknb.Hook, views: Views) -> bool:
+    """Send one more, and tell whether it is chosen."""
+    number = hook.send(json={"n": 1}).delivery
+    hook.wait()
+    views.part._next_follow = 0
+    views.later()
+    return views.panel.selected == number
+
+
+@pytest.mark.parametrize("kind", ["choose", "hold", "sample", "replay"])
+def test_what_somebody_chose_or_uses_stays(hook: hooknb.Hook, views: Views, kind: str) -> None:
+    fill(hook, 3)
+    views.open()
+    views.send(kind, id=3)
+    if kind == "replay":
+        views.wait(2)
+    assert not follows(hook, views)
+
+
+def test_after_a_test_the_newest_is_followed(hook: hooknb.Hook, views: Views) -> None:
+    fill(hook, 3)
+    views.open()
+    views.send("choose", id=2)
+    assert not follows(hook, views)
+    views.said.clear()
+    head = views.panel.head
+    head._hear(head, {"kind": "test", "view": "a"}, [])
+    [chosen] = views.wait(1)
+    assert (chosen["kind"], chosen["id"]) == ("chosen", 5)
+    with views.panel.lock:
+        assert views.panel.selected == 5
+    assert follows(hook, views)
+
+
+def test_the_newest_is_not_followed_where_it_is_not_looked_at(
+    hook: hooknb.Hook, views: Views
+) -> None:
+    fill(hook, 50)
+    views.open()
+    views.look(0, 10)
+    assert not follows(hook, views)
+    views.look(40, 51, follows=True)
+    assert follows(hook, views)
+    views.send("pause", on=True)
+    assert not follows(hook, views)
+    views.send("pause", on=False)
+    assert follows(hook, views)
 
 
 def test_a_choice_is_said_to_all_views_with_its_details(hook: hooknb.Hook, views: Views) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from hooknb.ui.arrangement import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hooknb import Hook, Runtime
 
@@ -210,12 +214,73 @@ def test_what_is_only_stored_is_served_as_it_stands(runtime: Runtime) -> None:
 
 def test_a_name_that_is_none_is_told_and_kept(runtime: Runtime) -> None:
     panels = Panels(Calls(runtime))
-    panels.name.value = "  "
+    for empty in ("", "  "):
+        panels.name.value = empty
+        panels.make.click()
+        assert panels.name.error == "write a name"
+        assert panels.name.value == empty
+    panels.name._hear(None, {"kind": "typed", "view": "a", "text": "a\nb"}, None)
+    assert panels.name.error == ""
     panels.make.click()
     assert "is not a name" in panels.name.error
-    assert panels.name.value == "  "
+    panels.name.value = "right"
+    panels.make.click()
+    assert panels.name.error == ""
     with pytest.raises(HooknbError, match="nowhere"):
         panels.choose("nowhere")
+
+
+def test_what_came_of_each_is_counted(runtime: Runtime) -> None:
+    hook = runtime.webhook("orders")
+    panels = Panels(Calls(runtime))
+    assert panels._listed()["hooks"][0]["said"] == "nothing new"
+    hook.send(json={})
+    assert panels._listed()["hooks"][0]["said"] == "1 new"
+
+
+def test_who_else_uses_the_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "store.db"
+    monkeypatch.setenv("HOOKNB_STORE", str(store))
+    code = (
+        f"import hooknb; r = hooknb.Runtime({str(store)!r}, port=0); "
+        "r.webhook('theirs'); print('served', flush=True); input()"
+    )
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other,
+        hooknb.Runtime(store, port=0) as runtime,
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"served\n"
+        panels = Panels(Calls(runtime))
+        [row] = panels._listed()["hooks"]
+        used = f"stored; the store is also used by process {other.pid}"
+        assert (row["name"], row["said"]) == ("theirs", used)
+        panels.choose("theirs")
+        assert listed(panels) == [("theirs", False)]
+        other.communicate(b"\n", timeout=20)
+        runtime.webhook("mine").close()
+        panels._next_stored = 0
+        assert panels._listed()["hooks"][1]["said"] == "stored, not served"
+
+
+def test_a_test_without_samples_is_told(runtime: Runtime) -> None:
+    head = runtime.webhook("orders").panel.head
+    told: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def test() -> bool:
+        head._hear(head, {"kind": "test", "view": "a"}, [])
+        while (message := told.get(timeout=20))["kind"] != "tested":
+            pass
+        return bool(message["empty"])
+
+    head.send = lambda content, _buffers=None: told.put(content)
+    assert test()
+    runtime.hooks["orders"].configure(body=hooknb.parse_body('{"id": 1}'))
+    assert not test()
+    runtime.hooks["orders"].configure(body=[])
+    assert not test()  # the newest is sent again
 
 
 def test_the_list_is_published_under_the_lock_of_all_its_panels(runtime: Runtime) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hooknb import BasicAuth, Response, Variable
+from hooknb import BasicAuth, Output, Response, Variable
 from hooknb.ui import HookPanel
 from hooknb.ui.drafts import Row
 
@@ -163,6 +163,41 @@ def test_discarding_goes_back(hook, panel, tab):
 def test_nothing_to_apply_makes_no_revision(hook, tab):
     tab.bar.apply.click()
     assert hook.revision == 1
+
+
+def is_idle(bar):
+    idle = {"hk-idle" in button._dom_classes for button in (bar.apply, bar.discard)}
+    assert len(idle) == 1
+    return idle.pop()
+
+
+def test_the_buttons_look_idle_while_nothing_is_changed(panel, tab):
+    bars = (tab.bar, panel.workflow.bar)
+    assert all(map(is_idle, bars))
+    typed(tab.general.fields["timeout"], "soon")
+    assert not any(map(is_idle, bars))
+    # They can be pressed all the same: what was typed last may only just have come.
+    assert not any(button.disabled for bar in bars for button in (bar.apply, bar.discard))
+    tab.bar.discard.click()
+    assert all(map(is_idle, bars))
+    typed(tab.general.fields["timeout"], "5")
+    tab.bar.apply.click()
+    assert all(map(is_idle, bars))
+
+
+def test_what_is_typed_into_the_form_of_a_node_can_be_applied(hook, panel, tab):
+    hook.configure(nodes=[Output(1, key="told")])
+    tab.revised()
+    panel.workflow.editor.choose("told")
+    bars = (tab.bar, panel.workflow.bar)
+    assert all(map(is_idle, bars))
+    typed(panel.workflow.editor.form.key, "said")
+    for bar in bars:
+        bar.note.publish()
+        assert not is_idle(bar)
+    tab.bar.apply.click()
+    assert [node.key for node in hook.workflow.nodes] == ["said"]
+    assert all(map(is_idle, bars))
 
 
 def test_turning_authentication_on_takes_both(runtime):

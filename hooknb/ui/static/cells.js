@@ -27,12 +27,15 @@ function answerBadge(status, execution) {
   return h("span", attributes, waits ? "…" : String(status));
 }
 
-// columns: [name, title, numeric].
+// columns: [name, title, numeric, short title].
 function headCells(columns) {
-  const cell = (content, kind, title) =>
-    h("span", { role: "columnheader", class: `hk-grid-cell ${kind ?? ""}`, title }, content);
-  const own = columns.map(([name, title, numeric]) =>
-    cell(bdi(title), `hk-grid-title ${numeric ? "hk-right" : ""}`, visible(name)),
+  const cell = (content, kind, about) =>
+    h("span", { role: "columnheader", class: `hk-grid-cell ${kind ?? ""}`, ...about }, content);
+  const own = columns.map(([name, title, numeric, short]) =>
+    cell(bdi(short), numeric ? "hk-right" : "", {
+      title: visible(name),
+      "aria-label": visible(title),
+    }),
   );
   return [
     cell("#"),

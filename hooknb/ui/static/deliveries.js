@@ -117,6 +117,17 @@ export default part((ctx) => {
     id: `hk-content-${ctx.view}`,
   });
 
+  // Who does something with what is shown is not to have another one put in its place.
+  let kept = null;
+  const hold = () => {
+    if (selected === null || selected === kept) return;
+    kept = selected;
+    ctx.send("hold", {});
+  };
+  for (const kind of ["pointerdown", "wheel", "focusin"]) {
+    detail.element.addEventListener(kind, hold, { passive: true });
+  }
+
   // -- the bar ---------------------------------------------------------------------------------
 
   const { element: said, say, end } = sayingLine();

@@ -125,7 +125,8 @@ export default part((ctx) => {
   ctx.on("tested", (message) => {
     test.disabled = false;
     const kept = message.delivery === null ? "" : `, delivery #${message.delivery}`;
-    say(`answered ${message.status}${kept}`);
+    const empty = message.empty ? "; no samples yet: sent {}" : "";
+    say(`answered ${message.status}${kept}${empty}`);
   });
   ctx.on("error", (message) => {
     test.disabled = state?.state === "closed";

@@ -28,7 +28,8 @@ function deliveryTable({ look, choose }) {
   let asked = null;
   let timer = null;
   let again = null;
-  let frame = null;
+  let drawing = null;
+  let beforeMiddle = 0;
   let chooseTimer = null;
 
   const head = h("div", { role: "row", class: "hk-grid-row hk-grid-titles", "aria-rowindex": "1" });
@@ -48,6 +49,11 @@ function deliveryTable({ look, choose }) {
     body,
     empty,
   );
+  const edge = (kind, sign) =>
+    h("div", { class: `hk-grid-more ${kind}`, "aria-hidden": "true" }, sign);
+  const leftEdge = edge("hk-grid-before", "‹");
+  const rightEdge = edge("hk-grid-after", "›");
+  const frame = h("div", { class: "hk-grid-frame" }, grid, leftEdge, rightEdge);
   body.addEventListener("click", (event) => {
     const element = event.target.closest(".hk-grid-row");
     if (element) go(element.ordinal, { scroll: false });
@@ -66,10 +72,21 @@ function deliveryTable({ look, choose }) {
   // -- what is drawn ---------------------------------------------------------------------------
 
   function later() {
-    frame ??= requestAnimationFrame(() => {
-      frame = null;
+    drawing ??= requestAnimationFrame(() => {
+      drawing = null;
+      edges();
       draw();
     });
+  }
+
+  // Where the table is scrolled sideways, what is beyond an edge shows there.
+  function edges() {
+    const { scrollLeft, scrollWidth, clientWidth } = grid;
+    leftEdge.classList.toggle("hk-grid-seen", scrollLeft > 2);
+    rightEdge.classList.toggle("hk-grid-seen", scrollLeft + clientWidth < scrollWidth - 2);
+    frame.style.setProperty("--beside", `${grid.offsetWidth - clientWidth}px`);
+    frame.style.setProperty("--below", `${grid.offsetHeight - grid.clientHeight}px`);
+    grid.style.setProperty("--sight", `${clientWidth - beforeMiddle - 16}px`);
   }
 
   function template() {
@@ -78,10 +95,12 @@ function deliveryTable({ look, choose }) {
     // Few columns shrink until they fit; many are scrolled.
     const least = (width) => Math.min(width, columns.length <= FEW ? LEAST : 2 * LEAST);
     const middle = widths.map((width) => `minmax(${least(width)}px, ${width}fr)`);
+    beforeMiddle = first.reduce((all, width) => all + width, 8);
     const own = first.map((width) => `${width}px`).join(" ");
     grid.style.setProperty("--columns", `${own} ${middle.join(" ") || "1fr"} ${TOOK_WIDTH}px`);
     const sum = [...first, ...widths.map(least)].reduce((all, width) => all + width, 0);
     grid.style.setProperty("--least", `${sum + TOOK_WIDTH + 16}px`);
+    later();
   }
 
   function drawHead() {
@@ -273,7 +292,7 @@ function deliveryTable({ look, choose }) {
   template();
 
   return {
-    element: grid,
+    element: frame,
     // place: where the chosen one stands now; top: the ordinal of the row to be at the top.
     update(message, top) {
       const followed = follows();
@@ -293,7 +312,7 @@ function deliveryTable({ look, choose }) {
       }
       if (message.columns) {
         columns = message.columns;
-        widths = columns.map(([, title]) => Math.min(150, Math.max(60, title.length * 6.6 + 14)));
+        widths = columns.map(([, , , short]) => Math.min(150, Math.max(60, short.length * 6.6 + 14)));
         drawHead();
         for (const element of drawn.values()) element.row = null;
       }
@@ -337,7 +356,7 @@ function deliveryTable({ look, choose }) {
     },
     end() {
       for (const waiting of [timer, again, chooseTimer]) clearTimeout(waiting);
-      if (frame !== null) cancelAnimationFrame(frame);
+      if (drawing !== null) cancelAnimationFrame(drawing);
       resized.disconnect();
     },
   };
