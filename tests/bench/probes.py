@@ -243,6 +243,8 @@ def shown() -> dict[str, Any]:
                 expect(rows_of(panel).filter(has_text="99999").first).to_be_visible()
                 taken.append(time.perf_counter() - start)
             url = url_of(panel)
+            for index in (0, 1, 2):  # the wire is measured with one panel
+                lab.evaluate("panel.content.widgets[args].model.outputs.clear();", index)
             wire.settle(lab.page)
             began = time.monotonic()
             for number in range(50):

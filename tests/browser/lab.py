@@ -326,6 +326,8 @@ def environment(home: Path, root: Path, token: str) -> dict[str, str]:
         json.dumps(
             {
                 "IdentityProvider": {"token": token},
+                # Seconds for a kernel to end with the server; then it is made to.
+                "KernelManager": {"shutdown_wait_time": 1.0},
                 "LabApp": {"extension_manager": "readonly"},
                 "LanguageServerManager": {"autodetect": False},
                 # Port 0: whichever is free. The server says in its runtime file which one it took.
