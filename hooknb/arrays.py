@@ -15,7 +15,9 @@ def as_python(value: object) -> Any:
     TypeError
         It is none.
     """
-    if hasattr(value, "dtype") and callable(made := getattr(value, "tolist", None)):
-        return made()
+    if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
+        made = listed()
+        if type(made) is not type(value):  # a long double stays one
+            return made
     message = f"{type(value).__name__} is not a JSON value"
     raise TypeError(message)

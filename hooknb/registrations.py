@@ -250,12 +250,14 @@ class Registrations:
             They cannot be read or written.
         """
         try:
-            found = self.read(None)
+            ended = {
+                name: registration
+                for name, registration in self.read(None).items()
+                if key in registration.hooks and not registration.is_alive
+            }
         except OSError as error:
             raise PublicationError(f"{self.folder} cannot be read ({error}); try again") from error
-        for name, registration in found.items():
-            if key not in registration.hooks or registration.is_alive:
-                continue
+        for name, registration in ended.items():
             left = {known: hook for known, hook in registration.hooks.items() if known != key}
             if left:
                 self.write(name, msgspec.structs.replace(registration, hooks=left))

@@ -7,7 +7,7 @@ import http.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from hooknb import depth, payloads
@@ -20,6 +20,8 @@ from hooknb.settings import checked_timeout
 __all__ = ["Reply", "exchange", "send"]
 
 Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+_LONGEST: Final = 2_147_483.0  # seconds: sockets count milliseconds in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,8 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
     target = f"{path}?{request.query}" if request.query else path
     kind = _SecureConnection if parts.scheme == "https" else _Connection
     seconds = checked_timeout(timeout)
+    if seconds is not None and seconds > _LONGEST:
+        seconds = None
     if seconds == 0:
         raise SettingError("timeout", "0 leaves no time for an answer; write some seconds")
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
@@ -138,7 +142,8 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
             status=response.status, headers=HeaderMap(response.getheaders()), body=received
         )
     except TimeoutError as error:
-        message = f"no answer came within {timeout:g} s"
+        within = "" if seconds is None else f" within {seconds:g} s"
+        message = f"no answer came{within}"
         raise ServerError(message) from error
     except http.client.InvalidURL:
         # The error has the whole URL, and with it the key.

@@ -550,6 +550,7 @@ def test_for_ever_is_none_or_infinity(runtime: Runtime) -> None:
     hook = runtime.webhook("orders")
     assert hook.send(json=1, timeout=math.inf).status == 200
     assert hook.send(json=1, timeout=1e30).status == 200
+    assert hook.send(json=1, timeout=4294968.0).status == 200  # 704 ms, in 32 bits
     hook.wait(timeout=math.inf)
     assert hook.wait_for("accepted", timeout=math.inf).id == 1
 
@@ -574,6 +575,7 @@ def test_values_of_numpy_are_sent_kept_and_answered_as_numbers(runtime: Runtime)
     reply = hook.send(json=body)
     assert hook.delivery(1).body == {"amount": 2**53 + 1, "paid": True, "all": [*range(2000)]}
     assert reply.json() == {"total": 2**53 + 43, "all": [*range(2000)]}
+    assert hook.send(json={"all": np.longdouble(1.5)}).json()["all"] == "1.5"
     assert hook.execution(1).jobs[0].result == 2**53 + 43
     assert not hook.execution(1).jobs[0].stored_as_repr
 

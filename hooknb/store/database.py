@@ -102,7 +102,7 @@ def store_path(store: str | os.PathLike[str]) -> Path | None:
     if text == ":memory:":
         return None
     if "://" not in text:
-        return Path(text).expanduser().absolute()
+        return _expanded(text)
     try:
         url = make_url(text)
     except ArgumentError as error:
@@ -118,7 +118,14 @@ def store_path(store: str | os.PathLike[str]) -> Path | None:
         )
     if url.database == ":memory:":
         return None
-    return Path(url.database).expanduser().absolute()
+    return _expanded(url.database)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingError("store", f"{path!r} begins with no home folder ({error})") from error
 
 
 def _prepare(path: Path) -> None:

@@ -580,3 +580,11 @@ def test_a_url_that_names_no_file_is_refused(tmp_path, monkeypatch, url):
     with pytest.raises(SettingError, match="three slashes"):
         Runtime(url, port=0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["~nobody-of-that-name/x.db", "sqlite:///~nobody-of-that-name/x.db"]
+)
+def test_a_home_that_is_none_is_refused(path):
+    with pytest.raises(SettingError, match=r"^store: .*home"):
+        Runtime(path, port=0)
