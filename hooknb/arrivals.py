@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import operator
 import time
 from array import array
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.errors import RecordNotFoundError, ServerError, SettingError, WaitTimeoutError
+from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
 from hooknb.feed import compile_filter
 from hooknb.feed.columns import Column, Columns
 from hooknb.feed.rows import Row, Rows
 from hooknb.feed.scanning import Scan
 from hooknb.feed.texts import cut, plain
 from hooknb.records import Delivery
-from hooknb.settings import checked_timeout
+from hooknb.settings import checked_count, checked_timeout
 
 if TYPE_CHECKING:
     from hooknb.feed import Filter
@@ -78,7 +77,7 @@ def wait_for(
         They did not come in time; the message has a table of what did.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, and the table
-    search = _Search(store, state.workflow_id, compile_filter(text), _count(n))
+    search = _Search(store, state.workflow_id, compile_filter(text), checked_count(n, 1))
     timeout = checked_timeout(timeout)
     end = None if timeout is None else time.monotonic() + timeout
 
@@ -99,16 +98,6 @@ def wait_for(
         with state.changed:
             if before == (state.arrived, state.unfinished) and not is_closed():
                 state.changed.wait(_AGAIN if left is None else min(left, _AGAIN))
-
-
-def _count(n: int) -> int:
-    try:
-        number = operator.index(n)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(n, bool):
-        raise SettingError("n", f"{n!r} is not a number of deliveries; write 1 or more")
-    return number
 
 
 class _Search:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import operator
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from hooknb import samples, summaries
 from hooknb.calls import Calls
-from hooknb.errors import ServerError, SettingError, StoreError, WaitTimeoutError
+from hooknb.errors import ServerError, StoreError, WaitTimeoutError
 from hooknb.paths import MISSING
 from hooknb.received import as_id
 from hooknb.records import Delivery
 from hooknb.revisions import Revision, read_revisions
-from hooknb.settings import checked_timeout
+from hooknb.settings import checked_count, checked_timeout
 from hooknb.variables import split_column
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ class Hook(Calls):
                 "hook.wait() would hold up the thread that it waits for; call it from a cell"
             )
         state, timeout = self._state, checked_timeout(timeout)
-        more = 0 if n is None else _number_of(n)
+        more = 0 if n is None else checked_count(n, 0)
         with state.changed:
             before = state.arrived
             target = before + more
@@ -408,13 +407,3 @@ class Hook(Calls):
             revision=self.revision,
             deliveries=deliveries,
         )
-
-
-def _number_of(n: object) -> int:
-    try:
-        number = -1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise SettingError("n", f"{n!r} is not a number of deliveries; write 0 or more, or None")
-    return number

@@ -112,11 +112,8 @@ def opened_folder(folder: Path) -> Iterator[int | None]:
     OSError
         It cannot be opened now, and may be later.
     """
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in _PASSING:
-            raise
+    opened = _opened(folder, os.O_DIRECTORY)
+    if opened is None:
         yield None
         return
     try:
@@ -143,13 +140,9 @@ def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
     OSError
         It cannot be opened now, and may be later.
     """
-    try:
-        # Without waiting, since a pipe would make one wait for its other end.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        file = os.open(name, flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno in _PASSING:
-            raise
+    # Without waiting, since a pipe would make one wait for its other end.
+    file = _opened(name, os.O_NONBLOCK, folder)
+    if file is None:
         yield None
         return
     try:
@@ -158,6 +151,16 @@ def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
         yield file if plain and _is_own(seen) else None
     finally:
         os.close(file)
+
+
+def _opened(path: str | Path, flags: int, folder: int | None = None) -> int | None:
+    """Open for reading, through no link; ``None`` where there is nothing to open."""
+    try:
+        return os.open(path, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        return None
 
 
 def _is_own(seen: os.stat_result) -> bool:

@@ -136,12 +136,11 @@ def _check_call(name: object, headers: object) -> None:
 
 def _name_of(test: Any) -> str:
     """Name a test as pytest does: its file, its classes, itself."""
-    _, *inside = test.nodeid.split("::", 1)
-    return ".".join([test.path.stem, *"::".join(inside).split("::")])
+    return ".".join([test.path.stem, *test.nodeid.split("::")[1:]])
 
 
 def _file_name(name: str) -> str:
-    """Make the name of a file; two names never make one."""
+    """Make the name of a file; where that changes a name, a digest tells it from others."""
     file = re.sub(r"[^\w.\[\]-]+", "_", name)
     if file == name and len(file) <= _LONGEST_NAME:
         return file

@@ -19,7 +19,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from hooknb import processes
-from hooknb.errors import PublicationError
 from hooknb.private_files import opened_folder, own_file, write_own
 
 __all__ = [
@@ -247,17 +246,13 @@ class Registrations:
         Raises
         ------
         PublicationError
-            They cannot be read or written.
+            They cannot be written.
+        OSError
+            As of :meth:`read`.
         """
-        try:
-            ended = {
-                name: registration
-                for name, registration in self.read(None).items()
-                if key in registration.hooks and not registration.is_alive
-            }
-        except OSError as error:
-            raise PublicationError(f"{self.folder} cannot be read ({error}); try again") from error
-        for name, registration in ended.items():
+        for name, registration in self.read(None).items():
+            if key not in registration.hooks or registration.is_alive:
+                continue
             left = {known: hook for known, hook in registration.hooks.items() if known != key}
             if left:
                 self.write(name, msgspec.structs.replace(registration, hooks=left))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import operator
 import os
 import socket
 import threading
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings", "checked_timeout", "default_store"]
+__all__ = ["DEFAULT_STORE", "RuntimeSettings", "checked_count", "checked_timeout", "default_store"]
 
 DEFAULT_STORE = ".hooknb/store.db"
 
@@ -261,6 +262,23 @@ def _is_web_url(text: object) -> bool:
 def _whole(setting: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise SettingError(setting, f"{value!r} is not a whole number from {low} to {high}")
+
+
+def checked_count(n: object, least: int) -> int:
+    """Give a number of deliveries, from ``least`` up.
+
+    Raises
+    ------
+    SettingError
+        It is no such number.
+    """
+    try:
+        number = least - 1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise SettingError("n", f"{n!r} is not a number of deliveries; write {least} or more")
+    return number
 
 
 def checked_timeout(timeout: object) -> float | None:
