@@ -34,11 +34,15 @@ from hooknb.errors import (
 )
 
 if TYPE_CHECKING:
-    from hooknb.credentials import BasicAuth
+    from hooknb.client.sending import Reply
     from hooknb.default import hooks, panel, serve, webhook, workflows
     from hooknb.engine import Context
     from hooknb.hook import Hook
-    from hooknb.nodes import (
+    from hooknb.records import Answer, Delivery, Execution, Job, Status
+    from hooknb.runtime import Runtime
+    from hooknb.workflow import Trigger, Workflow
+    from hooknb.workflow.credentials import BasicAuth
+    from hooknb.workflow.nodes import (
         Calculation,
         Case,
         Code,
@@ -55,11 +59,7 @@ if TYPE_CHECKING:
         Switch,
         register,
     )
-    from hooknb.records import Answer, Delivery, Execution, Job, Status
-    from hooknb.runtime import Runtime
-    from hooknb.sending import Reply
-    from hooknb.variables import Variable, parse_body, parse_query
-    from hooknb.workflow import Trigger, Workflow
+    from hooknb.workflow.variables import Variable, parse_body, parse_query
 
 __all__ = [
     "Answer",
@@ -121,37 +121,37 @@ __version__ = "0.1.0"
 # Loaded when first used, so that `import hooknb` stays light.
 _HOMES = {
     "Answer": "hooknb.records",
-    "BasicAuth": "hooknb.credentials",
-    "Calculation": "hooknb.nodes",
-    "Case": "hooknb.nodes",
-    "Code": "hooknb.nodes",
-    "Condition": "hooknb.nodes",
+    "BasicAuth": "hooknb.workflow.credentials",
+    "Calculation": "hooknb.workflow.nodes",
+    "Case": "hooknb.workflow.nodes",
+    "Code": "hooknb.workflow.nodes",
+    "Condition": "hooknb.workflow.nodes",
     "Context": "hooknb.engine",
-    "Delay": "hooknb.nodes",
+    "Delay": "hooknb.workflow.nodes",
     "Delivery": "hooknb.records",
-    "End": "hooknb.nodes",
+    "End": "hooknb.workflow.nodes",
     "Execution": "hooknb.records",
     "Hook": "hooknb.hook",
     "Job": "hooknb.records",
-    "Loop": "hooknb.nodes",
-    "Node": "hooknb.nodes",
-    "Output": "hooknb.nodes",
-    "Parallel": "hooknb.nodes",
-    "Query": "hooknb.nodes",
-    "Reply": "hooknb.sending",
-    "Request": "hooknb.nodes",
-    "Response": "hooknb.nodes",
+    "Loop": "hooknb.workflow.nodes",
+    "Node": "hooknb.workflow.nodes",
+    "Output": "hooknb.workflow.nodes",
+    "Parallel": "hooknb.workflow.nodes",
+    "Query": "hooknb.workflow.nodes",
+    "Reply": "hooknb.client.sending",
+    "Request": "hooknb.workflow.nodes",
+    "Response": "hooknb.workflow.nodes",
     "Runtime": "hooknb.runtime",
     "Status": "hooknb.records",
-    "Switch": "hooknb.nodes",
+    "Switch": "hooknb.workflow.nodes",
     "Trigger": "hooknb.workflow",
-    "Variable": "hooknb.variables",
+    "Variable": "hooknb.workflow.variables",
     "Workflow": "hooknb.workflow",
     "hooks": "hooknb.default",
     "panel": "hooknb.default",
-    "parse_body": "hooknb.variables",
-    "parse_query": "hooknb.variables",
-    "register": "hooknb.nodes",
+    "parse_body": "hooknb.workflow.variables",
+    "parse_query": "hooknb.workflow.variables",
+    "register": "hooknb.workflow.nodes",
     "serve": "hooknb.default",
     "webhook": "hooknb.default",
     "workflows": "hooknb.default",

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from hooknb import curl
+from hooknb.client import curl
+from hooknb.client.outgoing import Outgoing, of_delivery, of_samples
+from hooknb.client.sending import Reply, exchange, send
 from hooknb.errors import ServerError, SettingError
-from hooknb.outgoing import Outgoing, of_delivery, of_samples
 from hooknb.received import Received
-from hooknb.sending import Reply, exchange, send
 
 __all__ = ["Calls"]
 
@@ -156,7 +156,7 @@ class Calls(Received):
             There was no answer in time, the hook is closed, or it was called on the server's own
             thread.
         """
-        from hooknb.exports import read_lines  # a hook is made without it
+        from hooknb.history.exports import read_lines  # a hook is made without it
 
         self._open()
         for delivery in read_lines(path):

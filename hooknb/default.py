@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hooknb import registry
+from hooknb import _registry
 from hooknb.hook import Hook
-from hooknb.notation import Functions
 from hooknb.runtime import Runtime
 from hooknb.settings import RuntimeSettings
+from hooknb.workflow.notation import Functions
 
 if TYPE_CHECKING:
     from hooknb.ui import Panels
@@ -42,8 +42,8 @@ def workflows() -> list[str]:
     Where there is no default runtime yet, the store that it would have is looked into, and made
     where there is none.
     """
-    with registry.lock():
-        runtime = registry.default()
+    with _registry.lock():
+        runtime = _registry.default()
         if runtime is not None:
             names: list[str] = runtime.workflows()
             return names
@@ -54,11 +54,11 @@ def workflows() -> list[str]:
 
 def hooks() -> dict[str, Hook]:
     """Give the hooks being served in this process, by name; those of the default runtime win."""
-    with registry.lock():
+    with _registry.lock():
         found: dict[str, Hook] = {}
-        for runtime in registry.runtimes():
+        for runtime in _registry.runtimes():
             for name, hook in runtime.hooks.items():
-                if runtime is registry.default() or name not in found:
+                if runtime is _registry.default() or name not in found:
                     found[name] = hook
         return found
 
@@ -77,8 +77,8 @@ def panel() -> Panels:
 @contextmanager
 def _default() -> Iterator[Runtime]:
     """Give the default runtime; one that is made here stays where its first hook is made."""
-    with registry.lock():
-        runtime = registry.default()
+    with _registry.lock():
+        runtime = _registry.default()
         if runtime is not None:
             yield runtime
             return
@@ -89,7 +89,7 @@ def _default() -> Iterator[Runtime]:
             # The next try reads the environment anew.
             runtime.close()
             raise
-        registry.set_default(runtime)
+        _registry.set_default(runtime)
 
 
 def _made() -> Runtime:

@@ -8,8 +8,8 @@ from hooknb import summaries
 from hooknb.errors import ServerError
 
 if TYPE_CHECKING:
+    from hooknb.intake.served import HookState
     from hooknb.runtime import Runtime
-    from hooknb.served import HookState
     from hooknb.store import Store
     from hooknb.workflow import Workflow
 

@@ -8,19 +8,20 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from hooknb import samples, summaries
+from hooknb import summaries
 from hooknb.calls import Calls
 from hooknb.errors import ServerError, StoreError, WaitTimeoutError
 from hooknb.paths import MISSING
 from hooknb.received import as_id
 from hooknb.records import Delivery
-from hooknb.revisions import Revision, read_revisions
 from hooknb.settings import checked_count, checked_timeout
-from hooknb.variables import split_column
+from hooknb.workflow import samples
+from hooknb.workflow.revisions import Revision, read_revisions
+from hooknb.workflow.variables import split_column
 
 if TYPE_CHECKING:
-    from hooknb.notation import Functions
     from hooknb.ui import HookPanel
+    from hooknb.workflow.notation import Functions
 
 __all__ = ["Hook"]
 
@@ -287,7 +288,7 @@ class Hook(Calls):
         StoreError
             The store cannot be read.
         """
-        from hooknb.arrivals import wait_for  # a hook is made without it
+        from hooknb.history.waiting import wait_for  # a hook is made without it
 
         __tracebackhide__ = True  # pytest shows the line of the test
         with self._waiting("wait_for"):

@@ -149,8 +149,8 @@ def _file_name(name: str) -> str:
 
 
 def _received(hook: Hook, headers: Sequence[str]) -> str:
-    from hooknb.exports import as_text, snapshot
-    from hooknb.feed import compile_filter, matching_ids
+    from hooknb.history.exports import as_text, snapshot
+    from hooknb.history.feed import compile_filter, matching_ids
 
     hook.flush()
     ids = matching_ids(hook.store, hook.state.workflow_id, compile_filter(""))
@@ -160,7 +160,7 @@ def _received(hook: Hook, headers: Sequence[str]) -> str:
 def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
     import json
 
-    from hooknb.exports import as_text
+    from hooknb.history.exports import as_text
 
     __tracebackhide__ = True
     shown = _shown(path, config)

@@ -18,7 +18,7 @@ from hooknb.records import Delivery, Execution
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hooknb.frames import Frames
+    from hooknb.history.frames import Frames
 
 __all__ = ["Received", "as_id"]
 
@@ -31,7 +31,7 @@ class Received(Handle):
 
     @cached_property
     def _frames(self) -> Frames:
-        from hooknb.frames import Frames  # pandas takes half a second to load
+        from hooknb.history.frames import Frames  # pandas takes half a second to load
 
         return Frames(self.store, self._state.workflow_id)
 
@@ -108,7 +108,7 @@ class Received(Handle):
         text
             A status (``4xx``, ``>=400``), an outcome (``refused``), an expression in CEL
             (``body.amount > 100``), or any other text, which is looked for in method, reason,
-            query and body; see :func:`hooknb.feed.compile_filter`.
+            query and body; see :func:`hooknb.history.feed.compile_filter`.
         limit
             Only the newest so many of them; ``None`` is all.
 
@@ -119,7 +119,7 @@ class Received(Handle):
         StoreError
             The store cannot be read.
         """
-        from hooknb.feed import compile_filter, matching_ids  # a hook is made without it
+        from hooknb.history.feed import compile_filter, matching_ids  # a hook is made without it
 
         asked = compile_filter(text)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
@@ -161,7 +161,7 @@ class Received(Handle):
         StoreError
             The store cannot be read; there is no new file then.
         """
-        from hooknb.exports import export  # a hook is made without it
+        from hooknb.history.exports import export  # a hook is made without it
 
         return export(self._each(), path, format, secrets=secrets)
 
@@ -177,7 +177,7 @@ class Received(Handle):
 
     def _accepted(self) -> Iterator[Delivery]:
         """Give accepted deliveries, newest first: the last thousand, or 64 MiB of them."""
-        from hooknb.feed import accepted  # a hook is made without it
+        from hooknb.history.feed import accepted  # a hook is made without it
 
         self.flush()
         rows = accepted(self.store, self._state.workflow_id, _MOST_LOOKED_AT)

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from hooknb import payloads
-from hooknb.arrays import as_python
 from hooknb.errors import PayloadError
-from hooknb.headers import HeaderMap, Headers, parse_head
 from hooknb.paths import MISSING
+from hooknb.payloads.arrays import as_python
+from hooknb.payloads.headers import HeaderMap, Headers, parse_head
 
 __all__ = [
     "KEPT_REFUSED_BYTES",

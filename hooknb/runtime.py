@@ -10,9 +10,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
-from hooknb import registry
-from hooknb.credentials import BasicAuth
-from hooknb.definitions import changed, check_switch, loaded, nodes_of
+from hooknb import _registry
 from hooknb.engine import Queue
 from hooknb.errors import (
     RecordNotFoundError,
@@ -20,14 +18,16 @@ from hooknb.errors import (
     SettingError,
 )
 from hooknb.hook import Hook
-from hooknb.hosting import Hosting
-from hooknb.nodes import Node, Response
-from hooknb.notation import Functions
-from hooknb.publication import Publication
-from hooknb.served import HookState, Served
+from hooknb.intake.hosting import Hosting
+from hooknb.intake.served import HookState, Served
+from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
-from hooknb.variables import Variable
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
+from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.definitions import changed, check_switch, loaded, nodes_of
+from hooknb.workflow.nodes import Node, Response
+from hooknb.workflow.notation import Functions
+from hooknb.workflow.variables import Variable
 
 __all__ = ["Runtime"]
 
@@ -74,12 +74,12 @@ class Runtime:
             raise SettingError("Runtime", str(error).partition("() ")[2]) from error
         self._hooks: dict[str, Hook] = {}
         self._closed = False
-        self._lock = registry.lock()
+        self._lock = _registry.lock()
         self._hosting = Hosting(self.settings)
         self.store = self._hosting.store
-        registry.release_in_forks()
+        _registry.release_in_forks()
         with self._lock:
-            registry.runtimes().append(self)
+            _registry.runtimes().append(self)
         atexit.register(self.close)
 
     # -- hooks ----------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ class Runtime:
             steps.callback(self._close_hooks)
             steps.callback(self._hosting.close, [hook.state.queue for hook in self._hooks.values()])
             steps.callback(atexit.unregister, self.close)
-            steps.callback(registry.forget, self)
+            steps.callback(_registry.forget, self)
 
     def _close_hooks(self) -> None:
         for hook in self._hooks.values():

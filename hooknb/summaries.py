@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from urllib.parse import quote
 
-from hooknb.credentials import BasicAuth
-from hooknb.headers import MASK
+from hooknb.payloads.headers import MASK
 from hooknb.workflow import Workflow
+from hooknb.workflow.credentials import BasicAuth
 
 __all__ = ["as_html", "as_text", "masked_url", "saved_url", "summary", "url_with_credentials"]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooknb.comparisons import OPERATORS, check_pattern, compare
 from hooknb.errors import SettingError
+from hooknb.expressions.comparisons import OPERATORS, check_pattern, compare
 from hooknb.paths import MISSING
 
 UTC = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

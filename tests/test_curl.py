@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import hooknb
 from hooknb import BasicAuth, Runtime, Variable
-from hooknb.curl import command
+from hooknb.client.curl import command
 from wire import exchange, request
 
 SHELL = shutil.which("sh") or "/bin/sh"

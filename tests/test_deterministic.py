@@ -16,7 +16,7 @@ import pytest
 
 import hooknb
 from hooknb import Calculation, Response, SettingError
-from hooknb.clock import EPOCH, FixedClock, moment
+from hooknb._clock import EPOCH, FixedClock, moment
 from hooknb.settings import RuntimeSettings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

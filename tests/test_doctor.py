@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hooknb import Runtime
 from hooknb.cli import app
-from hooknb.doctor import examine
+from hooknb.cli.doctor import examine
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
 def test_a_port_that_another_program_has_is_said(tmp_path: Path, monkeypatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         monkeypatch.setenv("HOOKNB_PORT", str(stranger.getsockname()[1]))
-        monkeypatch.setattr("hooknb.doctor.stores._PATIENCE", 0.2)
+        monkeypatch.setattr("hooknb.cli.doctor.stores._PATIENCE", 0.2)
         seen = found()
     assert seen["port"]["state"] == "warning"
     assert "another program" in seen["port"]["text"]

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hooknb
-from hooknb import exports
 from hooknb.errors import SettingError
-from hooknb.headers import MASK
+from hooknb.history import exports
+from hooknb.payloads.headers import MASK
 from hooknb.records import Answer, Delivery
 
 ODD_BODIES = [

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from hooknb.errors import ExpressionError, HooknbError, SettingError
 from hooknb.expressions import compile_expression, evaluate
-from hooknb.headers import HeaderMap
+from hooknb.expressions.templates import ROOTS
 from hooknb.paths import MISSING
-from hooknb.templates import ROOTS
+from hooknb.payloads.headers import HeaderMap
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 SCOPE = {

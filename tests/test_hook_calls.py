@@ -20,7 +20,7 @@ import pytest
 
 import hooknb
 from hooknb import BasicAuth, Response, Runtime, SettingError, Variable
-from hooknb.notation import SETTINGS
+from hooknb.workflow.notation import SETTINGS
 from wire import exchange, request
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from hooknb import (
     Variable,
     Workflow,
 )
-from hooknb.nodes import node_types
-from hooknb.nodes.sources import source_of
 from hooknb.workflow import define
+from hooknb.workflow.nodes import node_types
+from hooknb.workflow.nodes.sources import source_of
 
 
 def total(context):
@@ -216,7 +216,7 @@ def test_json_gives_back_the_same(workflow):
 @thorough
 @given(any_workflow)
 def test_functions_are_bound_by_name_or_known(workflow):
-    known = hooknb.notation.known_functions(workflow.nodes)
+    known = hooknb.workflow.notation.known_functions(workflow.nodes)
     again = Workflow.decode(workflow.encode(), known=known)
     assert again.unbound == ()
     assert again == workflow

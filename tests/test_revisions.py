@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from hooknb import BasicAuth, Code, Condition, Parallel, Response, Switch, Variable, Workflow
-from hooknb.notation import known_functions
-from hooknb.revisions import Revision, changes, read_revisions
 from hooknb.workflow import define
+from hooknb.workflow.notation import known_functions
+from hooknb.workflow.revisions import Revision, changes, read_revisions
 
 
 def total(context):

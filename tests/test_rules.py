@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooknb.comparisons import OPERATORS
 from hooknb.errors import SettingError
-from hooknb.rules import check_rules, holds, rule
+from hooknb.expressions.comparisons import OPERATORS
+from hooknb.expressions.rules import check_rules, holds, rule
 
 SCOPE = {"body": {"status": "paid", "amount": "12", "pattern": "^p", "null": None}}
 TRUE = rule("{{ body.status }}", "==", "paid")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import hooknb
-from hooknb import Runtime, registry
+from hooknb import Runtime, _registry
 
 
 def run(code: str, folder: Path, **environment: str) -> str:
@@ -277,4 +277,4 @@ def test_a_request_to_a_closed_runtime_is_refused_at_the_socket() -> None:
     runtime.close()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, b"1", timeout=5)
-    assert runtime not in registry.runtimes()
+    assert runtime not in _registry.runtimes()

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknb import paths
+from hooknb.client.outgoing import of_samples
 from hooknb.errors import SettingError
-from hooknb.outgoing import of_samples
 from hooknb.paths import MISSING
 from hooknb.payloads import parse, parse_query_string
-from hooknb.samples import built, has_sample, with_variable
-from hooknb.variables import Variable, column, parse_body, split_column
 from hooknb.workflow import define
+from hooknb.workflow.samples import built, has_sample, with_variable
+from hooknb.workflow.variables import Variable, column, parse_body, split_column
 
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 leaves = (

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknb import paths
-from hooknb.headers import HeaderMap
+from hooknb.expressions.templates import has_templates, lookup, render, write_out
 from hooknb.paths import MISSING
-from hooknb.templates import has_templates, lookup, render, write_out
+from hooknb.payloads.headers import HeaderMap
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 SCOPE = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hooknb import paths
 from hooknb.errors import HooknbError, PathError, SampleError, SettingError
 from hooknb.paths import MISSING
-from hooknb.variables import Variable, as_variables, column, parse_body, parse_query
+from hooknb.workflow.variables import Variable, as_variables, column, parse_body, parse_query
 
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 values = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 
 import hooknb
 from hooknb.errors import ServerError, SettingError, WaitTimeoutError
-from hooknb.headers import MASK
+from hooknb.payloads.headers import MASK
 
 
 def later(call, *arguments) -> threading.Thread:

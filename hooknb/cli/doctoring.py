@@ -34,7 +34,7 @@ def doctor(
     Looks at the versions, the widgets and the relay where the Jupyter server runs, the public URL,
     the store and who serves it, and the ports. Changes nothing.
     """
-    from hooknb.doctor import examine  # the other commands start without it
+    from hooknb.cli.doctor import examine  # the other commands start without it
 
     console = output_console()
     found = []

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hooknb.cli.console import error_console, line, output_console
 from hooknb.cli.options import FilterOption, StoreOption, opened, workflow_ids
 from hooknb.errors import RecordNotFoundError
-from hooknb.feed import compile_filter, matching_ids
+from hooknb.history.feed import compile_filter, matching_ids
 from hooknb.records import Delivery
 from hooknb.store import Reading
 
@@ -49,7 +49,7 @@ def export(
 
     JSON lines hold every byte, and hook.load() sends them again. A file that is there is replaced.
     """
-    from hooknb import exports  # the other commands start without it
+    from hooknb.history import exports  # the other commands start without it
 
     exports.format_of(file, format_name)  # before anything is looked for
     asked = compile_filter(filter_text)

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hooknb.definitions import trigger_of
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
-from hooknb.feed import Filter, matching_ids
-from hooknb.feed.bodies import LOOKED_AT
-from hooknb.feed.columns import Columns, Parts, leaf_columns
+from hooknb.history.feed import Filter, matching_ids
+from hooknb.history.feed.bodies import LOOKED_AT
+from hooknb.history.feed.columns import Columns, Parts, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
 from hooknb.store import Reading
 from hooknb.workflow import Trigger
+from hooknb.workflow.definitions import trigger_of
 
 __all__ = ["Following", "Seen"]
 

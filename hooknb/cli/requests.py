@@ -18,14 +18,14 @@ from rich.text import Text
 from hooknb.cli.console import line, output_console, status_style
 from hooknb.cli.options import StoreOption, opened, workflow_ids
 from hooknb.cli.texts import written_out
-from hooknb.credentials import BasicAuth
-from hooknb.definitions import trigger_of
+from hooknb.client.outgoing import JSON, Outgoing
+from hooknb.client.sending import Reply, exchange
 from hooknb.errors import PayloadError, ServerError, SettingError
-from hooknb.headers import Headers, masked
-from hooknb.outgoing import JSON, Outgoing
 from hooknb.payloads import decode_json, kind
-from hooknb.sending import Reply, exchange
+from hooknb.payloads.headers import Headers, masked
 from hooknb.settings import RuntimeSettings
+from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.definitions import trigger_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from hooknb import clock
+from hooknb import _clock
 from hooknb.cli.console import line, output_console, status_style
 from hooknb.cli.following import Following, Seen
 from hooknb.cli.options import FilterOption, StoreOption, opened, workflow_ids
 from hooknb.cli.texts import as_json
-from hooknb.feed import compile_filter
-from hooknb.feed.texts import TOO_LARGE, cell, is_file, plain
+from hooknb.history.feed import compile_filter
+from hooknb.history.feed.texts import TOO_LARGE, cell, is_file, plain
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -71,7 +71,7 @@ def _write(deliveries: Iterable[Seen], show: Callable[[Seen], None]) -> None:
 
 def _as_json(seen: Seen) -> None:
     record = {
-        "time": clock.moment(seen.received_us).isoformat(),
+        "time": _clock.moment(seen.received_us).isoformat(),
         "id": seen.id,
         "hook": seen.hook,
         "method": seen.method,
@@ -101,7 +101,7 @@ def _in_colour() -> Callable[[Seen], None]:
 
 
 def _line(seen: Seen) -> Text:
-    moment = f"{clock.moment(seen.received_us):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+    moment = f"{_clock.moment(seen.received_us):%Y-%m-%d %H:%M:%S.%f}"[:-3]
     status = "pending" if seen.status is None else str(seen.status)
     made = line(
         (f"{moment}Z", "dim"),

@@ -11,8 +11,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from hooknb import paths, templates
-from hooknb.clock import moment
+from hooknb import paths
+from hooknb._clock import moment
 from hooknb.engine.branches import settle
 from hooknb.engine.endings import (
     SIGNALS,
@@ -28,12 +28,13 @@ from hooknb.engine.output import Output, capturing, current_output
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
-from hooknb.headers import HeaderMap
-from hooknb.nodes import Node, Response, render_answer
+from hooknb.expressions import templates
+from hooknb.payloads.headers import HeaderMap
 from hooknb.records import Answer, Delivery, Status, encode_result
 from hooknb.store import job_row
-from hooknb.variables import column
 from hooknb.workflow import Workflow
+from hooknb.workflow.nodes import Node, Response, render_answer
+from hooknb.workflow.variables import column
 
 __all__ = ["Context"]
 

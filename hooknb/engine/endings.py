@@ -6,8 +6,8 @@ import asyncio
 import traceback
 from typing import Any, Final
 
-from hooknb.nodes import Node
 from hooknb.records import Status
+from hooknb.workflow.nodes import Node
 
 __all__ = [
     "SIGNALS",
@@ -22,7 +22,7 @@ __all__ = [
 
 # Frames of the machinery, which a traceback leaves out.
 _LONGEST: Final = 16 * 1024  # characters of an error's message that are kept
-_DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/nodes/")
+_DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/workflow/nodes/")
 
 
 class Answered(Exception):  # noqa: N818 - a signal, not an error

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hooknb import depth
-from hooknb.clock import Clock
+from hooknb._clock import Clock
 from hooknb.engine.context import Context
 from hooknb.engine.endings import Answered, Ended, ExecutorGone, NodeFailed, one_line
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.errors import RecordNotFoundError
 from hooknb.records import Answer, Delivery, Status
-from hooknb.workflow import Workflow
+from hooknb.workflow import Workflow, depth
 
 __all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
 

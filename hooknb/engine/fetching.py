@@ -9,8 +9,8 @@ from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from hooknb import depth
 from hooknb.errors import HooknbError
+from hooknb.workflow import depth
 
 __all__ = ["Fetched", "Fetcher"]
 

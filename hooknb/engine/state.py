@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from hooknb.clock import Clock
+from hooknb._clock import Clock
 from hooknb.engine.fetching import Fetcher
 from hooknb.engine.output import Output
-from hooknb.nodes import Node
 from hooknb.records import Answer
+from hooknb.workflow.nodes import Node
 
 __all__ = ["ExecutionInfo", "Services", "State"]
 

@@ -26,6 +26,6 @@ follows deeper ones until the process dies.
 
 from __future__ import annotations
 
-from hooknb.expressions.evaluating import compile_expression, evaluate
+from hooknb.expressions.cel import compile_expression, evaluate
 
 __all__ = ["compile_expression", "evaluate"]

@@ -4,7 +4,7 @@ On Binder and JupyterHub nobody outside reaches a kernel's port; the Jupyter ser
 package is an extension of it: ``<base_url>hooknb/<key>`` takes a request to the kernel that
 published the hook of that key (:meth:`hooknb.Hook.publish`), and to nothing else. While that
 kernel is away, deliveries wait on the disk. It runs in the server's process; kernels and it agree
-on the files of :mod:`hooknb.registrations`.
+on the files of :mod:`hooknb.relay.registrations`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from tornado.ioloop import IOLoop
 
-from hooknb import addresses
 from hooknb.errors import PublicationError
+from hooknb.relay import addresses
 from hooknb.relay.handler import MarkerHandler, RelayHandler
 from hooknb.relay.limits import Limits
 from hooknb.relay.passage import Passage

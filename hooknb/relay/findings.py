@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from hooknb.addresses import JupyterServer, own_server, public_base, running_servers
 from hooknb.errors import PublicationError
-from hooknb.private_files import opened_folder
-from hooknb.registrations import Registrations, runtime_folder
+from hooknb.relay.addresses import JupyterServer, own_server, public_base, running_servers
 from hooknb.relay.limits import Limits
+from hooknb.relay.private_files import opened_folder
+from hooknb.relay.registrations import Registrations, runtime_folder
 from hooknb.relay.spool import Spool
 
 __all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "status"]

@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from hooknb.headers import parse_head
-from hooknb.registrations import Registration
+from hooknb.payloads.headers import parse_head
 from hooknb.relay.fields import Fields
 from hooknb.relay.limits import Limits
+from hooknb.relay.registrations import Registration
 
 __all__ = [
     "Answered",

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hooknb.errors import PublicationError
-from hooknb.registrations import KEY, Registration, Registrations
 from hooknb.relay.forwarding import (
     Answered,
     CutOffError,
@@ -30,6 +29,7 @@ from hooknb.relay.forwarding import (
     forward,
 )
 from hooknb.relay.limits import Limits, Rate
+from hooknb.relay.registrations import KEY, Registration, Registrations
 from hooknb.relay.spool import Spool, SpoolFullError
 
 __all__ = ["Passage", "RefusedError", "problem"]

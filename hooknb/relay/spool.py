@@ -19,10 +19,10 @@ from typing import Final
 
 import msgspec
 
-from hooknb.private_files import made_folder, opened_folder, own_file, write_own
-from hooknb.registrations import KEY
 from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
+from hooknb.relay.private_files import made_folder, opened_folder, own_file, write_own
+from hooknb.relay.registrations import KEY
 
 __all__ = ["Spool", "SpoolFullError"]
 

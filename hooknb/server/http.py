@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tornado.tcpserver import TCPServer
 
-from hooknb.clock import Clock
+from hooknb._clock import Clock
 from hooknb.server.connection import MAX_HEAD, Connection
 from hooknb.server.protocol import Receiver
 

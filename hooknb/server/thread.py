@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from hooknb.clock import Clock
+from hooknb._clock import Clock
 from hooknb.errors import PortInUseError, ServerError
 from hooknb.server.http import HttpServer
 from hooknb.server.protocol import Receiver

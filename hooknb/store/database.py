@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
-from hooknb.clock import Clock
+from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.schema import check, migrate
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from hooknb.clock import moment
+from hooknb._clock import moment
 from hooknb.errors import RecordNotFoundError
 from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from hooknb.clock import Clock, FixedClock
+from hooknb._clock import Clock, FixedClock
 from hooknb.errors import StoreError, StoreUnavailableError
 from hooknb.store.operations import Call, NewDelivery, Operation, apply
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from hooknb.errors import SettingError
-from hooknb.nodes import Condition, Node, walk
+from hooknb.workflow.nodes import Condition, Node, walk
 
 __all__ = [
     "Nodes",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from hooknb.errors import HooknbError, SettingError, StoreError
-from hooknb.nodes import Response, walk
 from hooknb.ui.controls import button, show
 from hooknb.ui.fields import Note
+from hooknb.workflow.nodes import Response, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

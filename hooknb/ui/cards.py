@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 import msgspec
 
-from hooknb.credentials import BasicAuth
-from hooknb.nodes import Response
 from hooknb.ui.controls import row_of
 from hooknb.ui.drafts import Draft
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.typed import shown_headers, shown_json, shown_size
+from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.nodes import Response
 
 if TYPE_CHECKING:
     import threading

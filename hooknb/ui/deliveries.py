@@ -6,9 +6,9 @@ import time
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb import clock
+from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
-from hooknb.feed import details, short_titles
+from hooknb.history.feed import details, short_titles
 from hooknb.ui.part import Part
 from hooknb.ui.windows import Windows, read_window
 from hooknb.ui.words import RUNNING
@@ -16,9 +16,9 @@ from hooknb.ui.words import RUNNING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.feed.columns import Column
-    from hooknb.feed.details import Details, Tree
-    from hooknb.sending import Reply
+    from hooknb.client.sending import Reply
+    from hooknb.history.feed.columns import Column
+    from hooknb.history.feed.details import Details, Tree
     from hooknb.ui.panel import HookPanel
 
 __all__ = ["Deliveries"]
@@ -221,7 +221,7 @@ class Deliveries(Part):
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
             *(hook.state.arrived, hook.state.unfinished, hook.revision),
-            clock.now() // _BAR,
+            _clock.now() // _BAR,
         )
 
     def _total(self) -> int:
@@ -281,7 +281,7 @@ class Deliveries(Part):
         if self._last_shown is not None and "strip" in self._said:
             strip: list[Any] = self._said["strip"]
             return strip
-        now = clock.now()
+        now = _clock.now()
         bars = self._panel.feed.strip(now, _BARS, _BAR // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
         end = (now // _BAR + 1) * _BAR // 1000 if any(every) else 0

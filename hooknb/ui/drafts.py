@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from hooknb import notation
 from hooknb.errors import SettingError
-from hooknb.nodes import Node, as_nodes, walk, with_keys
 from hooknb.paths import MISSING
 from hooknb.ui import arrangement
 from hooknb.ui.arrangement import Nodes, Place
 from hooknb.ui.table import Row, merged, taken
 from hooknb.ui.typed import read_setting
-from hooknb.variables import Variable, column, parse_body, parse_query
-from hooknb.workflow import Workflow, define
+from hooknb.workflow import Workflow, define, notation
+from hooknb.workflow.nodes import Node, as_nodes, walk, with_keys
+from hooknb.workflow.variables import Variable, column, parse_body, parse_query
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from hooknb.errors import SettingError
-from hooknb.nodes import Code, Node, node_types, walk
-from hooknb.nodes.data import map_functions
-from hooknb.nodes.sources import source_of
 from hooknb.ui import arrangement, picture
 from hooknb.ui.arrangement import Place
 from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
@@ -18,6 +15,9 @@ from hooknb.ui.fields import Note
 from hooknb.ui.node_fields import can_be_made, summary
 from hooknb.ui.node_forms import NodeForm
 from hooknb.ui.source import Source
+from hooknb.workflow.nodes import Code, Node, node_types, walk
+from hooknb.workflow.nodes.data import map_functions
+from hooknb.workflow.nodes.sources import source_of
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel

@@ -8,8 +8,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import HooknbError, RecordNotFoundError
-from hooknb.feed import FlowCounts
-from hooknb.nodes import Response
+from hooknb.history.feed import FlowCounts
 from hooknb.records import Status
 from hooknb.ui import picture
 from hooknb.ui.arrangement import Place
@@ -17,6 +16,7 @@ from hooknb.ui.drafts import PARTS
 from hooknb.ui.part import Part
 from hooknb.ui.typed import read_setting
 from hooknb.ui.words import RUNNING, counted
+from hooknb.workflow.nodes import Response
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import traitlets
 
 from hooknb.errors import HooknbError
-from hooknb.samples import has_sample
 from hooknb.ui.part import Part
+from hooknb.workflow.samples import has_sample
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook

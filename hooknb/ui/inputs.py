@@ -9,12 +9,12 @@ from typing import Any, Final
 import ipywidgets
 
 from hooknb.errors import SettingError
-from hooknb.nodes import Case
-from hooknb.nodes.sources import is_function
 from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.node_fields import REQUIRED, Setting, from_text, to_text
 from hooknb.ui.words import counted
+from hooknb.workflow.nodes import Case
+from hooknb.workflow.nodes.sources import is_function
 
 __all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "TextInput"]
 

@@ -13,9 +13,6 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.expressions import compile_expression
-from hooknb.nodes import Case, Node
-from hooknb.nodes.data import exactly_equal
-from hooknb.nodes.sources import is_function
 from hooknb.ui.typed import (
     read_headers,
     read_json,
@@ -24,6 +21,9 @@ from hooknb.ui.typed import (
     shown_json,
     shown_size,
 )
+from hooknb.workflow.nodes import Case, Node
+from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.sources import is_function
 
 __all__ = ["REQUIRED", "Setting", "can_be_made", "from_text", "settings", "summary", "to_text"]
 

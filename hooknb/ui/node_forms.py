@@ -10,7 +10,6 @@ import msgspec
 
 from hooknb import paths
 from hooknb.errors import SettingError
-from hooknb.nodes import Code, Condition, Node, built
 from hooknb.ui.controls import button, show
 from hooknb.ui.fields import Field, Note
 from hooknb.ui.inputs import (
@@ -21,6 +20,7 @@ from hooknb.ui.inputs import (
     TextInput,
 )
 from hooknb.ui.node_fields import REQUIRED, settings
+from hooknb.workflow.nodes import Code, Condition, Node, built
 
 __all__ = ["NodeForm"]
 

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
-from hooknb.feed import Feed
+from hooknb.history.feed import Feed
 from hooknb.ui.controls import close_all, view_of
 from hooknb.ui.deliveries import Deliveries
 from hooknb.ui.drafts import Draft

@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from hooknb.feed.flow import INSIDE
-from hooknb.nodes import (
+from hooknb.history.feed.flow import INSIDE
+from hooknb.records import Execution, Status
+from hooknb.ui.typed import shown_json
+from hooknb.ui.words import counted
+from hooknb.workflow.nodes import (
     Calculation,
     Code,
     Condition,
@@ -25,11 +28,8 @@ from hooknb.nodes import (
     Switch,
     walk,
 )
-from hooknb.nodes.data import settings_of
-from hooknb.nodes.sources import is_function, name_of, source_of
-from hooknb.records import Execution, Status
-from hooknb.ui.typed import shown_json
-from hooknb.ui.words import counted
+from hooknb.workflow.nodes.data import settings_of
+from hooknb.workflow.nodes.sources import is_function, name_of, source_of
 
 __all__ = ["changes", "drawn", "type_label", "way_of", "without_below"]
 

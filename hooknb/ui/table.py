@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from hooknb import paths
 from hooknb.errors import PathError, PayloadError, SettingError
-from hooknb.feed.texts import file_text, is_file
-from hooknb.headers import masked
+from hooknb.history.feed.texts import file_text, is_file
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
-from hooknb.samples import is_small
+from hooknb.payloads.headers import masked
 from hooknb.ui.typed import shown_json
 from hooknb.ui.words import counted
-from hooknb.variables import Variable, VariableType, as_variables
+from hooknb.workflow.samples import is_small
+from hooknb.workflow.variables import Variable, VariableType, as_variables
 
 if TYPE_CHECKING:
     from hooknb.records import Delivery

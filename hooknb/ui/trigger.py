@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
-from hooknb.feed import accepted
+from hooknb.history.feed import accepted
 from hooknb.ui.bar import Bar
 from hooknb.ui.cards import Answer, Card, General, Security
 from hooknb.ui.sampled import Sampled, Variables

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from hooknb.credentials import BasicAuth
 from hooknb.errors import PayloadError, SettingError
-from hooknb.nodes import Response
 from hooknb.payloads import decode_json
+from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.nodes import Response
 
 __all__ = [
     "read_headers",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hooknb.ui.words import RUNNING
 
 if TYPE_CHECKING:
-    from hooknb.feed import Feed, Row
+    from hooknb.history.feed import Feed, Row
 
 __all__ = ["NEWEST", "Window", "Windows", "read_window"]
 

@@ -37,7 +37,7 @@ def first_answer() -> dict[str, Any]:
         hook = hooknb.webhook("x")
         assert hook.send(json=1).status == 200
         taken = time.perf_counter() - start
-        hooknb.registry.default().close()  # type: ignore[attr-defined]
+        hooknb._registry.default().close()  # type: ignore[attr-defined]
     return {"ms": taken * 1000}
 
 
@@ -91,7 +91,7 @@ def frames() -> dict[str, Any]:
 
 def fill(path: Path, bodies: list[bytes]) -> None:
     """Make a store in which one hook has received the bodies."""
-    from hooknb import clock
+    from hooknb import _clock
     from hooknb.store import NewDelivery, Store
     from hooknb.workflow import define
 
@@ -101,7 +101,7 @@ def fill(path: Path, bodies: list[bytes]) -> None:
         store.submit(
             NewDelivery(
                 workflow_id=made.workflow_id,
-                received_at=clock.now(),
+                received_at=_clock.now(),
                 method="POST",
                 query="",
                 content_type="application/json",

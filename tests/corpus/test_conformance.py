@@ -10,7 +10,7 @@ from hooknb import paths
 from hooknb.errors import PayloadError
 from hooknb.payloads import parse, parse_query_string
 from hooknb.payloads.json_faults import find_fault
-from hooknb.variables import parse_body
+from hooknb.workflow.variables import parse_body
 
 LIMIT = 10 * 2**20
 

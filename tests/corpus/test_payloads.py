@@ -18,7 +18,7 @@ import pytest
 
 import hooknb
 from hooknb import Delivery, Hook
-from hooknb.admission import decode_basic
+from hooknb.intake.admission import decode_basic
 from wire import Answer, Wire, exchange, request
 
 MISSING = object()
@@ -216,7 +216,7 @@ def test_the_variables_of_every_provider_hold_these_values(payloads):
         times = Counter(keys for body in bodies for keys in leaves(body))
         ranked = sorted(times, key=lambda keys: -times[keys])  # as first seen among equals
         names = [
-            hooknb.variables.column("body", hooknb.Variable(hooknb.paths.format(keys)))
+            hooknb.workflow.variables.column("body", hooknb.Variable(hooknb.paths.format(keys)))
             for keys in ranked
         ]
 

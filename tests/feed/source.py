@@ -6,7 +6,7 @@ import json
 from itertools import count
 from typing import Any
 
-from hooknb.feed import Feed
+from hooknb.history.feed import Feed
 from hooknb.records import encode_result
 from hooknb.store import EndExecution, NewAnswer, NewDelivery, NewJobs, Store, job_row
 from hooknb.workflow import Trigger

@@ -14,13 +14,13 @@ from source import START, Source
 
 import hooknb
 from hooknb import RecordNotFoundError, Runtime
-from hooknb.feed import Details, FlowCounts, details
-from hooknb.feed.lines import MOST_LINES, tree
+from hooknb.history.feed import Details, FlowCounts, details
+from hooknb.history.feed.lines import MOST_LINES, tree
 from hooknb.paths import MISSING
 from hooknb.paths import get as get_path
 from hooknb.store import Store
-from hooknb.variables import Variable
 from hooknb.workflow import Trigger
+from hooknb.workflow.variables import Variable
 
 
 def shown(source: Source, number: int) -> Details:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from source import START, Source
 
-from hooknb.feed.kept import without
+from hooknb.history.feed.kept import without
 from hooknb.store import Store
 
 

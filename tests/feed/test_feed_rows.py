@@ -8,10 +8,10 @@ import json
 import pytest
 from source import START, Source
 
-from hooknb.feed import accepted, short_titles
+from hooknb.history.feed import accepted, short_titles
 from hooknb.store import Store
-from hooknb.variables import Variable, parse_body
 from hooknb.workflow import Trigger
+from hooknb.workflow.variables import Variable, parse_body
 
 
 def names(source: Source) -> list[str]:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from written import Hook
 
-from hooknb.frames import Frames, arrays, reading
-from hooknb.headers import MASK
+from hooknb.history.frames import Frames, arrays, reading
+from hooknb.payloads.headers import MASK
 from hooknb.records import Job, Status
 from hooknb.workflow import Trigger
 

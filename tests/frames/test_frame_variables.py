@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from written import Hook
 
 from hooknb import paths
-from hooknb.frames import Frames, reading, variables
-from hooknb.headers import MASK
+from hooknb.history.frames import Frames, reading, variables
+from hooknb.payloads.headers import MASK
 from hooknb.store import Store
-from hooknb.variables import Variable
 from hooknb.workflow import Trigger
+from hooknb.workflow.variables import Variable
 
 INFERRED = Trigger()
 

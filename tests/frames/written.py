@@ -6,8 +6,8 @@ import json
 from itertools import count
 from typing import Any
 
-from hooknb.clock import microseconds
-from hooknb.frames import Frames
+from hooknb._clock import microseconds
+from hooknb.history.frames import Frames
 from hooknb.records import Job, encode_result
 from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store, job_row
 

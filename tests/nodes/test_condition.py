@@ -141,7 +141,7 @@ def test_nodes_below_get_keys_of_their_own_that_stay(runtime):
         ]
 
     first = runtime.webhook("keys", nodes=nodes())
-    before = [node.key for _, node in hooknb.nodes.walk(first.workflow.nodes)]
+    before = [node.key for _, node in hooknb.workflow.nodes.walk(first.workflow.nodes)]
     assert before == [
         "condition",
         "output",
@@ -152,7 +152,7 @@ def test_nodes_below_get_keys_of_their_own_that_stay(runtime):
         "output_5",
     ]
     second = runtime.webhook("keys", nodes=nodes(Output(0)))
-    after = [node.key for _, node in hooknb.nodes.walk(second.workflow.nodes)]
+    after = [node.key for _, node in hooknb.workflow.nodes.walk(second.workflow.nodes)]
     assert after == ["output_6", *before]
 
 

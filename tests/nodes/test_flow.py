@@ -8,7 +8,7 @@ import pytest
 
 import hooknb
 from hooknb import Calculation, Condition, Delay, End, Loop, Output, Parallel, SettingError
-from hooknb.nodes import walk
+from hooknb.workflow.nodes import walk
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_every_type_stands_in_the_register_and_in_the_package():
         "response",
         "switch",
     }
-    registered = hooknb.nodes.node_types()
+    registered = hooknb.workflow.nodes.node_types()
     assert types <= registered.keys()
     for name in types:
         assert getattr(hooknb, name.capitalize()) is registered[name]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hooknb import Response, SettingError
-from hooknb.nodes import render_answer
+from hooknb.workflow.nodes import render_answer
 
 
 def test_templates_work_anywhere_in_the_body(run):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hooknb import Calculation, Output, Query, SettingError
-from hooknb.nodes.query import _compiled
+from hooknb.workflow.nodes.query import _compiled
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_query_that_does_not_apply_is_an_error_of_the_node(run, language, quer
     ],
 )
 def test_a_query_that_goes_on_for_ever_is_given_up(run, monkeypatch, language, query, seconds):
-    monkeypatch.setattr("hooknb.nodes.query._SECONDS", seconds)
+    monkeypatch.setattr("hooknb.workflow.nodes.query._SECONDS", seconds)
     body: list = []
     for _ in range(80):
         body = [body]

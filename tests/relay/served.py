@@ -14,12 +14,12 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from hooknb import processes
-from hooknb.registrations import PublishedHook, Registration, Registrations
+from hooknb import _processes
 from hooknb.relay.extension import add_to
 from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
 from hooknb.relay.passage import Passage
+from hooknb.relay.registrations import PublishedHook, Registration, Registrations
 from wire import Answer, Wire
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def registration(port: int = 9, **changes: object) -> Registration:
     values: dict[str, object] = {
         "version": 1,
         "pid": os.getpid(),
-        "started": processes.started(os.getpid()),
+        "started": _processes.started(os.getpid()),
         "registered_at": 1,
         "host": "127.0.0.1",
         "port": port,

@@ -14,9 +14,9 @@ import time
 import msgspec
 import pytest
 
-from hooknb import processes
+from hooknb import _processes
 from hooknb.errors import PublicationError
-from hooknb.registrations import AWAY_SECONDS, Registration, Registrations
+from hooknb.relay.registrations import AWAY_SECONDS, Registration, Registrations
 from served import KEY, RelayServer, register, registration
 
 ENCODED = msgspec.json.encode(registration())
@@ -124,7 +124,7 @@ def test_what_is_another_users_is_not_there(folder, relay) -> None:
     assert program is not None
     other = subprocess.Popen([program], stdin=subprocess.PIPE, user=12_345, cwd="/")
     try:
-        register(folder, pid=other.pid, started=processes.started(other.pid))
+        register(folder, pid=other.pid, started=_processes.started(other.pid))
         # Not alive for the relay: deliveries are kept, and nothing is sent there.
         assert Registrations(folder).find(KEY)[2] is False
     finally:
@@ -133,13 +133,13 @@ def test_what_is_another_users_is_not_there(folder, relay) -> None:
 
 def test_a_dead_or_recycled_process_serves_nothing(folder) -> None:
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = processes.started(ended.pid)
-    assert processes.runs(ended.pid, started)
+    started = _processes.started(ended.pid)
+    assert _processes.runs(ended.pid, started)
     path = register(folder, pid=ended.pid, started=started)
     registrations = Registrations(folder)
     assert registrations.find(KEY)[2] is True
     ended.stdin.close()
-    while processes.started(ended.pid):  # a zombie has ended, too
+    while _processes.started(ended.pid):  # a zombie has ended, too
         pass
     assert registrations.find(KEY)[2] is False
     ended.wait()
@@ -165,8 +165,8 @@ def test_what_is_away_is_forgotten_after_a_day(folder) -> None:
 
 
 def test_the_newest_are_looked_at_and_kept(folder, monkeypatch) -> None:
-    monkeypatch.setattr("hooknb.registrations._MOST_FILES", 3)
-    monkeypatch.setattr("hooknb.registrations._MOST_ENDED", 2)
+    monkeypatch.setattr("hooknb.relay.registrations._MOST_FILES", 3)
+    monkeypatch.setattr("hooknb.relay.registrations._MOST_ENDED", 2)
     paths = [register(folder, port, started="ended") for port in range(1, 6)]
     for age, path in enumerate(reversed(paths)):
         os.utime(path, (time.time() - age - 1,) * 2)
@@ -192,7 +192,7 @@ def test_file_systems_that_keep_no_folder(number, folder, monkeypatch) -> None:
         if stat.S_ISDIR(os.fstat(file).st_mode):
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("hooknb.private_files.os.fsync", fsync)
+    monkeypatch.setattr("hooknb.relay.private_files.os.fsync", fsync)
     if number == errno.EINVAL:
         assert register(folder).exists()
     else:
@@ -236,13 +236,13 @@ def test_who_runs_comes_before_who_has_ended_and_later_before_earlier(folder) ->
 def test_processes_are_known_without_proc_too(monkeypatch, tmp_path) -> None:
     if subprocess.run(["which", "ps"], capture_output=True, check=False).returncode:  # noqa: S607
         pytest.skip("there is no ps")
-    monkeypatch.setattr(processes, "_PROC", tmp_path)
-    own = processes.started(os.getpid())
+    monkeypatch.setattr(_processes, "_PROC", tmp_path)
+    own = _processes.started(os.getpid())
     assert own is not None
-    assert processes.runs(os.getpid(), own)
-    assert not processes.runs(os.getpid(), "then")
-    assert processes.started(2**22 + 1) is None
-    assert processes.ancestors()[0] == os.getppid()
+    assert _processes.runs(os.getpid(), own)
+    assert not _processes.runs(os.getpid(), "then")
+    assert _processes.started(2**22 + 1) is None
+    assert _processes.ancestors()[0] == os.getppid()
 
 
 def test_a_server_that_is_not_there_has_no_relay(folder, published, relay: RelayServer) -> None:

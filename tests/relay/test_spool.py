@@ -15,9 +15,9 @@ import pytest
 
 import hooknb
 from hooknb.errors import PublicationError
-from hooknb.registrations import PublishedHook
 from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
+from hooknb.relay.registrations import PublishedHook
 from hooknb.relay.spool import Spool, SpoolFullError
 from served import KEY, RelayServer, kernel, read_request, register, until
 
@@ -173,7 +173,7 @@ def no_descriptor(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return before(path, *arguments, **more)  # type: ignore[arg-type]
 
     before = os.open
-    monkeypatch.setattr("hooknb.private_files.os.open", opened)
+    monkeypatch.setattr("hooknb.relay.private_files.os.open", opened)
     return left
 
 

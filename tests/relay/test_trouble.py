@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hooknb import processes
-from hooknb.registrations import PublishedHook, Registrations
+from hooknb import _processes
 from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
+from hooknb.relay.registrations import PublishedHook, Registrations
 from hooknb.relay.spool import Spool
 from served import BASE, KEY, RelayServer, kernel, read_request, register, until
 from wire import Wire
@@ -139,21 +139,21 @@ def test_a_spool_that_cannot_be_read_is_no_error_of_the_server(folder, relay, mo
 
 
 def test_without_descriptors_no_process_has_ended(monkeypatch) -> None:
-    own, read = processes.started(os.getpid()), Path.read_text
+    own, read = _processes.started(os.getpid()), Path.read_text
 
     def full(path: Path, *arguments: str, **more: str) -> str:
         if path.is_relative_to("/proc"):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return read(path, *arguments, **more)
 
-    processes._boot.cache_clear()
+    _processes._boot.cache_clear()
     with monkeypatch.context() as without:
         without.setattr(Path, "read_text", full)
         with pytest.raises(OSError, match="Too many"):
-            processes.started(os.getpid())
+            _processes.started(os.getpid())
         with pytest.raises(OSError, match="Too many"):
-            processes._boot()
-    assert processes.started(os.getpid()) == own  # nothing wrong is remembered
+            _processes._boot()
+    assert _processes.started(os.getpid()) == own  # nothing wrong is remembered
 
 
 def test_names_grow_whatever_the_clock_says(folder) -> None:

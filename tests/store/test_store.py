@@ -26,8 +26,8 @@ from hooknb import (
     StoreUnavailableError,
     StoreVersionError,
 )
-from hooknb.headers import parse_head
 from hooknb.payloads import parse_query_string
+from hooknb.payloads.headers import parse_head
 from hooknb.records import Status
 from hooknb.store import EndExecution, NewAnswer, NewDelivery, StartExecution, Store
 from hooknb.store.schema import MIGRATIONS, metadata

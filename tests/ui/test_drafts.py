@@ -15,11 +15,11 @@ from hooknb import (
     SettingError,
     Variable,
 )
-from hooknb.nodes import End, walk
 from hooknb.paths import MISSING
 from hooknb.records import Delivery
 from hooknb.ui.drafts import Draft, Place, Row
 from hooknb.workflow import Workflow, define
+from hooknb.workflow.nodes import End, walk
 
 
 def total(context: Any) -> Any:

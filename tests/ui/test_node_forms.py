@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import hooknb
 from hooknb import SettingError
-from hooknb.nodes import Case, node_types
-from hooknb.nodes.data import exactly_equal
 from hooknb.ui.node_fields import Setting, can_be_made, from_text, settings, summary, to_text
 from hooknb.ui.node_forms import NodeForm
+from hooknb.workflow.nodes import Case, node_types
+from hooknb.workflow.nodes.data import exactly_equal
 
 
 def typed(field: Any, text: str) -> None:
@@ -323,7 +323,7 @@ class Mixed(hooknb.Node, frozen=True, tag="mixed_form"):
 
 @pytest.fixture
 def mixed():
-    from hooknb.nodes import base
+    from hooknb.workflow.nodes import base
 
     hooknb.register(Mixed)
     yield Mixed

@@ -9,10 +9,10 @@ import ipywidgets
 import pytest
 
 import hooknb
-from hooknb.nodes import Case
 from hooknb.ui.arrangement import Place
 from hooknb.ui.panel import HookPanel
 from hooknb.ui.part import Part
+from hooknb.workflow.nodes import Case
 
 
 def hear(part: Any, kind: str, **content: Any) -> None:
@@ -221,7 +221,7 @@ def test_nodes_below_a_node_stay_when_its_form_is_written(listen):
 
 @pytest.fixture
 def double():
-    from hooknb.nodes import base
+    from hooknb.workflow.nodes import base
 
     @hooknb.register
     class Double(hooknb.Node, frozen=True, tag="double_of_tab"):

@@ -1,6 +1,6 @@
 // The cells of the list of deliveries, of which every text is only text.
 
-// Where things stand in a row as it is told: hooknb.feed.Row.as_list.
+// Where things stand in a row as it is told: hooknb.history.feed.Row.as_list.
 const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION] = [1, 2, 3, 4, 5, 6, 7, 8];
 
 function clockTime(milliseconds) {

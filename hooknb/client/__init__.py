@@ -1,0 +1,1 @@
+"""Requests to hooks: sent, sent again, and written as shell commands."""

@@ -1,0 +1,244 @@
+"""Requests before they are sent: made of a delivery, or of the samples of a trigger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from hooknb import payloads
+from hooknb.errors import SettingError
+from hooknb.paths import MISSING
+from hooknb.payloads.arrays import as_python
+from hooknb.payloads.headers import SECRET_HEADERS, Headers
+from hooknb.records import Delivery
+from hooknb.workflow import Trigger, depth
+from hooknb.workflow.samples import built, has_sample
+
+__all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
+
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/form-data"
+_TEXT: Final = "text/plain"
+_FILE: Final = frozenset({"filename", "content_type", "content"})
+
+METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a request method looks like (RFC 9110, section 5.6.2)."""
+
+_QUERY: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
+_BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+# Fields of one connection (RFC 9110, section 7.6.1), and those that are made anew.
+_OWN: Final = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
+        *("upgrade", "expect", "host", "content-length", "authorization", "proxy-authorization"),
+        depth.HEADER.lower(),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A request as it is to be sent, but for what frames it and for credentials.
+
+    Attributes
+    ----------
+    method
+        Of the request.
+    query
+        What stands behind ``?``, as it stands there; ``""`` for none.
+    fields
+        Header fields in order.
+    content
+        The bytes of the body; ``None`` for no body at all.
+    """
+
+    method: str
+    query: str
+    fields: Headers
+    content: bytes | None
+
+
+def of_delivery(delivery: Delivery) -> Outgoing:
+    """Make the request that came again: the same method, query, bytes and fields in order.
+
+    Left out are the fields of its connection (with those that ``Connection`` names), ``Host``,
+    ``Content-Length``, and what it was let in with.
+
+    Raises
+    ------
+    SettingError
+        It was refused and not kept whole, or its method or query are none.
+    """
+    if delivery.size > len(delivery.raw):
+        raise SettingError(
+            f"delivery {delivery.id}",
+            f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
+            "it cannot be sent again as it came",
+        )
+    if not (METHOD.fullmatch(delivery.method) and _QUERY.fullmatch(delivery.query_string)):
+        raise SettingError(
+            f"delivery {delivery.id}", "its method or its query cannot stand in a request line"
+        )
+    headers = delivery.header_map
+    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    has_body = delivery.raw or "Content-Length" in headers or "Transfer-Encoding" in headers
+    return Outgoing(
+        method=delivery.method,
+        query=delivery.query_string,
+        fields=Headers(field for field in delivery.headers if field[0].lower() not in _OWN | named),
+        content=delivery.raw if has_body else None,
+    )
+
+
+def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgoing:
+    """Make a request that has the samples of a trigger's variables.
+
+    Parameters
+    ----------
+    trigger
+        Its body is made of the samples of its body variables, in the first type that it accepts
+        of JSON, form, multipart, text and its own others. A trigger for ``GET`` alone and without
+        variables of a body gets none.
+    newest
+        Gives the newest accepted delivery; asked where no variable of the body has a sample: its
+        body is taken then, and ``{}`` where there is none, or where its type is accepted no more.
+
+    Raises
+    ------
+    SettingError
+        A path has a position so high that no list is made up for it.
+    """
+    method = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
+    query, body = built(trigger.query), built(trigger.body)
+    fields = Headers(
+        (variable.path, str(variable.sample))
+        for variable in trigger.headers
+        if has_sample(variable)
+        and variable.path.lower()
+        not in _OWN | SECRET_HEADERS | {"content-type", "content-encoding"}
+    )
+    content: bytes | None = None
+    if body is MISSING and (trigger.body or method not in _BODILESS):
+        delivery = newest()
+        if delivery is None or not payloads.accepts(trigger.accept, delivery.content_type):
+            body = {}
+        else:
+            content = delivery.raw
+            kept = {"content-type", "content-encoding"}
+            fields += [field for field in delivery.headers if field[0].lower() in kept]
+    if body is not MISSING:
+        content, content_type = _encoded(trigger.accept, body)
+        fields.insert(0, ("Content-Type", content_type))
+    return Outgoing(
+        method=method,
+        query=urlencode(list(_pairs(query)), safe="[]") if isinstance(query, dict) else "",
+        fields=fields,
+        content=content,
+    )
+
+
+def encode_json(value: Any) -> bytes:
+    """Write a value as JSON; numbers and arrays of numpy as such, what else it cannot hold as text.
+
+    Raises
+    ------
+    SettingError
+        It is nested too deep, holds itself, or has keys that are no text or numbers.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=as_python)
+    except (TypeError, ValueError, RecursionError):
+        try:
+            return json.dumps(value, default=_as_text).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SettingError("json", f"it cannot be written as JSON: {error}") from error
+
+
+def _as_text(value: object) -> Any:
+    try:
+        return as_python(value)
+    except TypeError:
+        return str(value)
+
+
+# -- bodies
+
+
+def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
+    """Write a body in a type that is accepted; give it with its ``Content-Type``."""
+    takes = [name for name in (JSON, FORM, _MULTIPART, _TEXT) if payloads.accepts(accept, name)]
+    if isinstance(body, dict):
+        pairs = list(_pairs(body))
+        if _MULTIPART in takes and any(isinstance(value, dict) for _, value in pairs):
+            takes = [_MULTIPART]  # only it carries files
+    elif takes[:1] != [JSON]:
+        takes = [name for name in takes if name == _TEXT]
+    kind = takes[0] if takes else accept[0].replace("*", "octet-stream")
+    if kind == JSON:
+        return encode_json(body), kind
+    if kind == FORM:
+        return urlencode(pairs, safe="[]").encode(), kind
+    if kind == _MULTIPART:
+        # It stands in no part: that would have to hold its own digest.
+        boundary = hashlib.sha256(_multipart(pairs, "")).hexdigest()[:32]
+        return _multipart(pairs, boundary), f"{kind}; boundary={boundary}"
+    if isinstance(body, bytes):
+        return body, kind
+    data = body.encode() if isinstance(body, str) else encode_json(body)
+    return data, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _pairs(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the fields of a form, names nested by brackets; a file is a dict.
+
+    The inverse of :func:`hooknb.payloads.nest`, as far as brackets can say it: an empty list or
+    object is left out, and everything but a file is text.
+    """
+    pending = [(name, inner) for name, inner in reversed(value.items())]
+    while pending:
+        name, item = pending.pop()
+        if isinstance(item, dict) and item.keys() != _FILE:
+            pending += [(f"{name}[{key}]", inner) for key, inner in reversed(item.items())]
+        elif isinstance(item, (list, tuple)):
+            flat = not any(isinstance(inner, (dict, list, tuple)) for inner in item)
+            pending += [
+                (f"{name}[]" if flat else f"{name}[{index}]", inner)
+                for index, inner in reversed(list(enumerate(item)))
+            ]
+        else:
+            yield name, _field_value(item)
+
+
+def _field_value(value: Any) -> str | bytes | dict[str, Any]:
+    if isinstance(value, (str, bytes, dict)):
+        return value
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _multipart(pairs: list[tuple[str, Any]], boundary: str) -> bytes:
+    """Write a form as browsers do (RFC 7578; HTML, section 4.10.21.8)."""
+    pieces: list[bytes] = []
+    for name, value in pairs:
+        head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
+        content = value.encode() if isinstance(value, str) else value
+        if isinstance(value, dict):
+            content = value["content"]
+            head += f'; filename="{_quoted(value["filename"])}"'
+            if value["content_type"] is not None:
+                head += f"\r\nContent-Type: {_quoted(value['content_type'])}"
+        pieces += f"--{boundary}\r\n{head}\r\n\r\n".encode(), content, b"\r\n"
+    return b"".join([*pieces, f"--{boundary}--\r\n".encode()])
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

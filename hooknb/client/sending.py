@@ -1,0 +1,222 @@
+"""Sending a request to one's own hook."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from hooknb import payloads
+from hooknb.client.outgoing import FORM, JSON, METHOD, Outgoing, encode_json
+from hooknb.errors import ServerError, SettingError
+from hooknb.payloads.headers import HeaderMap, Headers
+from hooknb.settings import checked_timeout
+from hooknb.workflow import depth
+from hooknb.workflow.credentials import BasicAuth
+
+__all__ = ["Reply", "exchange", "send"]
+
+Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+_LONGEST: Final = 2_147_483.0  # seconds: sockets count milliseconds in 32 bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What the caller got.
+
+    Attributes
+    ----------
+    status
+        The status code.
+    headers
+        By name, whatever its case.
+    body
+        Its bytes.
+    """
+
+    status: int
+    headers: HeaderMap
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text, in UTF-8."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Give the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        return payloads.decode_json(self.body)
+
+    @cached_property
+    def delivery(self) -> int | None:
+        """The id under which the request was kept."""
+        number = self.headers.get("X-Hooknb-Delivery")
+        return None if number is None else int(number)
+
+    def __repr__(self) -> str:
+        """Show status and the start of the body."""
+        text = self.text
+        shown = text if len(text) <= 200 else f"{text[:200]}…"  # noqa: PLR2004 - a screen's width
+        return f"<{self.status} {shown!r}>"
+
+
+def send(
+    url: str,
+    *,
+    auth: BasicAuth | None,
+    method: str,
+    body: Any,
+    is_json: bool,
+    params: str | Pairs | None,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+    timeout: float,
+) -> Reply:
+    """Send one request and wait for its answer; see :meth:`hooknb.Hook.send`."""
+    if not isinstance(method, str) or not METHOD.fullmatch(method):
+        raise SettingError("method", f"{method!r} is not a method; write 'POST'")
+    content, content_type = _content(body, is_json=is_json)
+    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    _check_pairs(given)
+    named = {name.lower() for name, _ in given}
+    if content_type is not None and "content-type" not in named:
+        given.insert(0, ("Content-Type", content_type))
+    request = Outgoing(method=method, query=_query(params), fields=Headers(given), content=content)
+    return exchange(url, request, auth=auth, timeout=timeout)
+
+
+def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: float) -> Reply:
+    """Send a request, its fields and its query exactly as they are, and wait for the answer.
+
+    Parameters
+    ----------
+    url
+        Without a query.
+    request
+        What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
+    auth
+        Credentials that are sent where the request has none of its own, or ``None``.
+    timeout
+        Seconds.
+
+    Raises
+    ------
+    SettingError
+        A header field cannot be sent.
+    ServerError
+        There was no answer in time.
+    """
+    fields = list(request.fields)
+    named = {name.lower() for name, _ in fields}
+    if auth is not None and "authorization" not in named:
+        token = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
+        fields.append(("Authorization", f"Basic {token}"))
+    if depth.current.get():
+        fields.append((depth.HEADER, str(depth.current.get())))
+    content = request.content
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    target = f"{path}?{request.query}" if request.query else path
+    kind = _SecureConnection if parts.scheme == "https" else _Connection
+    seconds = checked_timeout(timeout)
+    if seconds is not None and seconds > _LONGEST:
+        seconds = None
+    if seconds == 0:
+        raise SettingError("timeout", "0 leaves no time for an answer; write some seconds")
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    try:
+        connection.putrequest(
+            request.method, target, skip_accept_encoding=True, skip_host="host" in named
+        )
+        if content is not None and "content-length" not in named:
+            connection.putheader("Content-Length", str(len(content)))
+        for name, value in fields:
+            _put_field(connection, name, value)
+        connection.endheaders(content)
+        response = connection.getresponse()
+        received = response.read()
+        return Reply(
+            status=response.status, headers=HeaderMap(response.getheaders()), body=received
+        )
+    except TimeoutError as error:
+        within = "" if seconds is None else f" within {seconds:g} s"
+        message = f"no answer came{within}"
+        raise ServerError(message) from error
+    except http.client.InvalidURL:
+        # The error has the whole URL, and with it the key.
+        problem = "it has blanks or control characters; write them as %20 and the like"
+        raise SettingError("params", problem) from None
+    except (OSError, http.client.HTTPException) as error:
+        message = f"the request got no answer: {type(error).__name__}: {error}"
+        raise ServerError(message) from error
+    finally:
+        connection.close()
+
+
+def _check_pairs(fields: list[Any]) -> None:
+    for field in fields:
+        if (
+            not isinstance(field, (tuple, list))
+            or len(field) != 2  # noqa: PLR2004 - name and value
+            or not all(isinstance(part, str) for part in field)
+        ):
+            raise SettingError("headers", "write a mapping of names to texts, or pairs of both")
+
+
+class _Connection(http.client.HTTPConnection):
+    """One whose request line may hold any byte that came in one, as Latin-1."""
+
+    def _encode_request(self, request: str) -> bytes:
+        return request.encode("latin-1")
+
+
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
+    """The same under TLS."""
+
+
+def _put_field(connection: http.client.HTTPConnection, name: str, value: str) -> None:
+    # Neither message has the value, which may be a secret.
+    try:
+        connection.putheader(name, value)
+    except UnicodeEncodeError as error:
+        problem = f"a header can hold Latin-1 only: {error.reason} at {error.start}"
+        raise SettingError(f"headers[{name!r}]", problem) from None
+    except (TypeError, ValueError):
+        raise SettingError(
+            f"headers[{name!r}]", "that is no header: a name, and text without line breaks"
+        ) from None
+
+
+def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
+    if is_json:
+        return encode_json(body), JSON
+    if body is None:
+        return None, None
+    if isinstance(body, str):
+        try:
+            return body.encode(), None
+        except UnicodeEncodeError as error:
+            raise SettingError(
+                "data", f"half of a surrogate pair at {error.start + 1}; send bytes"
+            ) from error
+    if isinstance(body, (bytes, bytearray)):
+        return bytes(body), None
+    if isinstance(body, (Mapping, Sequence)):
+        return urlencode(_pairs(body), doseq=True).encode(), FORM
+    raise SettingError("data", f"{type(body).__name__} is not bytes, text, a mapping or pairs")
+
+
+def _query(params: str | Pairs | None) -> str:
+    if params is None:
+        return ""
+    if isinstance(params, str):
+        return quote(params.removeprefix("?"), safe="!#$%&'()*+,/:;=?@[]~-._|")
+    return urlencode(_pairs(params), doseq=True)
+
+
+def _pairs(items: Any) -> list[tuple[str, Any]]:
+    return list(items.items()) if isinstance(items, Mapping) else list(items)

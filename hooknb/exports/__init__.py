@@ -1,9 +1,0 @@
-"""Deliveries in files: JSON lines that can be sent again, HAR, Parquet, and snapshots of tests."""
-
-from __future__ import annotations
-
-from hooknb.exports.lines import read_lines
-from hooknb.exports.snapshot import as_text, snapshot
-from hooknb.exports.writing import FORMATS, export, format_of
-
-__all__ = ["FORMATS", "as_text", "export", "format_of", "read_lines", "snapshot"]

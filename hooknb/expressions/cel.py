@@ -1,0 +1,391 @@
+"""Compiling and evaluating: the names of an expression are found, its loops are timed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from numbers import Integral, Real
+from time import thread_time
+from typing import Any, Final, NamedTuple
+
+import cel
+
+from hooknb import paths
+from hooknb.errors import ExpressionError, SettingError
+from hooknb.expressions import templates
+from hooknb.expressions.cel_values import handed_over
+from hooknb.paths import MISSING
+
+__all__ = ["compile_expression", "evaluate"]
+
+_LONGEST: Final = 4_000
+_SECONDS: Final = 1.0
+
+_POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_TOKEN: Final = re.compile(
+    r"""(?P<blank>\s+|//[^\n]*)
+    |(?P<text>(?:[bB]?[rR][bB]?(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*'))
+      |(?:[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}
+                 |"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')))
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?[uU]?)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<sign>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN_TEXT: Final = re.compile(r"""(["'])([^"'\\\n]+)\1""")
+_LOOPS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
+_TYPES: Final = frozenset(
+    {"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"}
+)
+_TICK: Final = "hooknb_in_time"
+
+
+def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
+    """Evaluate an expression against the roots in ``scope``.
+
+    A simple condition takes some 20 µs. Blocks for a second or little more at most, values of
+    millions of elements aside.
+
+    Parameters
+    ----------
+    text
+        The expression.
+    scope
+        The roots by name; only what the expression names is looked at.
+
+    Returns
+    -------
+    Any
+        A plain value: booleans, numbers, text, bytes, lists, dicts, ``None``, ``datetime`` and
+        ``timedelta``.
+
+    Raises
+    ------
+    SettingError
+        The text is not CEL.
+    ExpressionError
+        It does not apply to these values: a key is missing, types do not go together; or it
+        takes too long.
+    """
+    expression = compile_expression(text)
+    if expression.path is not None:
+        found = _follow(expression.path, scope)
+        if found is not MISSING:
+            return found
+    clock = _Clock() if expression.loops else None
+    try:
+        seen = {
+            root: handed_over(scope[root], tree)
+            for root, tree in expression.roots.items()
+            if root in scope
+        }
+        if clock is not None:
+            seen[_TICK] = clock
+        return expression.program.execute(seen)
+    except RecursionError as error:
+        raise ExpressionError(f"{text!r}: a value is nested too deep for expressions") from error
+    except Exception as error:
+        if clock is not None and clock.over:
+            why = f"it took longer than {_SECONDS:g} s; use a Code node for so many values"
+        else:
+            why = _reason(error, expression, scope)
+        raise ExpressionError(f"{text!r}: {why}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expression:
+    """A compiled expression.
+
+    Attributes
+    ----------
+    program
+        What CEL made of it.
+    roots
+        What of each root it names, as a tree of keys; ``None`` is everything below.
+    operands
+        The paths and literals in it, as written, with their parts or the type of the literal.
+    path
+        Its parts where it is nothing but a path.
+    loops
+        Whether there is anything in it that takes time per element.
+    """
+
+    program: Any
+    roots: dict[str, Any]
+    operands: tuple[tuple[str, paths.Path | str], ...]
+    path: paths.Path | None
+    loops: bool
+
+
+@lru_cache(maxsize=1024)
+def compile_expression(text: str) -> Expression:
+    """Compile an expression; once for each text.
+
+    Raises
+    ------
+    SettingError
+        It is not CEL, or names something that is not there; the message has line and column.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise SettingError("expression", f"{text!r} is not an expression; write one in CEL")
+    if len(text) > _LONGEST:
+        raise SettingError(
+            "expression",
+            f"it has {len(text):,} characters, and {_LONGEST:,} is the most; use a Code node",
+        )
+    try:
+        program = cel.compile(text)
+    except Exception as error:
+        found = _POSITION.search(str(error))
+        where = f"line {found[1]}, column {found[2]}: {found[3]}" if found else str(error)
+        raise SettingError("expression", f"{text!r} is not CEL; {where}") from error
+    tokens = list(_tokens(text))
+    loops = [_Loop.read(tokens, index) for index in range(len(tokens))]
+    steps = [loop for loop in loops if loop is not None]
+    bound = {loop.variable for loop in steps}
+    variables = set(program.variables())
+    for name in sorted(variables - bound - _TYPES - set(templates.ROOTS)):
+        raise SettingError("expression", f"{text!r}: {_unknown(name, tokens, text)}")
+    if steps:
+        try:
+            program = cel.compile(_with_clock(text, steps))
+        except ValueError as error:
+            raise SettingError("expression", f"{text!r} is nested too deep") from error
+    operands = tuple(_operands(tokens, text))
+    chains = [parts for _, parts in operands if isinstance(parts, tuple)]
+    whole = len(operands) == 1 and operands[0][0] == text.strip() and bool(chains)
+    return Expression(
+        program=program,
+        roots={root: _tree(root, chains) for root in templates.ROOTS if root in variables},
+        operands=operands,
+        path=chains[0] if whole else None,
+        loops=bool(steps),
+    )
+
+
+# -- reading an expression: CEL compiles it, and does not tell what it names
+# ---------------------------------------------------------------------------
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    for found in _TOKEN.finditer(text):
+        if found.lastgroup != "blank":
+            yield _Token(str(found.lastgroup), found[0], *found.span())
+    for _ in range(4):  # so that one may look ahead
+        yield _Token("end", "", len(text), len(text))
+
+
+class _Loop(NamedTuple):
+    """A macro that goes through a list: its variable, and where its body stands."""
+
+    variable: str
+    start: int
+    end: int
+
+    @classmethod
+    def read(cls, tokens: list[_Token], index: int) -> _Loop | None:
+        """Read the macro whose dot is at ``index``, if there is one."""
+        if index + 4 > len(tokens):
+            return None
+        dot, name, bracket, variable = tokens[index : index + 4]
+        if dot.text != "." or name.text not in _LOOPS or bracket.text != "(":
+            return None
+        depth, commas = 1, 0
+        start = end = 0
+        for token in tokens[index + 3 :]:
+            if token.text in {"(", "[", "{"} and token.kind == "sign":
+                depth += 1
+            elif token.text in {")", "]", "}"} and token.kind == "sign":
+                depth -= 1
+            ends = depth == 0 or (depth == 1 and token.text == "," and token.kind == "sign")
+            if ends and commas == 1:
+                return cls(variable.text, start, end)
+            if depth == 0:
+                return None
+            if ends:
+                commas, start = 1, token.end
+            end = token.end
+        return None
+
+
+def _with_clock(text: str, loops: Sequence[_Loop]) -> str:
+    """Have each step of a loop ask whether there is time left, and fail where there is not.
+
+    To raise in the function that is asked would be written to the process's standard error.
+    """
+    inserts = [(loop.start, f" {_TICK}() ? (") for loop in loops]
+    inserts += [(loop.end, ") : 1 / 0") for loop in loops]
+    for at, insert in sorted(inserts, key=lambda pair: pair[0], reverse=True):
+        text = text[:at] + insert + text[at:]
+    return text
+
+
+class _Clock:
+    """Tells an evaluation whether it has time left."""
+
+    def __init__(self) -> None:
+        self._end = thread_time() + _SECONDS  # of this thread alone: a busy machine ends nothing
+        self.over = False
+
+    def __call__(self) -> bool:
+        self.over = self.over or thread_time() > self._end
+        return not self.over
+
+
+def _operands(tokens: list[_Token], text: str) -> Iterator[tuple[str, paths.Path | str]]:
+    """Give the paths and literals of an expression."""
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        index += 1
+        if token.kind == "name" and token.text in templates.ROOTS:
+            parts: list[paths.Part] = [token.text]
+            first = last = token
+            while (step := _step(tokens, index)) is not None:
+                part, index = step
+                parts.append(part)
+                last = tokens[index - 1]
+            yield text[first.start : last.end], tuple(parts)
+        elif token.kind == "text":
+            prefix = token.text[: token.text.index(token.text[-1])]
+            yield token.text, "bytes" if "b" in prefix.lower() else "string"
+        elif token.kind == "number":
+            whole = re.fullmatch(r"0[xX].*|[0-9]+[uU]?", token.text)
+            yield token.text, ("uint" if token.text[-1] in "uU" else "int") if whole else "double"
+        elif token.text in {"true", "false", "null"}:
+            yield token.text, "null" if token.text == "null" else "bool"
+
+
+def _step(tokens: list[_Token], index: int) -> tuple[paths.Part, int] | None:
+    """Read ``.key``, ``["key"]`` or ``[0]``; gives the part and the index of what follows."""
+    if index + 3 >= len(tokens):
+        return None
+    sign, key, after = tokens[index : index + 3]
+    if sign.text == "." and key.kind == "name" and after.text != "(":
+        return key.text, index + 2
+    if sign.text == "[" and after.text == "]":
+        plain = _PLAIN_TEXT.fullmatch(key.text) if key.kind == "text" else None
+        if plain is not None:
+            return plain[2], index + 3
+        if key.kind == "number" and key.text.isdigit():
+            return int(key.text), index + 3
+    return None
+
+
+def _tree(root: str, chains: Sequence[paths.Path]) -> dict[str, Any] | None:
+    """Give the keys below a root that are named, as a tree; ``None`` is everything."""
+    top: dict[str, Any] = {root: {}}
+    for chain in chains:
+        if chain[0] != root:
+            continue
+        branch = top
+        for part, following in zip(chain, (*chain[1:], None), strict=True):
+            if branch.get(str(part), {}) is None:
+                break  # named as a whole before
+            if not isinstance(following, str):
+                branch[str(part)] = None
+                break
+            branch = branch.setdefault(str(part), {})
+    tree: dict[str, Any] | None = top[root]
+    return tree
+
+
+def _unknown(name: str, tokens: list[_Token], text: str) -> str:
+    for token in tokens:
+        if token.text == name and token.kind == "name":
+            line = text.count("\n", 0, token.start) + 1
+            column = token.start - text.rfind("\n", 0, token.start)
+            return (
+                f"line {line}, column {column}: there is no {name}; "
+                f"use one of {', '.join(templates.ROOTS)}"
+            )
+    return f"there is no {name}"
+
+
+# -- handing values over
+# ---------------------------------------------------------------------------
+
+
+def _follow(path: paths.Path, scope: Mapping[str, Any]) -> Any:
+    """Follow a path as CEL does: a key only on an object, a position only on a list."""
+    value: Any = scope
+    try:
+        for part in path:
+            if isinstance(part, str) and isinstance(value, Mapping):
+                value = value.get(part, MISSING)
+            elif isinstance(part, int) and isinstance(value, (list, tuple)):
+                value = value[part]
+            else:
+                return MISSING
+    except Exception:  # noqa: BLE001 - a list too short, or a mapping that raises
+        return MISSING
+    return value
+
+
+# -- saying what went wrong
+# ---------------------------------------------------------------------------
+
+
+def _reason(error: Exception, expression: Expression, scope: Mapping[str, Any]) -> str:
+    if isinstance(error, KeyError):
+        return f"{_missing_key(error, expression, scope)}; ask has(…) before it is read"
+    if isinstance(error, TypeError) and expression.operands:
+        listed = dict.fromkeys(
+            f"{written} is {parts if isinstance(parts, str) else _type(parts, scope)}"
+            for written, parts in expression.operands
+        )
+        return (
+            f"these types do not go together: {', '.join(listed)}; "
+            "convert with int(…), double(…) or string(…)"
+        )
+    for root in expression.roots:
+        if root not in scope and f"'{root}'" in str(error):
+            return f"there is no {root} here"
+    return str(error).split(". Check ")[0]
+
+
+def _missing_key(error: KeyError, expression: Expression, scope: Mapping[str, Any]) -> str:
+    key = error.args[0] if error.args else ""
+    for _, parts in expression.operands:
+        if isinstance(parts, str):
+            continue
+        for length in range(2, len(parts) + 1):
+            known = parts[:length]
+            if known[-1] == key and _follow(known, scope) is MISSING:
+                return f"there is no {paths.format(known)}"
+    return f"there is no key {key!r}"
+
+
+def _type(parts: paths.Path, scope: Mapping[str, Any]) -> str:
+    value = _follow(parts, scope)
+    if value is MISSING:
+        return "missing"
+    if isinstance(value, int) and value >= 2**63:
+        return "uint" if value < 2**64 else "double"
+    for kinds, name in (
+        (bool, "bool"),
+        (str, "string"),
+        (type(None), "null"),
+        (Integral, "int"),
+        ((Real, Decimal), "double"),
+        ((bytes, bytearray), "bytes"),
+        (Mapping, "map"),
+        ((list, tuple, AbstractSet), "list"),
+        (timedelta, "duration"),
+        (date, "timestamp"),
+    ):
+        if isinstance(value, kinds):
+            return name
+    return "string"

@@ -1,0 +1,143 @@
+"""Rule groups: conditions as plain data, for people who click them together.
+
+A group is ``{"all": [...]}`` or ``{"any": [...]}``, nested at will; a leaf compares two sides::
+
+    {"all": [
+        {"left": "{{ body.status }}", "operator": "==", "right": "paid"},
+        {"any": [
+            {"left": "{{ body.amount }}", "operator": ">", "right": 10},
+            {"left": "{{ body.note }}", "operator": "is not empty"},
+        ]},
+    ]}
+
+Both sides may hold templates. How they compare is written in :mod:`hooknb.expressions.comparisons`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hooknb.errors import SettingError
+from hooknb.expressions.comparisons import OPERATORS, UNARY, check_pattern, compare
+from hooknb.expressions.templates import has_templates, render
+
+__all__ = ["check_rules", "holds", "rule"]
+
+_DEEPEST: Final = 100
+_GROUPS: Final = ("all", "any")
+_SIDES: Final = ("left", "operator", "right")
+_PATTERNS: Final = frozenset({"matches", "does not match"})
+
+
+def rule(left: Any, operator: str, right: Any = None) -> dict[str, Any]:
+    """Write one rule: ``rule("{{ body.amount }}", ">", 10)``.
+
+    Parameters
+    ----------
+    left, right
+        Values, or text with templates. ``is empty`` and ``is not empty`` take no right side.
+    operator
+        A name of :data:`hooknb.expressions.comparisons.OPERATORS`.
+
+    Raises
+    ------
+    SettingError
+        There is no such operator, or ``right`` is no regular expression where it must be one.
+    """
+    made = {"left": left, "operator": operator, "right": right}
+    if isinstance(operator, str) and operator in UNARY and right is None:
+        del made["right"]
+    check_rules(made, "rule")
+    return made
+
+
+def check_rules(rules: Any, place: str = "rules") -> None:
+    """Refuse what is no rule and no group of rules.
+
+    Parameters
+    ----------
+    rules
+        As in the head of this module.
+    place
+        Where they stand, for the message: ``nodes[1].condition``.
+
+    Raises
+    ------
+    SettingError
+        Names the place of what is wrong: ``nodes[1].condition.all[0].operator``.
+    """
+    _check(rules, place, 1)
+
+
+def holds(rules: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
+    """Tell whether rules hold; an empty ``all`` does, an empty ``any`` does not.
+
+    Parameters
+    ----------
+    rules
+        What :func:`check_rules` has let pass; no values make it raise then.
+    scope
+        The roots of templates. A side that is missing compares as such.
+    """
+    if "all" in rules:
+        return all(holds(inner, scope) for inner in rules["all"])
+    if "any" in rules:
+        return any(holds(inner, scope) for inner in rules["any"])
+    left, right = render(rules["left"], scope), render(rules.get("right"), scope)
+    return compare(left, rules["operator"], right)
+
+
+# ---------------------------------------------------------------------------------------
+
+
+def _check(rules: Any, place: str, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise SettingError(place, f"rules are nested at most {_DEEPEST} levels deep")
+    if not isinstance(rules, dict):
+        raise SettingError(
+            place,
+            f"{_shown(rules)} is not a rule; write an object with left, operator and right, "
+            "or a group with all or any",
+        )
+    named = [name for name in _GROUPS if name in rules]
+    if not named:
+        _check_leaf(rules, place)
+        return
+    if len(rules) > 1:
+        others = ", ".join(repr(key) for key in rules if key != named[0])
+        raise SettingError(place, f"a group has {named[0]!r} and nothing else, not {others}")
+    [group] = named
+    inner = rules[group]
+    if not isinstance(inner, (list, tuple)):
+        raise SettingError(f"{place}.{group}", f"{_shown(inner)} is not a list of rules")
+    for index, item in enumerate(inner):
+        _check(item, f"{place}.{group}[{index}]", depth + 1)
+
+
+def _check_leaf(rules: dict[str, Any], place: str) -> None:
+    for key in rules:
+        if key not in _SIDES:
+            raise SettingError(
+                place, f"{_shown(key)} is not one of {', '.join((*_SIDES, *_GROUPS))}"
+            )
+    for key in _SIDES[:2]:
+        if key not in rules:
+            raise SettingError(f"{place}.{key}", "is missing; a rule has left, operator and right")
+    operator = rules["operator"]
+    if not isinstance(operator, str) or operator not in OPERATORS:
+        raise SettingError(
+            f"{place}.operator", f"{_shown(operator)} is not one of {', '.join(OPERATORS)}"
+        )
+    if operator not in UNARY and "right" not in rules:
+        raise SettingError(f"{place}.right", f"is missing; {operator!r} compares with it")
+    if operator in _PATTERNS and not has_templates(rules["right"]):
+        check_pattern(rules["right"], f"{place}.right")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a repr of somebody's own may raise anything
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004 - a message fits on a line

@@ -1,7 +1,0 @@
-"""What a hook has received, as pandas frames. The only room that imports pandas."""
-
-from __future__ import annotations
-
-from hooknb.frames.frames import Frames
-
-__all__ = ["Frames"]

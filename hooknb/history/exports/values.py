@@ -1,0 +1,51 @@
+"""What the formats share: the parts of a delivery as JSON can hold them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from hooknb.errors import PayloadError
+from hooknb.paths import MISSING
+from hooknb.payloads.headers import Headers
+from hooknb.records import Delivery
+
+__all__ = ["as_json", "base64_text", "encoded", "parsed", "shown"]
+
+
+def parsed(delivery: Delivery) -> Any:
+    """Give the parsed body, or ``MISSING`` where there is none or it cannot be read."""
+    try:
+        return delivery.body_or_missing
+    except PayloadError:
+        return MISSING
+
+
+def shown(fields: Headers, *, secrets: bool) -> list[tuple[str, str]]:
+    """Give header fields in order, credentials masked unless ``secrets``."""
+    return list(fields) if secrets else fields.masked()
+
+
+def base64_text(data: bytes) -> str:
+    """Write bytes as text."""
+    return base64.b64encode(data).decode()
+
+
+def as_json(value: Any) -> Any:
+    """Replace the bytes in a parsed body by ``{"base64": "…"}``.
+
+    Bodies are at most 500 levels deep; so is the recursion.
+    """
+    if isinstance(value, dict):
+        return {key: as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [as_json(inner) for inner in value]
+    return {"base64": base64_text(value)} if isinstance(value, bytes) else value
+
+
+def encoded(value: Any) -> bytes:
+    """Write a parsed body as JSON on one line."""
+    text = json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"))
+    # Lone surrogates, which a form may have by percent escapes, become JSON's own escapes.
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,127 @@
+"""From deliveries to a file, whatever its format."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from hooknb.errors import SettingError
+from hooknb.records import Delivery
+
+__all__ = ["FORMATS", "export", "format_of"]
+
+FORMATS: Final = ("jsonl", "har", "parquet")
+"""The formats by name, which are the suffixes of their files too."""
+
+_SUFFIXES: Final = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
+_ROOMS: Final = {"jsonl": "lines", "har": "har", "parquet": "parquet"}
+
+Progress = Callable[[int], object]
+
+
+def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """Give the format of a file: the one that is named, or that of its suffix.
+
+    Raises
+    ------
+    SettingError
+        There is no such format.
+    """
+    if format is None:
+        found = _SUFFIXES.get(Path(path).suffix.lower())
+        if found is not None:
+            return found
+        raise SettingError(
+            "path",
+            f"{os.fspath(path)!r} ends in none of {', '.join(_SUFFIXES)}; rename it, or name the "
+            f"format: {' or '.join(map(repr, FORMATS))}",
+        )
+    if format in FORMATS:
+        return format
+    raise SettingError("format", f"{format!r} is none of {', '.join(FORMATS)}")
+
+
+def export(
+    deliveries: Iterable[Delivery],
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    progress: Progress | None = None,
+    *,
+    secrets: bool = False,
+) -> int:
+    """Write deliveries to a file, one after the other.
+
+    Blocks until all is written; at no time more than some megabytes of them are in memory. A file
+    of that name is replaced once the new one is complete, and stays as it was where it cannot be.
+    The file is readable by its owner only, as the store is.
+
+    Parameters
+    ----------
+    deliveries
+        In the order in which they are written.
+    path
+        Of the file; its folder is there. What is no file, such as a pipe, is written to directly.
+    format
+        ``jsonl``, ``har`` or ``parquet``; ``None`` for that of the suffix.
+    progress
+        Called after each delivery with how many have been written.
+    secrets
+        Whether to write credentials in headers (``Authorization``, ``Proxy-Authorization``,
+        ``Cookie``) as they came; they are masked otherwise. What is secret in a body or a query is
+        written in any case.
+
+    Returns
+    -------
+    int
+        How many were written.
+
+    Raises
+    ------
+    SettingError
+        There is no such format, a package that it needs is not installed, or the file cannot be
+        written.
+    """
+    room = importlib.import_module(f"hooknb.history.exports.{_ROOMS[format_of(path, format)]}")
+    written = 0
+
+    def counted() -> Iterator[Delivery]:
+        nonlocal written
+        for delivery in deliveries:
+            yield delivery
+            written += 1
+            if progress is not None:
+                progress(written)
+
+    with _replacing(Path(path)) as file:
+        room.write(counted(), file, secrets=secrets)
+    return written
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` where all went well."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe, say, which has no other name
+            with path.open("wb") as file:
+                yield file
+            return
+        path = path.resolve()  # a link stays one
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            try:
+                yield file
+                file.flush()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise SettingError(
+            "path", f"{str(path)!r} cannot be written: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,320 @@
+"""Everything about one delivery, as plain data that can be sent to a browser."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+import msgspec
+
+from hooknb import _clock, paths, payloads
+from hooknb.errors import PayloadError, RecordNotFoundError
+from hooknb.history.feed.columns import variable_name
+from hooknb.history.feed.flow import INSIDE, branch_label
+from hooknb.history.feed.lines import Line, tree
+from hooknb.history.feed.texts import cut, plain, sendable
+from hooknb.paths import MISSING
+from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
+from hooknb.records import Status, decode_result
+from hooknb.workflow.variables import column
+
+if TYPE_CHECKING:
+    from hooknb.store import Store
+    from hooknb.workflow import Trigger
+
+__all__ = ["Details", "details"]
+
+_LARGEST: Final = 10 * 2**20  # bytes of a body that is shown as a tree
+_TEXT: Final = 64 * 1024  # bytes that are shown as text
+_HEX: Final = 8 * 1024  # bytes that are shown as hexadecimal
+_LONGEST: Final = 10_000  # characters of what a job gave, printed or raised
+_VALUE: Final = 2_000  # characters of a variable's value
+_MOST_JOBS: Final = 200
+_ROW: Final = 16  # bytes of a line of hexadecimal
+_PRINTABLE: Final = range(0x20, 0x7F)
+
+_DELIVERY: Final = (
+    "SELECT d.received_at, d.method, d.query, d.content_type, d.content_encoding, d.head, "
+    "CASE WHEN length(d.body) <= ?1 THEN d.body ELSE substr(d.body, 1, ?2) END, "
+    "length(d.body), d.size, d.remote, d.reason, d.detail, "
+    "a.status, a.duration_us, a.headers, substr(a.body, 1, ?2), length(a.body) "
+    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+    "WHERE d.id = ?3 AND d.workflow_id = ?4"
+)
+_EXECUTION: Final = (
+    "SELECT status, reason, started_at, finished_at, revision, recovered, missing "
+    "FROM executions WHERE id = ? AND workflow_id = ?"
+)
+_JOBS: Final = (
+    "SELECT node, type, status, started_at, finished_at, substr(result, 1, ?1), is_repr, "
+    "substr(output, 1, ?1), substr(error, 1, ?1) FROM jobs WHERE execution_id = ?2 "
+    "ORDER BY started_at, id DESC LIMIT ?3"
+)
+_COUNT_JOBS: Final = "SELECT count(*) FROM jobs WHERE execution_id = ?"
+
+
+class Tree(TypedDict):
+    """A part as the lines of a tree.
+
+    ``lines`` are as :func:`hooknb.history.feed.lines.tree` has them, ``more`` is how many values
+    are left out, ``note`` says why nothing or not all is there.
+    """
+
+    lines: list[Line]
+    more: int
+    note: str | None
+
+
+class Details(TypedDict):
+    """What :func:`details` gives; all of it is text, numbers, booleans, lists and dicts.
+
+    ``received``
+        ISO 8601 in UTC: ``2026-01-31T12:00:00.000000+00:00``.
+    ``outcome``, ``reason``, ``detail``
+        As of :class:`hooknb.Delivery`.
+    ``headers``
+        ``[name, value, is_secret]`` as they came; those that carry credentials are secret, and
+        masked.
+    ``variables``
+        ``[title, name, text]`` of each configured variable, ``None`` for a missing one.
+    ``answer``
+        ``None`` while the caller waits, else ``status``, ``headers`` (pairs), ``text`` (of the
+        first 64 KiB; empty where ``binary``), ``binary`` and ``size`` (bytes).
+    ``raw``
+        The body as it came: ``text`` of its first 64 KiB, or ``None`` where that is not UTF-8;
+        ``hex`` of its first 8 KiB, 16 bytes a line, with offset and ASCII; ``size``, the bytes that
+        came; ``kept``, those that were kept; ``in_text`` and ``in_hex``, those that are shown so.
+    ``execution``
+        ``None`` where there is none, else ``status`` (a word), ``reason``, ``duration_ms``,
+        ``revision``, ``recovered``, ``missing``, ``more`` (jobs that are left out) and ``jobs`` in
+        the order of their starts, at most 200: ``node``, ``type``, ``status`` (a running one is
+        ``pending``), ``start_ms`` from the execution's start, ``duration_ms`` (``None`` while it
+        runs), ``result`` (JSON; empty for none), ``output``, ``error`` (or ``None``) and
+        ``branch``, the way that a Condition or Switch went (or ``None``).
+    """
+
+    id: int
+    received: str
+    method: str
+    content_type: str | None
+    size: int
+    remote: str
+    outcome: str
+    reason: str | None
+    detail: str | None
+    duration_ms: float | None
+    body: Tree
+    query: Tree
+    headers: list[list[str | bool]]
+    variables: list[list[str | None]]
+    answer: dict[str, Any] | None
+    raw: dict[str, Any]
+    execution: dict[str, Any] | None
+
+
+def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> Details:
+    """Read everything that is shown of one delivery.
+
+    Blocks while a body is parsed: about a tenth of a second for 10 MiB. Larger ones are not parsed.
+
+    Parameters
+    ----------
+    store, workflow_id
+        Where to read.
+    number
+        The delivery's id.
+    trigger
+        Whose variables are shown.
+
+    Raises
+    ------
+    RecordNotFoundError
+        The workflow has no such delivery, or no longer.
+    StoreUnavailableError
+        The store cannot be read.
+    """
+    rows = store.rows(_DELIVERY, (_LARGEST, _TEXT, number, workflow_id))
+    if not rows:
+        message = f"there is no delivery {number} of this hook; it was cleared, or was an old one"
+        raise RecordNotFoundError(message)
+    (
+        received,
+        method,
+        query_string,
+        content_type,
+        encoding,
+        head,
+        raw,
+        kept,
+        size,
+        remote,
+        reason,
+        detail,
+        *answer,
+    ) = rows[0]
+    fields = parse_head(head)
+    query = payloads.parse_query_string(query_string)
+    body, note = _body(raw, content_type, encoding, kept=kept, size=size)
+    query_note = None if query else "no query"
+    found = {"headers": HeaderMap(fields), "query": query, "body": body}
+    return {
+        "id": number,
+        "received": _clock.moment(received).isoformat(timespec="microseconds"),
+        "method": sendable(method),
+        "content_type": None if content_type is None else sendable(content_type),
+        "size": size,
+        "remote": remote,
+        "outcome": "accepted" if reason is None else "refused",
+        "reason": reason,
+        "detail": detail,
+        "duration_ms": None if answer[1] is None else answer[1] / 1000,
+        "body": _tree(body, "body", note),
+        "query": _tree(query or MISSING, "query", query_note),
+        "headers": [
+            [sendable(name), sendable(value), name.lower() in SECRET_HEADERS]
+            for name, value in fields.masked()
+        ],
+        "variables": _variables(trigger, found),
+        "answer": _answer(*answer),
+        "raw": _raw(raw, kept=kept, size=size),
+        "execution": _execution(store, workflow_id, number),
+    }
+
+
+def _tree(value: Any, part: str, note: str | None) -> Tree:
+    lines, more = tree(value, part)
+    return {"lines": lines, "more": more, "note": note}
+
+
+def _body(
+    raw: bytes, content_type: str | None, encoding: str | None, *, kept: int, size: int
+) -> tuple[Any, str | None]:
+    """Give the parsed body and what there is to say about it."""
+    if not size:
+        return MISSING, "no body"
+    if kept > len(raw):
+        return MISSING, f"{kept:,} bytes are too many for a tree; see hook.delivery(…).body"
+    if kept < size:
+        return MISSING, f"the first {kept:,} of {size:,} bytes were kept"
+    try:
+        value = payloads.parse(
+            raw, content_type=content_type, content_encoding=encoding, max_size=_LARGEST
+        )
+    except PayloadError as error:
+        return MISSING, sendable(error.detail)
+    return value, "no body" if value is MISSING else None
+
+
+def _variables(trigger: Trigger, found: Mapping[str, Any]) -> list[list[str | None]]:
+    made: list[list[str | None]] = []
+    for part, variables in trigger.parts:
+        for variable in variables:
+            if part == "headers":
+                value = found[part].get(variable.path, MISSING)
+                value = value if value is MISSING else masked(variable.path, value)
+            else:
+                value = paths.get(found[part], variable.path)
+            title, name = column(part, variable), variable_name(part, variable.path)
+            text = None if value is MISSING else cut(plain(value), _VALUE)
+            made.append([sendable(title), sendable(name), text])
+    return made
+
+
+def _answer(
+    status: int | None, _duration: int | None, headers: bytes, body: bytes, size: int
+) -> dict[str, Any] | None:
+    if status is None:
+        return None
+    pairs = Headers(msgspec.json.decode(headers, type=list[tuple[str, str]]))
+    text = _decoded(body, is_all=size == len(body))
+    return {
+        "status": status,
+        "headers": [[sendable(name), sendable(value)] for name, value in pairs.masked()],
+        "text": text or "",
+        "binary": text is None,
+        "size": size,
+    }
+
+
+def _raw(raw: bytes, *, kept: int, size: int) -> dict[str, Any]:
+    shown, in_hex = raw[:_TEXT], raw[:_HEX]
+    return {
+        "text": _decoded(shown, is_all=len(shown) == kept == size),
+        "hex": _hex(in_hex),
+        "size": size,
+        "kept": kept,
+        "in_text": len(shown),
+        "in_hex": len(in_hex),
+    }
+
+
+def _decoded(raw: bytes, *, is_all: bool) -> str | None:
+    """Decode UTF-8, where it was cut without the character that was cut with it."""
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(raw, final=is_all)
+    except UnicodeDecodeError:
+        return None
+
+
+def _hex(raw: bytes) -> str:
+    lines = []
+    for offset in range(0, len(raw), _ROW):
+        row = raw[offset : offset + _ROW]
+        shown = "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)
+        lines.append(f"{offset:08x}  {row.hex(' '):<47}  {shown}")
+    return "\n".join(lines)
+
+
+def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | None:
+    rows = store.rows(_EXECUTION, (number, workflow_id))
+    if not rows:
+        return None
+    status, reason, started, finished, revision, recovered, missing = rows[0]
+    jobs = store.rows(_JOBS, (_LONGEST + 1, number, _MOST_JOBS))
+    total = len(jobs)
+    if total == _MOST_JOBS:
+        [(total,)] = store.rows(_COUNT_JOBS, (number,))
+    start = started if started is not None or not jobs else jobs[0][3]
+    return {
+        "status": Status(status).word,
+        "reason": None if reason is None else cut(reason, _LONGEST),
+        "duration_ms": _between(started, finished),
+        "revision": revision,
+        "recovered": bool(recovered),
+        "missing": [] if missing is None else [sendable(name) for name in json.loads(missing)],
+        "more": total - len(jobs),
+        "jobs": [_job(start, job) for job in jobs],
+    }
+
+
+def _job(start: int, job: Sequence[Any]) -> dict[str, Any]:
+    node, kind, code, started, finished, result, is_repr, output, error = job
+    status = Status(code)
+    return {
+        "node": sendable(node),
+        "type": sendable(kind),
+        "status": "pending" if status is Status.STARTED else status.word,
+        "start_ms": (started - start) / 1000,
+        "duration_ms": _between(started, finished),
+        "result": _result(result, is_repr=bool(is_repr)),
+        "output": cut(output, _LONGEST),
+        "error": None if error is None else cut(error, _LONGEST),
+        "branch": branch_label(kind, code, result, is_inside=error == INSIDE),
+    }
+
+
+def _result(text: str | None, *, is_repr: bool) -> str:
+    """Write a result with its characters as they are; what was cut stays as it was stored."""
+    if text is None:
+        return ""
+    try:
+        value = decode_result(text)
+    except (ValueError, RecursionError):
+        return cut(text, _LONGEST)
+    return cut(value if is_repr else json.dumps(value, ensure_ascii=False), _LONGEST)
+
+
+def _between(start: int | None, end: int | None) -> float | None:
+    return None if start is None or end is None else (end - start) / 1000

@@ -1,0 +1,233 @@
+"""Filters: the deliveries that people look for, in a line of text."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from hooknb.errors import SettingError
+from hooknb.history.feed.candidates import Candidate
+from hooknb.history.feed.expressions import compile_asked, looks_like_expression, reads_expression
+from hooknb.records import Delivery
+
+__all__ = ["Filter", "compile_filter"]
+
+_LONGEST: Final = 4_000
+_STATUS: Final = re.compile(
+    r"(?P<sign>[<>=!]=?)?\s*(?P<status>[1-5](?:[0-9]{2}|xx))", re.IGNORECASE
+)
+_QUOTED: Final = re.compile(r""""[^"]+"|'[^']+'""")
+_NO_STATUS: Final = re.compile(r"[<>=!]=?\s*[0-9]+")
+_SIGNS: Final[dict[str, Callable[[int, int], bool]]] = {
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_CLASS: Final = 100  # status codes of one class, 2xx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A filter that :func:`compile_filter` made.
+
+    Attributes
+    ----------
+    text
+        As it was written, without spaces around it.
+    needs_body, needs_head
+        Whether it looks at the body, at the header fields.
+    needs_answer
+        Whether it looks at the answer, which may come later than the delivery.
+    where
+        The same question in SQL, where it can be asked so: a condition on ``deliveries AS d`` and
+        ``answers AS a``, and its parameters.
+    """
+
+    text: str
+    needs_body: bool = False
+    needs_head: bool = False
+    needs_answer: bool = False
+    where: tuple[str, tuple[Any, ...]] | None = None
+    test: Callable[[Candidate], bool] = field(repr=False, compare=False)
+    """Tells whether a candidate is found; never raises."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it finds everything."""
+        return not self.text
+
+    def matches(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery is found; raises nothing.
+
+        An expression takes some 20 µs, and a second at most (see :mod:`hooknb.expressions`); a
+        text is looked for in the whole body.
+        """
+        return self.test(Candidate.of(delivery))
+
+
+def compile_filter(text: str) -> Filter:
+    r"""Read a filter.
+
+    What is written, the first that fits::
+
+        (nothing)                       everything
+        200   4xx   >=400   != 200      the status code of the answer
+        accepted   refused   pending    the outcome; pending: the caller waits for its answer
+        "wrong password"                that text, whatever stands in it (either kind of quotes)
+        body.amount > 100               an expression in CEL, see hooknb.expressions
+        charge.refunded                 anything else is text
+
+    Text is looked for as it stands, ignoring case, in each of: method, reason, detail, content
+    type, query string (as it came and decoded), and the text of the body (decompressed, decoded,
+    and for JSON also with ``\u`` escapes undone). Values of headers are not looked at: they hold
+    credentials.
+
+    It is an expression where it compares or connects (``==  !=  <  <=  >  >=  &&  ||`` with
+    something on both sides), or begins with ``body``, ``query`` or ``headers`` and a dot or
+    bracket; what does not compile is then an error. Else, where one of these stands in it and it
+    compiles: ``has(body.note)``, ``"x" in body.tags``, ``reason.contains("password")``.
+    Expressions see ``body``, ``query``, ``headers`` (whatever the case of the names), ``now``,
+    ``status`` (null while the caller waits), ``reason`` (null where it was accepted), ``method``,
+    ``size`` (bytes that came) and ``outcome``. A delivery for which an expression raises, or gives
+    anything but true, is not found.
+
+    Parameters
+    ----------
+    text
+        The filter; spaces around it do not count.
+
+    Raises
+    ------
+    SettingError
+        Its setting is ``filter``, and its problem a sentence that says what is wrong and what to
+        write.
+    """
+    if not isinstance(text, str):
+        raise SettingError("filter", f"a text is expected, such as 4xx, not {text!r}")
+    text = text.strip()
+    if len(text) > _LONGEST:
+        raise SettingError("filter", f"it has {len(text):,} characters; {_LONGEST:,} is the most")
+    if not text:
+        return Filter(text="", where=("1", ()), test=lambda _: True)
+    made = _status(text) or _outcome(text)
+    if made is not None:
+        return made
+    if _NO_STATUS.fullmatch(text):
+        raise SettingError(
+            "filter", f"{text!r} is no status; write one such as >=400, or size > 1000"
+        )
+    if _QUOTED.fullmatch(text):
+        return _words(text, text[1:-1])
+    if looks_like_expression(text) or reads_expression(text):
+        asked = compile_asked(text)
+        return Filter(
+            text=text,
+            needs_body="body" in asked.names,
+            needs_head="headers" in asked.names,
+            needs_answer="status" in asked.names,
+            test=asked.holds,
+        )
+    return _words(text, text)
+
+
+def _status(text: str) -> Filter | None:
+    found = _STATUS.fullmatch(text)
+    if found is None:
+        return None
+    sign, status = found["sign"] or "=", found["status"].lower()
+    if sign == "!":
+        sign = "!="
+    if not status.endswith("xx"):
+        code = int(status)
+        sql = {"==": "="}.get(sign, sign)
+        return _answered(text, f"a.status {sql} ?", (code,), lambda came: _SIGNS[sign](came, code))
+    if sign not in {"=", "==", "!="}:
+        low = int(status[0]) * _CLASS
+        raise SettingError("filter", f"{text!r} compares with a class; write {sign}{low}")
+    low = int(status[0]) * _CLASS
+    bounds = (low, low + _CLASS - 1)
+    if sign == "!=":
+        return _answered(
+            text,
+            "a.status NOT BETWEEN ? AND ?",
+            bounds,
+            lambda came: came // _CLASS * _CLASS != low,
+        )
+    return _answered(
+        text, "a.status BETWEEN ? AND ?", bounds, lambda came: came // _CLASS * _CLASS == low
+    )
+
+
+def _answered(
+    text: str, where: str, parameters: tuple[int, ...], test: Callable[[int], bool]
+) -> Filter:
+    return Filter(
+        text=text,
+        needs_answer=True,
+        where=(where, parameters),
+        test=lambda seen: seen.status is not None and test(seen.status),
+    )
+
+
+def _outcome(text: str) -> Filter | None:
+    word = text.lower()
+    if word == "pending":
+        return Filter(
+            text=text,
+            needs_answer=True,
+            where=("a.status IS NULL", ()),
+            test=lambda seen: seen.status is None,
+        )
+    if word in {"accepted", "refused"}:
+        empty = "IS NULL" if word == "accepted" else "IS NOT NULL"
+        return Filter(
+            text=text, where=(f"d.reason {empty}", ()), test=lambda seen: seen.outcome == word
+        )
+    return None
+
+
+def _words(text: str, wanted: str) -> Filter:
+    needle = wanted.casefold()
+    narrow = needle.encode() if needle.isascii() else None
+
+    def test(seen: Candidate) -> bool:
+        for value in (seen.method, seen.reason, seen.detail, seen.content_type):
+            if value and needle in value.casefold():
+                return True
+        query = seen.query_string
+        if query and (needle in query.casefold() or needle in unquote_plus(query).casefold()):
+            return True
+        return _in_body(seen, needle, narrow)
+
+    return Filter(text=text, needs_body=True, test=test)
+
+
+def _in_body(seen: Candidate, needle: str, narrow: bytes | None) -> bool:
+    raw = seen.raw
+    if not raw:
+        return False
+    coded = seen.content_encoding is not None
+    if narrow is not None and not coded and b"\0" not in raw[:4]:
+        # ASCII is the same in every charset that has no zero bytes; nothing has to be decoded.
+        found = narrow in raw.lower()
+    else:
+        found = needle in seen.text.casefold()
+    may_be_escaped = not found and (coded or b"\\u" in raw) and "\\u" in seen.text
+    return found or (may_be_escaped and needle in _unescaped(seen.text).casefold())
+
+
+def _unescaped(text: str) -> str:
+    """Write JSON with the characters that stood there as escapes; other text gives nothing."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return ""

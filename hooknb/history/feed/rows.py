@@ -1,0 +1,165 @@
+"""The rows of the table of deliveries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hooknb.history.feed.bodies import LOOKED_AT
+from hooknb.history.feed.columns import Column, Parts
+from hooknb.history.feed.texts import cell, cut
+from hooknb.records import Status
+
+if TYPE_CHECKING:
+    from hooknb.store import Store
+
+__all__ = ["Row", "Rows"]
+
+_MOST_CELLS: Final = 2_000  # rows whose cells are kept
+_REASON: Final = 200  # characters
+
+_FACTS: Final = (
+    "SELECT d.id, d.received_at, d.reason, a.status, a.duration_us, e.id, e.status, e.reason "
+    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+    "LEFT JOIN executions e ON e.id = d.id "
+    "WHERE d.id IN (SELECT value FROM json_each(?)) AND d.workflow_id = ?"
+)
+_PARTS: Final = (
+    "SELECT id, head, query, content_type, content_encoding, "
+    "CASE WHEN length(body) <= ? THEN body END FROM deliveries "
+    "WHERE id IN (SELECT value FROM json_each(?))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What the table shows of one delivery.
+
+    Attributes
+    ----------
+    ordinal
+        Its position in the view, oldest first, from 0.
+    id
+        The delivery's number.
+    received_us
+        When it came, in microseconds since 1970.
+    status
+        The status code of the answer; ``None`` while the caller waits.
+    refused
+        Whether it was refused.
+    reason
+        Why it was refused; of an accepted one whose execution ended as error, failed or aborted,
+        the first line of why: ``KeyError: 'amount'``.
+    cells
+        A text for each column, of at most 80 characters; empty where the value is missing.
+    took_ms
+        Milliseconds until the answer.
+    execution
+        The status of its execution as a word; ``None`` where it has none.
+    """
+
+    ordinal: int
+    id: int
+    received_us: int
+    status: int | None
+    refused: bool
+    reason: str | None
+    cells: list[str]
+    took_ms: float | None
+    execution: str | None
+
+    def as_list(self) -> list[Any]:
+        """Give it as JSON has it, in the order of the attributes; the time in milliseconds."""
+        return [
+            self.ordinal,
+            self.id,
+            self.received_us / 1000,
+            self.status,
+            self.refused,
+            self.reason,
+            self.cells,
+            self.took_ms,
+            self.execution,
+        ]
+
+
+class Rows:
+    """Reads rows. Cells are kept, since what came never changes; all else is read each time.
+
+    Parameters
+    ----------
+    store, workflow_id
+        What to read.
+    """
+
+    def __init__(self, store: Store, workflow_id: int) -> None:
+        self._store = store
+        self._workflow_id = workflow_id
+        self._names: list[str] = []
+        self._cells: dict[int, list[str]] = {}
+
+    def read(self, wanted: dict[int, int], columns: Sequence[Column]) -> list[Row]:
+        """Read the rows of some ids.
+
+        Parameters
+        ----------
+        wanted
+            Ids by ordinal.
+        columns
+            What the cells are.
+
+        Returns
+        -------
+        list of Row
+            In the order of ``wanted``, without those that are gone.
+        """
+        if not wanted:
+            return []
+        listed = json.dumps(list(wanted.values()))
+        facts = {row[0]: row for row in self._store.rows(_FACTS, (listed, self._workflow_id))}
+        cells = self._read_cells(facts, columns)
+        return [
+            _row(ordinal, facts[number], cells[number])
+            for ordinal, number in wanted.items()
+            if number in facts and number in cells
+        ]
+
+    def _read_cells(self, ids: dict[int, Any], columns: Sequence[Column]) -> dict[int, list[str]]:
+        names = [column.name for column in columns]
+        if names != self._names:
+            self._names = names
+            self._cells.clear()
+        unknown = [number for number in ids if number not in self._cells]
+        if unknown:
+            most = LOOKED_AT if any(column.part == "body" for column in columns) else -1
+            read = {
+                number: [cell(parts.value(column)) for column in columns]
+                for number, *row in self._store.rows(_PARTS, (most, json.dumps(unknown)))
+                for parts in (Parts(*row),)
+            }
+            known = {number: self._cells[number] for number in ids if number in self._cells}
+            if len(self._cells) + len(read) > _MOST_CELLS:
+                self._cells = known
+            self._cells.update(read)
+        return {number: self._cells[number] for number in ids if number in self._cells}
+
+
+def _row(ordinal: int, facts: Sequence[Any], cells: list[str]) -> Row:
+    number, received, refusal, status, duration, execution, code, reason = facts
+    ended = None if execution is None else Status(code)
+    why = refusal
+    if refusal is None and ended in {Status.ERROR, Status.FAILED, Status.ABORTED}:
+        why = reason
+    return Row(
+        ordinal=ordinal,
+        id=number,
+        received_us=received,
+        status=status,
+        refused=refusal is not None,
+        reason=None if why is None else cut(why.strip().partition("\n")[0], _REASON),
+        cells=list(cells),
+        took_ms=None if duration is None else duration / 1000,
+        execution=None if ended is None else ended.word,
+    )

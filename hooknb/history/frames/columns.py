@@ -1,0 +1,186 @@
+"""One column that grows, in the narrowest type that keeps every value exactly."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from hooknb.history.frames.arrays import joined, objects, text
+from hooknb.paths import MISSING, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hooknb.history.frames.arrays import Array
+
+__all__ = ["Column"]
+
+# What has been seen in a column.
+_INT: Final = 1
+_WIDE: Final = 2  # an integer that a float may not hold exactly
+_HUGE: Final = 4  # an integer beyond 64 bits
+_BOOL: Final = 8
+_FLOAT: Final = 16
+_TEXT: Final = 32
+_OTHER: Final = 64
+
+_EXACT: Final = 2**53
+_NOTHING: Final = frozenset({NoneType, Missing})
+_SEEN: Final[dict[type, int]] = {int: _INT, bool: _BOOL, float: _FLOAT, str: _TEXT}
+
+Kind: TypeAlias = Literal[
+    "int", "int with gaps", "bool", "bool with gaps", "float", "int or float", "text", "object"
+]
+_STORED: Final[dict[Kind, Any]] = {
+    "int": np.int64,
+    "int with gaps": np.int64,
+    "bool": np.bool_,
+    "bool with gaps": np.bool_,
+    "float": np.float64,
+}
+"""Types of the arrays behind; the others are kept as objects, which loses nothing."""
+
+
+class Column:
+    """The values of one variable, row by row.
+
+    Values come in pieces, which are kept small and exact: a piece of integers is an array of
+    integers, whatever the rest of the column is. :meth:`array` puts them together and keeps the
+    result, so that the next time only what has come since is added to it.
+    """
+
+    __slots__ = ("_covered", "_filled", "_kind", "_pieces", "_seen", "_settled")
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[range | np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+        self._seen = 0
+        self._filled = 0  # values, gaps not counted
+        self._settled: Array | None = None
+        self._covered = 0  # rows of `_settled`
+        self._kind: Kind = "object"
+
+    def add(self, rows: Sequence[int], values: Sequence[Any]) -> None:
+        """Put values into rows; ``None`` and ``MISSING`` leave a gap.
+
+        Parameters
+        ----------
+        rows
+            Positions in rising order, beyond those of every call before.
+        values
+            As many values.
+        """
+        kinds = set(map(type, values))
+        if not kinds.isdisjoint(_NOTHING):
+            kinds -= _NOTHING
+            if not kinds:
+                return
+            there = [
+                (row, value)
+                for row, value in zip(rows, values, strict=True)
+                if value is not None and value is not MISSING
+            ]
+            rows = [row for row, _ in there]
+            values = [value for _, value in there]
+        if not isinstance(rows, range):
+            rows = np.fromiter(rows, dtype=np.int64, count=len(rows))  # type: ignore[assignment]
+        self._filled += len(values)
+        self._pieces.append((rows, self._compact(values, kinds)))  # type: ignore[arg-type]
+
+    def _compact(self, values: Sequence[Any], kinds: set[type]) -> np.ndarray[Any, Any]:
+        count = len(values)
+        for kind in kinds:
+            self._seen |= _SEEN.get(kind, _OTHER)
+        if kinds == {int}:
+            try:
+                whole = np.fromiter(values, dtype=np.int64, count=count)
+            except OverflowError:
+                self._seen |= _HUGE
+            else:
+                if whole.max() > _EXACT or whole.min() < -_EXACT:
+                    self._seen |= _WIDE
+                return whole
+        elif kinds == {bool}:
+            return np.fromiter(values, dtype=np.bool_, count=count)
+        elif kinds == {float}:
+            return np.fromiter(values, dtype=np.float64, count=count)
+        elif int in kinds and any(type(value) is int and abs(value) > _EXACT for value in values):
+            self._seen |= _WIDE  # it is mixed, which makes objects of the huge ones too
+        return objects(values)
+
+    def _kind_of(self, length: int) -> Kind:
+        gaps = self._filled < length
+        if self._seen & ~_WIDE == _INT:
+            return "int with gaps" if gaps else "int"
+        if self._seen == _BOOL:
+            return "bool with gaps" if gaps else "bool"
+        if self._seen == _FLOAT:
+            return "float"
+        if self._seen == _INT | _FLOAT:
+            return "int or float"
+        return "text" if self._seen == _TEXT else "object"
+
+    def array(self, length: int) -> Array:
+        """Give the first ``length`` rows, those that :meth:`add` has filled and the gaps between.
+
+        The column keeps the array: it is not to be changed.
+        """
+        kind = self._kind_of(length)
+        if self._settled is not None and kind != self._kind:
+            self._settled = _converted(self._settled, kind)
+        if self._settled is None or length > self._covered:
+            new = self._dense(kind, length)
+            self._settled = new if self._settled is None else joined(self._settled, new)
+            self._covered = length
+            self._pieces.clear()
+        self._kind = kind
+        if kind == "int or float":
+            # Kept as objects: which of them were integers must not be lost before a text comes.
+            return np.asarray(self._settled).astype(np.float64)
+        return self._settled
+
+    def _dense(self, kind: Kind, length: int) -> Array:
+        """Lay out the pieces that have come since."""
+        start = self._covered
+        dtype = _STORED.get(kind, object)
+        if kind == "float":
+            data = np.full(length - start, np.nan)
+        else:
+            data = np.full(length - start, None if dtype is object else 0, dtype=dtype)
+        mask = np.ones(length - start, dtype=np.bool_)
+        for rows, values in self._pieces:
+            place: Any = (
+                slice(rows.start - start, rows.stop - start)
+                if isinstance(rows, range)
+                else rows - start
+            )
+            # Always exact: between different types only objects stand.
+            data[place] = values if values.dtype == dtype else values.astype(object)
+            mask[place] = False
+        return _wrapped(kind, data, mask)
+
+
+def _wrapped(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> Array:
+    if kind == "int with gaps":
+        return pd.arrays.IntegerArray(data, mask)
+    if kind == "bool with gaps":
+        return pd.arrays.BooleanArray(data, mask)
+    return text(data) if kind == "text" else data
+
+
+def _converted(array: Array, kind: Kind) -> Array:
+    """Bring an array to a wider type, through objects: no integer ever becomes a float."""
+    mask = np.asarray(pd.isna(array))
+    data: np.ndarray[Any, Any] = (
+        array.astype(object)
+        if isinstance(array, np.ndarray)
+        else array.to_numpy(dtype=object, copy=True)
+    )
+    data[mask] = None
+    dtype = _STORED.get(kind, object)
+    if dtype is not object:
+        data[mask] = np.nan if kind == "float" else 0
+        data = data.astype(dtype)
+    return _wrapped(kind, data, mask)

@@ -1,0 +1,107 @@
+"""The four frames of a hook, each read once and then only extended."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from hooknb.history.frames.records import DeliveryRows, ExecutionRows, JobRows
+from hooknb.history.frames.variables import VariableRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from hooknb.store import Store
+    from hooknb.workflow import Trigger
+
+__all__ = ["Frames"]
+
+
+class Frames:
+    """The frames of one workflow.
+
+    Every frame is oldest first, indexed by an ``int64`` index named ``id``, and has the same
+    columns and types when it is empty. Each call reads what is new and gives a frame of the user's
+    own: what is done to it reaches neither the next one nor the store. Only the lists and dicts in
+    cells are shared between the frames that are given out, as between any frame and its copy.
+
+    What was submitted to the store is seen after :meth:`~hooknb.store.Store.flush`. Methods may be
+    called from any thread, read in the calling one, and wait for one another.
+
+    Parameters
+    ----------
+    store
+        Where the records are.
+    workflow_id
+        Whose they are.
+    """
+
+    def __init__(self, store: Store, workflow_id: int) -> None:
+        self._lock = Lock()
+        self._deliveries = DeliveryRows(store, workflow_id)
+        self._executions = ExecutionRows(store, workflow_id)
+        self._jobs = JobRows(store, workflow_id)
+        self._variables = VariableRows(store, workflow_id)
+
+    def deliveries(self) -> pd.DataFrame:
+        """Give every delivery that is kept, refused ones too.
+
+        ``headers`` are plain dicts with credentials masked; ``query`` is the parsed query, ``body``
+        the parsed body: ``None`` where none came, or where it cannot be read. ``status`` and
+        ``duration_ms`` (headers complete to answer) are missing while the caller waits, and where
+        it hung up.
+        """
+        return self._given(self._deliveries, self._deliveries.read)
+
+    def executions(self) -> pd.DataFrame:
+        """Give every execution; the id is that of its delivery.
+
+        ``missing`` is a list of the configured variables that did not come, as ``part.path``.
+        """
+        return self._given(self._executions, self._executions.read)
+
+    def jobs(self) -> pd.DataFrame:
+        """Give the record of every node that ran, in the order of the ends of their executions."""
+        return self._given(self._jobs, self._jobs.read)
+
+    def variables(self, trigger: Trigger) -> pd.DataFrame:
+        """Give ``received_at`` and the variables of every accepted delivery.
+
+        Parameters
+        ----------
+        trigger
+            Says which variables are configured. Where none is, they are inferred: every leaf path
+            of query and body, the most frequent first, at most 500.
+
+        Returns
+        -------
+        DataFrame
+            ``attrs["left_out"]`` is the number of inferred variables that found no room.
+
+        Notes
+        -----
+        A cell shows what stands at its path in that delivery. So an inferred column holds an object
+        where the path, a leaf in other deliveries, leads to one.
+
+        The type of a column is the narrowest that keeps every value exactly. Integers are
+        ``int64``, with gaps ``Int64``, and Python objects where one needs more than 64 bits;
+        integers among fractions are ``float64`` where all are within ±2**53, else Python objects;
+        booleans are ``bool`` or ``boolean``, text is ``str``. Whatever else, and what is mixed, are
+        Python objects with ``None`` for gaps.
+        """
+        return self._given(self._variables, lambda: self._variables.read(trigger))
+
+    def _given(
+        self,
+        rows: DeliveryRows | ExecutionRows | JobRows | VariableRows,
+        read: Callable[[], pd.DataFrame],
+    ) -> pd.DataFrame:
+        with self._lock:
+            try:
+                # pandas copies on write: that is as good as a copy, and costs nothing.
+                return read().copy(deep=False)
+            except BaseException:
+                rows.reset()  # an interrupted cell may have left it half extended
+                raise

@@ -1,0 +1,274 @@
+"""The frames of deliveries, executions and jobs: a row for each record, read as it comes."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from hooknb import payloads
+from hooknb.history.frames.arrays import (
+    category,
+    frame,
+    integers,
+    milliseconds,
+    objects,
+    text,
+    times,
+    words,
+)
+from hooknb.history.frames.reading import chunks, of_ids, read_body
+from hooknb.paths import MISSING
+from hooknb.payloads.headers import HeaderMap, parse_head
+from hooknb.records import Status, decode_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hooknb.history.frames.arrays import Array
+    from hooknb.store import Store
+
+__all__ = ["DeliveryRows", "ExecutionRows", "JobRows"]
+
+_OUTCOME: Final = category("accepted", "refused")
+_EXECUTION_STATUS: Final = category(*(status.word for status in Status))
+_JOB_WORDS: Final = {
+    status: "pending" if status is Status.STARTED else status.word for status in Status
+}
+_JOB_STATUS: Final = category(*_JOB_WORDS.values())
+
+
+class _Rows(ABC):
+    """Reads one frame and keeps it, to read only what is new the next time.
+
+    Parameters
+    ----------
+    store, workflow_id
+        What to read.
+    """
+
+    statement: str
+    """Selects the rows after an id, as :func:`hooknb.history.frames.reading.chunks` wants it."""
+
+    width: int
+    """How many values it selects behind id and size."""
+
+    def __init__(self, store: Store, workflow_id: int) -> None:
+        self._store = store
+        self._workflow_id = workflow_id
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was read."""
+        self._frame = self._table([])
+
+    def read(self) -> pd.DataFrame:
+        """Give the frame."""
+        if len(self._frame) and self._is_cleared():
+            self.reset()
+        self._extend()
+        return self._frame
+
+    @abstractmethod
+    def _is_cleared(self) -> bool:
+        """Tell whether the workflow was cleared since."""
+
+    def _extend(self) -> None:
+        last = int(self._frame.index[-1]) if len(self._frame) else 0
+        tables = [
+            self._table(rows)
+            for rows in chunks(self._store, self.statement, self._workflow_id, after=last)
+        ]
+        if tables:
+            self._frame = pd.concat([self._frame, *tables])
+
+    def _table(self, rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+        # Without a row there are still the columns.
+        ids, _, *values = zip(*rows, strict=True) if rows else [()] * (2 + self.width)
+        return frame(self._columns(values), ids)
+
+    @abstractmethod
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+        """Make the columns of what the statement selects behind id and size."""
+
+
+class DeliveryRows(_Rows):
+    """The frame of deliveries."""
+
+    statement = (
+        "SELECT d.id, d.size, d.received_at, d.method, d.content_type, d.content_encoding, d.size, "
+        "d.remote, d.reason, a.status, a.duration_us, d.head, d.query, d.body "
+        "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+        "WHERE d.workflow_id = ? AND d.id > ? ORDER BY d.id LIMIT ?"
+    )
+    width = 12
+
+    def read(self) -> pd.DataFrame:
+        """Give the frame."""
+        super().read()
+        self._drop_old()
+        self._take_answers()
+        return self._frame
+
+    def _is_cleared(self) -> bool:
+        # Old refused ones go by themselves (`_drop_old` sees to that); an accepted one never does.
+        accepted = self._frame.index[self._frame["outcome"] == "accepted"]
+        if not len(accepted):
+            return False
+        return not self._store.rows("SELECT 1 FROM deliveries WHERE id = ?", (int(accepted[0]),))
+
+    def _drop_old(self) -> None:
+        """Drop the refused ones that the store keeps no longer: always the oldest."""
+        [(oldest,)] = self._store.rows(
+            "SELECT min(id) FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL",
+            (self._workflow_id,),
+        )
+        gone = self._frame["outcome"] == "refused"
+        if oldest is not None:
+            gone &= self._frame.index < oldest
+        if gone.any():
+            self._frame = self._frame[~gone]
+
+    def _take_answers(self) -> None:
+        """Fill in the answers that had not been given when their deliveries were read."""
+        status, duration = self._frame["status"], self._frame["duration_ms"]
+        rows = of_ids(
+            self._store,
+            "SELECT delivery_id, status, duration_us FROM answers "
+            "WHERE delivery_id IN (SELECT value FROM json_each(?))",
+            self._frame.index[status.isna()].tolist(),
+        )
+        if rows:
+            ids, statuses, durations = zip(*rows, strict=True)
+            status, duration = status.copy(), duration.copy()
+            status.loc[list(ids)] = integers(statuses)
+            duration.loc[list(ids)] = [value / 1000 for value in durations]
+            self._frame = self._frame.assign(status=status, duration_ms=duration)
+
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+        (
+            received,
+            method,
+            kind,
+            encoding,
+            size,
+            remote,
+            reason,
+            status,
+            duration,
+            head,
+            query,
+            raw,
+        ) = values
+        bodies = [
+            read_body(*item, accepted=why is None)
+            for *item, why in zip(raw, kind, encoding, reason, strict=True)
+        ]
+        return {
+            "received_at": times(received),
+            "method": text(method),
+            "content_type": text(kind),
+            "size": pd.array(size, dtype="int64").to_numpy(),
+            "remote": text(remote),
+            "outcome": words(
+                ["accepted" if why is None else "refused" for why in reason], _OUTCOME
+            ),
+            "reason": text(reason),
+            "status": integers(status),
+            "duration_ms": milliseconds([0] * len(duration), duration),
+            "headers": objects([HeaderMap(parse_head(block)).masked() for block in head]),
+            "query": objects([payloads.parse_query_string(string) for string in query]),
+            "body": objects([None if body is MISSING else body for body in bodies]),
+        }
+
+
+class ExecutionRows(_Rows):
+    """The frame of executions."""
+
+    _selection = (
+        "SELECT id, 0, id, revision, status, reason, started_at, finished_at, response_status, "
+        "missing, recovered, owner FROM executions "
+    )
+    statement = _selection + "WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
+    width = 10
+    _again = _selection + "WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - own words
+
+    def reset(self) -> None:
+        """Forget what was read."""
+        self._open: set[int] = set()
+        super().reset()
+
+    def _is_cleared(self) -> bool:
+        return not self._store.rows(
+            "SELECT 1 FROM executions WHERE id = ?", (int(self._frame.index[0]),)
+        )
+
+    def _extend(self) -> None:
+        """Read what is new, and again what had not ended: it may end in any order."""
+        before, self._open = self._open, set()
+        super()._extend()
+        if before:
+            again = self._table(of_ids(self._store, self._again, before))
+            kept = self._frame[~self._frame.index.isin(before)]
+            self._frame = pd.concat([kept, again]).sort_index()
+
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+        (ids, revision, status, reason, started, finished, response, missing, recovered, owner) = (
+            values
+        )
+        self._open.update(number for number, who in zip(ids, owner, strict=True) if who is not None)
+        return {
+            "delivery": pd.array(ids, dtype="int64").to_numpy(),
+            "revision": pd.array(revision, dtype="int64").to_numpy(),
+            "status": words([Status(code).word for code in status], _EXECUTION_STATUS),
+            "reason": text(reason),
+            "started_at": times(started),
+            "finished_at": times(finished),
+            "duration_ms": milliseconds(started, finished),
+            "response_status": integers(response),
+            "missing": objects([[] if names is None else json.loads(names) for names in missing]),
+            "recovered": pd.array(recovered, dtype="int64").to_numpy().astype(bool),
+        }
+
+
+class JobRows(_Rows):
+    """The frame of jobs."""
+
+    _selection = (
+        "SELECT id, coalesce(length(result), 0) + length(output), execution_id, node, type, "
+        "status, started_at, finished_at, result, output, error FROM jobs WHERE workflow_id = ? "
+    )
+    statement = _selection + "AND finished_at IS NOT NULL AND id > ? ORDER BY id LIMIT ?"
+    width = 9
+
+    def read(self) -> pd.DataFrame:
+        """Give the frame: what has ended is kept, what runs is read each time."""
+        ended = super().read()
+        running = self._store.rows(
+            self._selection + "AND finished_at IS NULL ORDER BY id", (self._workflow_id,)
+        )
+        return pd.concat([ended, self._table(running)]).sort_index() if running else ended
+
+    def _is_cleared(self) -> bool:
+        # Ids of jobs are given again after a clearing; those of executions never are.
+        return not self._store.rows(
+            "SELECT 1 FROM jobs WHERE id = ? AND execution_id = ?",
+            (int(self._frame.index[0]), int(self._frame["execution"].iloc[0])),
+        )
+
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+        (execution, node, kind, status, started, finished, result, output, error) = values
+        return {
+            "execution": pd.array(execution, dtype="int64").to_numpy(),
+            "node": text(node),
+            "type": text(kind),
+            "status": words([_JOB_WORDS[Status(code)] for code in status], _JOB_STATUS),
+            "started_at": times(started),
+            "finished_at": times(finished),
+            "duration_ms": milliseconds(started, finished),
+            "result": objects([decode_result(value) for value in result]),
+            "output": text(output),
+            "error": text(error),
+        }

@@ -1,0 +1,218 @@
+"""Waiting for deliveries that a filter finds, and telling what came instead."""
+
+from __future__ import annotations
+
+import json
+import time
+from array import array
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
+from hooknb.history.feed import compile_filter
+from hooknb.history.feed.columns import Column, Columns
+from hooknb.history.feed.rows import Row, Rows
+from hooknb.history.feed.scanning import Scan
+from hooknb.history.feed.texts import cut, plain
+from hooknb.records import Delivery
+from hooknb.settings import checked_count, checked_timeout
+
+if TYPE_CHECKING:
+    from hooknb.history.feed import Filter
+    from hooknb.intake.served import HookState
+    from hooknb.store import Store
+
+__all__ = ["wait_for"]
+
+_PIECE: Final = 0.05  # seconds of looking, after which the time is looked at
+# What waits to be written where another program holds the store is announced before it is there.
+_AGAIN: Final = 1.0  # seconds
+_MOST_ROWS: Final = 10
+_WIDEST: Final = 72  # characters of a cell
+
+_KEPT: Final = "SELECT id FROM deliveries WHERE id IN (SELECT value FROM json_each(?))"
+_RUNNING: Final = (
+    "SELECT id FROM executions WHERE owner IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+)
+
+
+def wait_for(
+    store: Store,
+    state: HookState,
+    text: str,
+    n: int,
+    timeout: float | None,
+    *,
+    is_closed: Callable[[], bool],
+) -> list[Delivery]:
+    """Wait until ``n`` deliveries that a filter finds are kept, and their executions have ended.
+
+    Blocks the calling thread, which sleeps until something comes or ends.
+
+    Parameters
+    ----------
+    store, state
+        Of the hook; not on its server's thread.
+    text
+        The filter; see :func:`hooknb.history.feed.compile_filter`.
+    n
+        How many.
+    timeout
+        Seconds, or ``None`` for ever.
+    is_closed
+        Tells whether the hook is served no more.
+
+    Returns
+    -------
+    list of Delivery
+        The first ``n``, oldest first.
+
+    Raises
+    ------
+    SettingError
+        The text is no filter, or ``n`` no number from 1.
+    ServerError
+        The hook was closed meanwhile.
+    WaitTimeoutError
+        They did not come in time; the message has a table of what did.
+    """
+    __tracebackhide__ = True  # pytest shows the line of the test, and the table
+    search = _Search(store, state.workflow_id, compile_filter(text), checked_count(n, 1))
+    timeout = checked_timeout(timeout)
+    end = None if timeout is None else time.monotonic() + timeout
+
+    while True:
+        with state.changed:
+            before = (state.arrived, state.unfinished)
+        if is_closed():
+            message = f"hook {state.name!r} was closed while it was waited for"
+            raise ServerError(message)
+        store.flush()
+        found = search.look(end)
+        if found is not None:
+            return found
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            message = _message(store, state, search, f"{timeout:g} s")
+            raise WaitTimeoutError(message)
+        with state.changed:
+            if before == (state.arrived, state.unfinished) and not is_closed():
+                state.changed.wait(_AGAIN if left is None else min(left, _AGAIN))
+
+
+class _Search:
+    """Looks at what comes, each delivery once; those without an answer again if that matters."""
+
+    def __init__(self, store: Store, workflow_id: int, asked: Filter, n: int) -> None:
+        self._store = store
+        self._workflow_id = workflow_id
+        self._scan = Scan(store, workflow_id, asked)
+        self.text = asked.text
+        self.wanted = n
+        self.found: set[int] = set()
+        self.unfinished = 0
+
+    def look(self, end: float | None) -> list[Delivery] | None:
+        """Give the first ones where all are there and have ended; looks until ``end``."""
+        self.found.update(self._scan.again()[1])
+        rows = self._store.rows(
+            "SELECT id FROM deliveries WHERE workflow_id = ? AND id > ? ORDER BY id",
+            (self._workflow_id, self._scan.last),
+        )
+        ids = array("q", [number for (number,) in rows])
+        while ids and self._scan.last < ids[-1] and len(self.found) < self.wanted:
+            now = time.monotonic()
+            self.found.update(self._scan.go(ids, now + _PIECE))
+            if end is not None and now > end:
+                break
+        # A hook that was cleared meanwhile has forgotten some.
+        self.found = set(self._those(_KEPT, self.found))
+        first = sorted(self.found)[: self.wanted]
+        self.unfinished = len(self._those(_RUNNING, first))
+        if len(first) < self.wanted or self.unfinished:
+            return None
+        try:
+            return [self._store.delivery(self._workflow_id, number) for number in first]
+        except RecordNotFoundError:
+            return None
+
+    def _those(self, statement: str, ids: Iterable[int]) -> list[int]:
+        return [number for (number,) in self._store.rows(statement, (json.dumps(list(ids)),))]
+
+
+# -- what came instead
+
+
+def _message(store: Store, state: HookState, search: _Search, after: str) -> str:
+    which = f" that {search.text!r} finds" if search.text else ""
+    found = min(len(search.found), search.wanted)
+    few = "delivery" if search.wanted == 1 else "deliveries"
+    said = f"{state.name}: after {after} {found} of {search.wanted} {few}{which} had come"
+    if search.unfinished:
+        said += f", and {search.unfinished} of their executions had not ended"
+    rows = store.rows(
+        "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id DESC LIMIT ?",
+        (state.workflow_id, _MOST_ROWS),
+    )
+    newest = [number for (number,) in reversed(rows)]
+    if not newest:
+        return (
+            f"{said}. Nothing came at all: send first, in another thread or cell where it waits "
+            "for an answer, or give a longer timeout."
+        )
+    total = store.counts(state.workflow_id).deliveries
+    cut_off = f" (the newest {_MOST_ROWS} of {total})" if total > len(newest) else ""
+    return f"{said}. What came{cut_off}:\n\n{_table(store, state, search, newest)}"
+
+
+def _table(store: Store, state: HookState, search: _Search, ids: list[int]) -> str:
+    trigger = state.served.workflow.trigger
+    configured = any(variables for _, variables in trigger.parts)
+    columns = Columns(store, state.workflow_id).read(trigger) if configured else []
+    rows = Rows(store, state.workflow_id).read(dict(enumerate(ids)), columns)
+    lines = [["id", "found", "answer", "execution", "what came"]]
+    lines += [
+        [
+            str(row.id),
+            "yes" if row.id in search.found else "no",
+            "-" if row.status is None else str(row.status),
+            _outcome(row),
+            _variables(columns, row) or _body(store, state, row.id),
+        ]
+        for row in rows
+    ]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _outcome(row: Row) -> str:
+    what = "refused" if row.refused else row.execution or ""
+    return _printable(what if row.reason is None else f"{what}: {row.reason}")
+
+
+def _variables(columns: list[Column], row: Row) -> str:
+    """Write the configured variables that came; credentials among them are masked."""
+    pairs = zip(columns, row.cells, strict=True)
+    return _printable(", ".join(f"{column.title}: {cell}" for column, cell in pairs if cell))
+
+
+def _body(store: Store, state: HookState, number: int) -> str:
+    """Write the start of a body."""
+    try:
+        delivery = store.delivery(state.workflow_id, number)
+    except RecordNotFoundError:
+        return ""
+    value: Any = delivery.body
+    if value is None:
+        value = delivery.raw[: 4 * _WIDEST].decode("utf-8", "replace")
+    return _printable(plain(value) or f"{delivery.method} without a body")
+
+
+def _printable(text: str) -> str:
+    shown = "".join(
+        character if character.isprintable() else " " for character in text[: 2 * _WIDEST]
+    )
+    return cut(" ".join(shown.split()), _WIDEST)

@@ -1,0 +1,50 @@
+"""What callers get where no Response node answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from hooknb.engine import Ending
+from hooknb.intake.admission import Refusal
+from hooknb.intake.admission import problem as write_problem
+from hooknb.records import Answer, Status
+
+__all__ = ["OK", "busy", "closing_answer", "problem", "response_status_of"]
+
+OK: Final = Answer(status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok")
+
+
+def response_status_of(ending: Ending) -> int | None:
+    """Give the status of what a Response node answered, or ``None``."""
+    return None if ending.answer is None else ending.answer.status
+
+
+def closing_answer(ending: Ending) -> Answer:
+    """Give what the caller of a synchronous hook gets."""
+    if ending.answer is not None:
+        return ending.answer
+    if ending.status is Status.RESOLVED:
+        return OK
+    if ending.reason == "timeout":
+        return problem(Refusal(status=408, reason="timeout", detail="The workflow took too long."))
+    if ending.status is Status.ABORTED:
+        return problem(busy("aborted", "The workflow was stopped; send it again later."))
+    return problem(
+        Refusal(
+            status=500,
+            reason=ending.status.word,
+            detail=f"The workflow ended as {ending.status.word}.",
+        )
+    )
+
+
+def busy(reason: str, detail: str) -> Refusal:
+    """Ask the sender to come back later."""
+    return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
+
+
+def problem(refusal: Refusal) -> Answer:
+    """Make the answer that tells of a refusal."""
+    headers, body = write_problem(refusal, HTTPStatus(refusal.status).phrase)
+    return Answer(status=refusal.status, headers=headers, body=body)

@@ -1,0 +1,107 @@
+"""What a hook is while it is served: its revision made ready, its switch, its counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Condition
+from typing import Any
+
+import msgspec
+
+from hooknb.engine import Queue
+from hooknb.paths import MISSING
+from hooknb.paths import compile as compile_path
+from hooknb.workflow import Workflow
+from hooknb.workflow.nodes import render_answer
+from hooknb.workflow.notation import known_functions
+from hooknb.workflow.variables import Variable, column
+
+__all__ = ["HookState", "Served", "encode_pairs"]
+
+
+class Served:
+    """A revision, made ready for requests once for all of them."""
+
+    def __init__(self, workflow: Workflow, revision: int) -> None:
+        self.workflow = workflow
+        self.revision = revision
+        response = workflow.trigger.response
+        self.answer = render_answer(response.status, response.headers, response.body)
+        self.answer_headers = encode_pairs(self.answer.headers)
+        trigger = workflow.trigger
+        self._headers = [(_usual(item.path), item.path) for item in trigger.headers]
+        self._query = [(compile_path(item.path), _name("query", item)) for item in trigger.query]
+        self._body = [(compile_path(item.path), _name("body", item)) for item in trigger.body]
+        self.reads_query = bool(self._query or workflow.nodes)
+
+    def missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
+        """Give the JSON list of the configured variables that did not come, or ``None``."""
+        absent = [f"headers.{name}" for usual, name in self._headers if usual not in headers]
+        absent += [name for get, name in self._query if get(query) is MISSING]
+        absent += [name for get, name in self._body if get(body) is MISSING]
+        return json.dumps(absent) if absent else None
+
+
+@dataclass(kw_only=True, eq=False)
+class HookState:
+    """What the server's thread and the hook's handle share.
+
+    Attributes
+    ----------
+    served
+        The current revision; replaced as a whole, never changed.
+    enabled
+        Whether it takes deliveries.
+    arrived, unfinished
+        Deliveries stored, and executions queued or running, since it is served; guarded by
+        ``changed``.
+    changed
+        Notified whenever one of the two changes.
+    listeners
+        Called with the id of each delivery that was stored, and with ``None`` at the end.
+    functions
+        Those of its nodes in this process, by node key and source text; a revision that is made
+        current again gets them back.
+    """
+
+    workflow_id: int
+    name: str
+    key: str
+    served: Served
+    enabled: bool
+    queue: Queue
+    arrived: int = 0
+    unfinished: int = 0
+    changed: Condition = field(default_factory=Condition)
+    listeners: list[Callable[[int | None], None]] = field(default_factory=list)
+    functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
+
+    def serve(self, served: Served) -> None:
+        """Make a revision the current one."""
+        self.functions.update(known_functions(served.workflow.nodes))
+        self.queue.concurrency = served.workflow.concurrency
+        self.served = served
+
+    def count(self, *, arrived: int = 0, unfinished: int = 0) -> None:
+        """Change the counts and wake those who wait."""
+        with self.changed:
+            self.arrived += arrived
+            self.unfinished += unfinished
+            self.changed.notify_all()
+
+
+def _name(part: str, variable: Variable) -> str:
+    """Give a variable's name without its alias: ``body[0].sku``."""
+    return column(part, Variable(variable.path))
+
+
+def _usual(name: str) -> str:
+    """Give a header's name in the usual spelling, that of the server's headers."""
+    return "-".join(word.capitalize() for word in name.split("-"))
+
+
+def encode_pairs(pairs: tuple[tuple[str, str], ...]) -> bytes:
+    """Write header pairs as the JSON that the store keeps."""
+    return msgspec.json.encode(pairs)

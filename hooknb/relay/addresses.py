@@ -1,0 +1,178 @@
+"""Addresses: under which URL the Jupyter server of this process is reached, from here and outside.
+
+Where to look, the first that is there: what the user said (``HOOKNB_PUBLIC_URL``), what JupyterHub
+says, what a browser that was logged in called the server, and what the server calls itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hooknb import _processes
+from hooknb.errors import PublicationError
+from hooknb.relay.private_files import opened_folder, own_file, write_own
+
+__all__ = ["JupyterServer", "is_address", "note", "own_server", "public_base", "running_servers"]
+
+_INFO: Final = re.compile(r"jpserver-(\d+)\.json")
+_MOST_BYTES: Final = 64 * 1024
+_REMEDY: Final = (
+    "set HOOKNB_PUBLIC_URL to the address under which the Jupyter server is reached from outside, "
+    "such as 'https://example.org/user/me/', or give the runtime public_url=…"
+)
+
+
+class JupyterServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A Jupyter server of this user that runs.
+
+    Attributes
+    ----------
+    pid
+        Of its process.
+    url
+        What it calls itself, with its base path and a slash at the end.
+    """
+
+    pid: int
+    url: str
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    pid: int
+    started: str
+    url: str
+
+
+def running_servers(runtime: Path) -> list[JupyterServer]:
+    """Give the Jupyter servers that have written themselves down and run, by process id.
+
+    Parameters
+    ----------
+    runtime
+        Jupyter's runtime folder.
+    """
+    found = []
+    try:
+        names = os.listdir(runtime)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return []
+    for name in names:
+        match = _INFO.fullmatch(name)
+        if match is None or _processes.started(int(match[1])) is None:
+            continue
+        try:
+            info = msgspec.json.decode((runtime / name).read_bytes(), type=JupyterServer)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if info.pid == int(match[1]) and is_address(info.url):
+            found.append(info)
+    return sorted(found, key=lambda server: server.pid)
+
+
+def own_server(runtime: Path) -> JupyterServer | None:
+    """Give the Jupyter server that started this process, however far above it is."""
+    servers = {server.pid: server for server in running_servers(runtime)}
+    return next((servers[pid] for pid in _processes.ancestors() if pid in servers), None)
+
+
+def public_base(
+    public_url: str | None, runtime: Path, environ: Mapping[str, str] = os.environ
+) -> str:
+    """Give the URL of the Jupyter server for those outside, with a slash at its end.
+
+    Parameters
+    ----------
+    public_url
+        What the user said, or ``None``.
+    runtime
+        Jupyter's runtime folder.
+    environ
+        The environment, in which JupyterHub says what it knows.
+
+    Raises
+    ------
+    PublicationError
+        None is known; the message says how to give it.
+    """
+    if public_url is not None:
+        return _with_slash(public_url)
+    prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX", "")
+    server = own_server(runtime)
+    found = _of_hub(prefix, environ) or (None if server is None else _noted(runtime, server.pid))
+    if found is None and not prefix and server is not None:
+        found = server.url  # inside JupyterHub nobody outside would reach that
+    if found is None:
+        where = "JupyterHub does not say its public address" if prefix else "no Jupyter server"
+        what = where if prefix else f"{where} that runs has started this process"
+        raise PublicationError(f"the public address is not known, since {what}; {_REMEDY}")
+    return _with_slash(found)
+
+
+def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
+    """Give what JupyterHub says: the server's own public URL, or its own host and the prefix."""
+    whole = environ.get("JUPYTERHUB_PUBLIC_URL", "")
+    if is_address(whole):
+        return whole
+    for name in ("JUPYTERHUB_PUBLIC_HUB_URL", "JUPYTERHUB_HOST"):
+        hub = environ.get(name, "")
+        if prefix and is_address(hub):
+            parts = urlsplit(hub)
+            return f"{parts.scheme}://{parts.netloc}/{prefix.strip('/')}"
+    return None
+
+
+def note(folder: Path, url: str) -> None:
+    """Keep what a browser calls the Jupyter server that this process is; for the kernels to read.
+
+    Parameters
+    ----------
+    folder
+        That of the registrations.
+    url
+        With the base path.
+
+    Raises
+    ------
+    PublicationError
+        The folder cannot be written.
+    """
+    pid = os.getpid()
+    noted = _Noted(pid=pid, started=_processes.started(pid) or "", url=url)
+    write_own(folder, f"{pid}.address", msgspec.json.encode(noted))
+
+
+def _noted(runtime: Path, pid: int) -> str | None:
+    with opened_folder(runtime / "hooknb") as folder:
+        if folder is None:
+            return None
+        with own_file(folder, f"{pid}.address", _MOST_BYTES) as file:
+            if file is None:
+                return None
+            try:
+                noted = msgspec.json.decode(os.read(file, _MOST_BYTES), type=_Noted)
+            except msgspec.MsgspecError:
+                return None
+    alive = _processes.runs(noted.pid, noted.started)
+    return noted.url if alive and noted.pid == pid and is_address(noted.url) else None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a web server: scheme, host, no user, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return known and plain and re.fullmatch(r"[\x21-\x7e]+", text) is not None
+
+
+def _with_slash(url: str) -> str:
+    return url if url.endswith("/") else f"{url}/"

@@ -1,0 +1,304 @@
+"""Registrations: how a kernel tells the relay which hooks it publishes, and where.
+
+One file for each runtime that publishes something, in ``<Jupyter's runtime folder>/hooknb``:
+readable and writable by its owner only, in a folder of the same kind. What does not look exactly
+so was not written by this package for this user, and is not there for the relay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from hooknb import _processes
+from hooknb.relay.private_files import opened_folder, own_file, write_own
+
+__all__ = [
+    "AWAY_SECONDS",
+    "KEY",
+    "VERSION",
+    "PublishedHook",
+    "Registration",
+    "Registrations",
+    "runtime_folder",
+]
+
+VERSION: Final = 1
+AWAY_SECONDS: Final = 24 * 3600.0
+"""Seconds for which the hooks of a process that has ended count as published."""
+
+KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+"""What the key of a hook looks like."""
+
+_NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
+_MOST_BYTES: Final = 1024 * 1024
+_MOST_FILES: Final = 256
+_MOST_ENDED: Final = 64
+_PART_SECONDS: Final = 3600.0  # nobody takes so long to write a file
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Secret = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
+Size = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class PublishedHook(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay knows of a hook.
+
+    Attributes
+    ----------
+    status_while_away
+        What senders get while no kernel serves it: 202, and the delivery is kept until one does,
+        or 503.
+    max_body
+        Bytes of a body at the most.
+    """
+
+    status_while_away: Literal[202, 503]
+    max_body: Size
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runtime publishes.
+
+    Attributes
+    ----------
+    version
+        Of this format.
+    pid, started
+        The kernel's process, and when it started (:func:`hooknb._processes.started`).
+    registered_at
+        Microseconds since 1970. Where two processes publish a hook, the later one has it.
+    host, port
+        Where the runtime listens.
+    secret
+        What the relay shows the runtime.
+    hosts
+        Names under which the Jupyter server is reached from outside, as its user told.
+    hooks
+        By key.
+    """
+
+    version: Literal[1]
+    pid: Annotated[int, msgspec.Meta(gt=1)]
+    started: str
+    registered_at: int
+    host: Literal["127.0.0.1", "::1"]
+    port: Port
+    secret: Secret
+    hosts: tuple[str, ...]
+    hooks: dict[str, PublishedHook]
+
+    def __repr__(self) -> str:
+        """Leave the secret and the keys out."""
+        return f"<Registration of process {self.pid}, port {self.port}, {len(self.hooks)} hooks>"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return _processes.runs(self.pid, self.started)
+
+
+class Registrations:
+    """The registrations of this user.
+
+    Parameters
+    ----------
+    folder
+        That of the files; it need not be there.
+
+    Attributes
+    ----------
+    hooks
+        The keys of those that were there when they were read last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hooks: frozenset[str] = frozenset()
+        # What a file holds, by what it is on the disk: nothing is read twice.
+        self._known: dict[tuple[int, ...], Registration | None] = {}
+
+    def read(self, most: int | None = _MOST_FILES) -> dict[str, Registration]:
+        """Give what is registered, by the names of the files; what is not to be trusted is not.
+
+        Parameters
+        ----------
+        most
+            Only the newest so many files.
+
+        Raises
+        ------
+        OSError
+            They cannot be read now, and may be later: no descriptor is free, say.
+        """
+        found: dict[str, Registration] = {}
+        known: dict[tuple[int, ...], Registration | None] = {}
+        with opened_folder(self.folder) as folder:
+            if folder is not None:
+                for name in _newest(folder)[:most]:
+                    with own_file(folder, name, _MOST_BYTES) as file:
+                        if file is None:
+                            continue
+                        seen = os.fstat(file)
+                        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size)
+                        registration = known[mark] = (
+                            self._known[mark] if mark in self._known else _decoded(file)
+                        )
+                    if registration is not None:
+                        found[name] = registration
+        self._known = known
+        self.hooks = frozenset(key for one in found.values() for key in one.hooks)
+        return found
+
+    def find(self, key: str) -> tuple[str, Registration, bool] | None:
+        """Give who publishes a hook: file, registration, and whether its process runs.
+
+        A process that runs comes before those that have ended, a later one before an earlier one.
+        One that ended more than :data:`AWAY_SECONDS` ago publishes nothing.
+
+        Raises
+        ------
+        OSError
+            As of :meth:`read`.
+        """
+        having = [
+            (registration.is_alive, registration.registered_at, name, registration)
+            for name, registration in self.read().items()
+            if key in registration.hooks
+        ]
+        for alive, _, name, registration in sorted(having, key=lambda item: item[:3], reverse=True):
+            if alive or not self._is_over(name):
+                return name, registration, alive
+        return None
+
+    def sweep(self) -> None:
+        """Note which processes have ended since the last look; forget those that ended long ago.
+
+        Of those that ended only the newest are kept, however many there were.
+        """
+        ended = []
+        for name, registration in self.read(None).items():
+            if registration.is_alive:
+                # It was taken for one that had ended, by a look that went wrong.
+                with contextlib.suppress(OSError):
+                    self._mark(name).unlink()
+            elif self._is_over(name):
+                self.remove(name)
+            else:
+                ended.append(name)
+        for name in ended[_MOST_ENDED:]:
+            self.remove(name)
+        for path in self.folder.glob("*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _PART_SECONDS:
+                    path.unlink()  # its writer has ended in the middle of it
+
+    def _is_over(self, name: str) -> bool:
+        """Whether a process ended long ago; a mark beside its file keeps when that was noticed."""
+        mark = self._mark(name)
+        with contextlib.suppress(OSError):
+            return time.time() - mark.lstat().st_mtime > AWAY_SECONDS
+        with contextlib.suppress(OSError):
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        return False
+
+    def away_since(self, name: str) -> float | None:
+        """Give when it was noticed that a process had ended, in seconds since 1970."""
+        try:
+            return self._mark(name).lstat().st_mtime
+        except OSError:
+            return None
+
+    def write(self, name: str, registration: Registration) -> None:
+        """Write a registration, whole or not at all.
+
+        Parameters
+        ----------
+        name
+            Of :meth:`new_name`.
+        registration
+            What the file is to say.
+
+        Raises
+        ------
+        PublicationError
+            The folder is not the user's own, or cannot be written.
+        """
+        write_own(self.folder, name, msgspec.json.encode(registration))
+
+    def remove(self, name: str) -> None:
+        """Take a registration away; nothing happens where there is none."""
+        for path in (self.folder / name, self._mark(name)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def strike(self, key: str) -> None:
+        """Take a hook out of the registrations of processes that have ended.
+
+        Raises
+        ------
+        PublicationError
+            They cannot be written.
+        OSError
+            As of :meth:`read`.
+        """
+        for name, registration in self.read(None).items():
+            if key not in registration.hooks or registration.is_alive:
+                continue
+            left = {known: hook for known, hook in registration.hooks.items() if known != key}
+            if left:
+                self.write(name, msgspec.structs.replace(registration, hooks=left))
+            else:
+                self.remove(name)
+
+    @staticmethod
+    def new_name() -> str:
+        """Make the name of a file that nobody has."""
+        return f"{secrets.token_hex(16)}.json"
+
+    def _mark(self, name: str) -> Path:
+        return (self.folder / name).with_suffix(".away")
+
+
+def runtime_folder() -> Path:
+    """Give the folder of the registrations.
+
+    Beside the kernel's connection file, where this process is a kernel: the Jupyter server that
+    started it looks there, whatever the environment says by now.
+    """
+    app = sys.modules.get("ipykernel.kernelapp")
+    if app is not None and app.IPKernelApp.initialized():
+        connection = getattr(app.IPKernelApp.instance(), "abs_connection_file", "")
+        if connection and Path(connection).is_file():
+            return Path(connection).parent / "hooknb"
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return Path(jupyter_runtime_dir()) / "hooknb"
+
+
+def _newest(folder: int) -> list[str]:
+    """Give the names of the registrations in an opened folder, the last to be written first."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def _decoded(file: int) -> Registration | None:
+    content = os.read(file, _MOST_BYTES)
+    try:
+        found = msgspec.json.decode(content, type=Registration)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found if all(map(KEY.fullmatch, found.hooks)) else None

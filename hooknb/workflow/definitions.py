@@ -1,0 +1,100 @@
+"""Definitions as they stand in a store, and as changes make them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hooknb.errors import SettingError
+from hooknb.payloads import decode_json
+from hooknb.workflow.nodes import Node
+from hooknb.workflow.notation import SETTINGS, Functions, Known
+from hooknb.workflow.workflow import Trigger, Workflow, define
+
+__all__ = ["changed", "check_switch", "loaded", "nodes_of", "trigger_of"]
+
+_SETTINGS: Final = (*(name for name in SETTINGS if name != "name"), "enabled")
+
+
+def changed(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Workflow, bool | None]:
+    """Give a definition with other settings, as users write them, and the switch where it is one.
+
+    Raises
+    ------
+    SettingError
+        One of them is none of :func:`hooknb.webhook`'s, or is ``name``, or has a wrong value.
+    """
+    for setting in settings:
+        if setting == "name":
+            raise SettingError(
+                "name",
+                "it stays: another name is another hook, with a URL of its own; "
+                "hooknb.webhook(name, …) serves one",
+            )
+        if setting not in _SETTINGS:
+            known = ", ".join(_SETTINGS)
+            raise SettingError(setting, f"there is no such setting; there are {known}")
+    others = {name: value for name, value in settings.items() if name != "enabled"}
+    made = define(**{**workflow.settings(), **others}, before=workflow.nodes)
+    return made, check_switch(settings["enabled"]) if "enabled" in settings else None
+
+
+def check_switch(enabled: Any) -> bool:
+    """Give the switch back where it is one.
+
+    Raises
+    ------
+    SettingError
+        It is neither ``True`` nor ``False``.
+    """
+    if not isinstance(enabled, bool):
+        raise SettingError("enabled", f"{enabled!r} is neither True nor False")
+    return enabled
+
+
+def loaded(
+    definition: bytes, functions: Functions, *, known: Known | None, what: str, call: str
+) -> Workflow:
+    """Read a stored definition, its functions put back.
+
+    Parameters
+    ----------
+    definition
+        As :meth:`hooknb.Workflow.encode` gave it.
+    functions, known
+        As of :meth:`hooknb.Workflow.decode`.
+    what, call
+        The words of the error for the definition, and for the call that would load it, up to its
+        last argument.
+
+    Raises
+    ------
+    SettingError
+        A function of it is not loaded in this process.
+    """
+    workflow = Workflow.decode(definition, functions, known=known)
+    if workflow.unbound:
+        names = ", ".join(workflow.unbound)
+        raise SettingError(
+            "functions",
+            f"{what} calls {names}, whose code is not loaded; define it and write "
+            f"{call}functions=[{names}]), or {{key of its node: function}} for one without a name",
+        )
+    return workflow
+
+
+def nodes_of(definition: bytes) -> tuple[Node, ...]:
+    """Give the nodes of a stored definition; none where it cannot be read here."""
+    try:
+        return Workflow.decode(definition).nodes
+    except SettingError:
+        # A node type of one's own that is not defined yet.
+        return ()
+
+
+def trigger_of(definition: bytes) -> Trigger:
+    """Give the trigger of a stored definition, whatever types and functions its nodes have."""
+    settings = decode_json(definition)
+    settings.pop("nodes", None)
+    return Workflow.decode(json.dumps(settings)).trigger

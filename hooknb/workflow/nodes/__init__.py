@@ -1,0 +1,43 @@
+"""Node types: what a workflow can do with a delivery, each in a file of its own."""
+
+from __future__ import annotations
+
+from hooknb.workflow.nodes.base import Context, Node, node_types, register
+from hooknb.workflow.nodes.calculation import Calculation
+from hooknb.workflow.nodes.code import Code
+from hooknb.workflow.nodes.condition import Condition
+from hooknb.workflow.nodes.delay import Delay
+from hooknb.workflow.nodes.end import End
+from hooknb.workflow.nodes.loop import Loop
+from hooknb.workflow.nodes.output import Output
+from hooknb.workflow.nodes.parallel import Parallel
+from hooknb.workflow.nodes.query import Query
+from hooknb.workflow.nodes.request import Request
+from hooknb.workflow.nodes.response import Response, render_answer
+from hooknb.workflow.nodes.switch import Case, Switch
+from hooknb.workflow.nodes.tree import as_nodes, built, walk, with_keys
+
+__all__ = [
+    "Calculation",
+    "Case",
+    "Code",
+    "Condition",
+    "Context",
+    "Delay",
+    "End",
+    "Loop",
+    "Node",
+    "Output",
+    "Parallel",
+    "Query",
+    "Request",
+    "Response",
+    "Switch",
+    "as_nodes",
+    "built",
+    "node_types",
+    "register",
+    "render_answer",
+    "walk",
+    "with_keys",
+]

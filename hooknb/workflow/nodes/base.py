@@ -1,0 +1,143 @@
+"""What every node type shares, and the register in which types are found by name.
+
+A node type is a frozen struct (its fields are its settings) with a coroutine ``run``. The
+built-in types are made in the same way as anybody's own::
+
+    @hooknb.register
+    class Double(hooknb.Node, frozen=True, tag="double"):
+        path: str
+
+        async def run(self, context):
+            return 2 * context.render("{{ " + self.path + " }}")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import msgspec
+
+from hooknb.errors import SettingError
+from hooknb.records import Delivery
+from hooknb.workflow.nodes.data import exactly_equal
+
+__all__ = ["Context", "Node", "node_types", "register"]
+
+
+class Context(Protocol):
+    """What a node may use of the execution that runs it; :class:`hooknb.Context` is one."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """The request that started the execution."""
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """The results of the nodes that have run, by key."""
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """The roots that templates and expressions see."""
+
+    def render(self, value: Any) -> Any:
+        """Fill the templates anywhere inside a value; ``MISSING`` where one leads nowhere."""
+
+    async def in_worker(self, function: Callable[[Any], Any]) -> Any:
+        """Call ``function(context)`` on a worker thread and wait for what it returns."""
+
+    async def run(self, nodes: Sequence[Node]) -> Any:
+        """Run a branch, one node after the other; give the result of the last one."""
+
+    def inside(self, **roots: Any) -> Self:
+        """Give a context that sees more roots (``item``, ``index``), for one turn of a loop."""
+
+    async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
+        """Run branches at the same time; see :class:`hooknb.Parallel`."""
+
+    def respond(self, answer: Any) -> None:
+        """Answer the caller and end the execution as resolved."""
+
+    def end(self, status: str, reason: str | None = None, result: Any = None) -> None:
+        """End the execution as ``resolved`` or ``failed``; does not return."""
+
+    def fetch(self, **request: Any) -> Awaitable[Any]:
+        """Send an HTTP request; see :class:`hooknb.Request`."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """One configured step of a workflow.
+
+    Attributes
+    ----------
+    key
+        Under which later nodes see its result; unique in its workflow. Where none is given the
+        workflow makes one, and keeps it from revision to revision.
+    """
+
+    key: str = ""
+
+    type_name: ClassVar[str] = "node"
+
+    prints: ClassVar[bool] = True
+    """Whether running it may print; what it prints is then kept in its job."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return self is other or exactly_equal(self, other)
+
+    def __hash__(self) -> int:
+        """Hash by type and key; settings may be lists and objects."""
+        return hash((self.type_name, self.key))
+
+    async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
+        """Do the node's work on the server's loop, and give its result.
+
+        Parameters
+        ----------
+        context
+            The execution's :class:`Context`.
+        """
+        raise SettingError(type(self).__name__, "this node type has no `async def run`; write one")
+
+    def below(self) -> dict[str, tuple[Node, ...]]:
+        """Give the nodes below this one, by the place of their list: ``{"yes": (…), …}``."""
+        return {}
+
+    def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Self:
+        """Give the same node with other nodes below it, in the places of :meth:`below`."""
+        return msgspec.structs.replace(self, **lists)
+
+
+_types: dict[str, type[Node]] = {}
+
+NodeType = TypeVar("NodeType", bound=type[Node])
+
+
+def register(node_type: NodeType) -> NodeType:
+    """Make a node type known under its ``tag``; usable as a class decorator.
+
+    Registering another class of the same module and name (a cell that was run again) takes the
+    place of the first.
+    """
+    tag = node_type.__struct_config__.tag
+    if not isinstance(tag, str):
+        raise SettingError(node_type.__name__, "a node type needs a name: write tag='…'")
+    known = _types.get(tag)
+    if known is not None and (known.__module__, known.__qualname__) != (
+        node_type.__module__,
+        node_type.__qualname__,
+    ):
+        raise SettingError(
+            node_type.__name__, f"the name {tag!r} is taken by {known.__module__}.{known.__name__}"
+        )
+    node_type.type_name = tag
+    _types[tag] = node_type
+    return node_type
+
+
+def node_types() -> dict[str, type[Node]]:
+    """Give the registered types by name."""
+    return dict(_types)

@@ -1,0 +1,35 @@
+"""Calculation: the value of an expression."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from hooknb.expressions import compile_expression
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.functions import value_of
+
+__all__ = ["Calculation"]
+
+
+@register
+class Calculation(Node, frozen=True, tag="calculation"):
+    """Evaluate an expression in CEL; its value is the result.
+
+    Attributes
+    ----------
+    expression
+        ``double(body.amount) * 1.25``. It sees ``headers``, ``query``, ``body``, ``nodes``,
+        ``env`` and ``now``, and inside of a loop ``item`` and ``index``.
+    """
+
+    expression: str
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is not CEL."""
+        compile_expression(self.expression)
+
+    async def run(self, context: Context) -> Any:
+        """Give the value."""
+        return await value_of(self.expression, context)

@@ -1,0 +1,113 @@
+"""Condition: a question whose answer decides how the flow goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import force_setattr
+
+from hooknb.errors import ExpressionError, SettingError
+from hooknb.expressions import compile_expression
+from hooknb.expressions.rules import check_rules, holds
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.functions import call, is_large, value_of
+from hooknb.workflow.nodes.sources import is_function
+from hooknb.workflow.nodes.tree import as_nodes
+
+__all__ = ["Condition", "check_condition", "is_true"]
+
+
+@register
+class Condition(Node, frozen=True, tag="condition"):
+    """Ask whether something holds; the result is the boolean.
+
+    With branches, ``yes`` or ``no`` is run and the flow goes on after the node; an empty branch
+    falls through. Without branches, a condition that does not hold ends the execution as failed.
+
+    Attributes
+    ----------
+    condition
+        A CEL expression that gives a boolean, a rule group (``{"all": […]}``), or a Python
+        function of the context, plain or ``async``, of which the truth of what it returns counts.
+    yes, no
+        Lists of nodes. Where only one is given, the other is empty.
+    """
+
+    condition: str | dict[str, Any] | Callable[[Any], Any]
+    yes: tuple[Node, ...] | None = None
+    no: tuple[Node, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no condition, and make nodes of the branches."""
+        check_condition(self.condition)
+        if self.yes is not None or self.no is not None:
+            force_setattr(self, "yes", as_nodes(self.yes or (), "yes"))
+            force_setattr(self, "no", as_nodes(self.no or (), "no"))
+
+    def below(self) -> dict[str, tuple[Node, ...]]:
+        """Give both branches, where there are any."""
+        return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
+
+    async def run(self, context: Context) -> bool:
+        """Find out, and run the branch or end the execution."""
+        true = await is_true(self.condition, context)
+        branch = self.yes if true else self.no
+        if branch is not None:
+            # Also where the branch ends the execution this is what came out.
+            context.nodes[self.key] = true
+            await context.run(branch)
+        elif not true and self.no is None:
+            context.end("failed", f"the condition does not hold: {_shown(self)}", result=False)
+        return true
+
+
+def check_condition(condition: Any, place: str = "condition") -> None:
+    """Refuse what is no condition.
+
+    Raises
+    ------
+    SettingError
+        With the place: ``cases[1].condition``.
+    """
+    if isinstance(condition, str):
+        try:
+            compile_expression(condition)
+        except SettingError as error:
+            raise SettingError(place, error.problem) from error
+    elif isinstance(condition, dict):
+        check_rules(condition, place)
+    elif not is_function(condition):
+        raise SettingError(
+            place,
+            f"{condition!r} is no condition; write a CEL expression, a rule group "
+            'such as {"all": […]}, or a function of the context',
+        )
+
+
+async def is_true(condition: Any, context: Context) -> bool:
+    """Find out whether a condition holds.
+
+    Raises
+    ------
+    ExpressionError
+        An expression gave something that is no boolean.
+    """
+    if isinstance(condition, dict):
+        if is_large(context):
+            return bool(await context.in_worker(lambda inside: holds(condition, inside.scope)))
+        return holds(condition, context.scope)
+    if not isinstance(condition, str):
+        return bool(await call(condition, context))
+    value = await value_of(condition, context)
+    if not isinstance(value, bool):
+        raise ExpressionError(
+            f"{condition!r} gave {type(value).__name__}, not true or false; compare it with a value"
+        )
+    return value
+
+
+def _shown(node: Condition) -> str:
+    if isinstance(node.condition, str):
+        return node.condition
+    return str(getattr(node.condition, "__name__", "its rules"))

@@ -1,0 +1,181 @@
+"""Settings as plain data: what JSON can hold, with marks for what it cannot.
+
+Bytes become ``{"base64": "…"}`` and functions ``{"function": "name", "source": "…"}``. An object
+that happens to look like a mark is put into ``{"plain": {…}}``, so that reading gives back exactly
+what was written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from hooknb.errors import SettingError
+from hooknb.workflow.nodes.sources import Unbound, is_function, name_of, source_of
+
+__all__ = ["exactly_equal", "from_data", "map_functions", "settings_of", "to_data"]
+
+_MARKS: Final = (frozenset({"base64"}), frozenset({"function", "source"}), frozenset({"plain"}))
+
+
+def to_data(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
+    """Give a value as what JSON can hold; settings that are at their defaults are left out.
+
+    Raises
+    ------
+    SettingError
+        It holds something that cannot be written; the setting is empty.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (bytes, bytearray)):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, msgspec.Struct):
+        return _struct(value)
+    if isinstance(value, Mapping):
+        data = {_key(key): to_data(item) for key, item in value.items()}
+        return {"plain": data} if data.keys() in _MARKS else data
+    if isinstance(value, (list, tuple)):
+        return [to_data(item) for item in value]
+    if is_function(value):
+        return {"function": name_of(value), "source": source_of(value)}
+    try:
+        return to_data(msgspec.to_builtins(value))
+    except TypeError as error:
+        raise SettingError("", f"{type(value).__name__} cannot be written as JSON") from error
+
+
+def from_data(data: Any, place: str = "") -> Any:
+    """Give back what :func:`to_data` was given; nodes and variables stay objects of JSON.
+
+    Raises
+    ------
+    SettingError
+        A mark is wrong; with its place.
+    """
+    if isinstance(data, list):
+        return [from_data(item, f"{place}[{index}]") for index, item in enumerate(data)]
+    if not isinstance(data, dict):
+        return data
+    names = data.keys()
+    if names == {"plain"} and isinstance(data["plain"], dict):
+        data = data["plain"]
+    elif names == {"base64"}:
+        try:
+            return base64.b64decode(data["base64"], validate=True)
+        except (TypeError, ValueError, binascii.Error) as error:
+            raise SettingError(f"{place}.base64", f"it is not Base64: {error}") from error
+    elif names == {"function", "source"}:
+        for name, text in data.items():
+            if not isinstance(text, str):
+                raise SettingError(f"{place}.{name}", f"{text!r} is not text")
+        return Unbound(data["function"], data["source"])
+    return {name: from_data(item, f"{place}.{name}") for name, item in data.items()}
+
+
+def settings_of(value: msgspec.Struct) -> dict[str, Any]:
+    """Give the fields of a struct that are not at their defaults, by name, in their order."""
+    settings: dict[str, Any] = {}
+    left_out: dict[str, Any] = {}
+    for field in _fields(type(value)):
+        item, default = getattr(value, field.name), _default(field)
+        if _same(item, default):
+            continue
+        if item == () and default is not msgspec.NODEFAULT:
+            # An empty list that the class makes itself of the default, beside the others.
+            without = left_out | {field.name: default}
+            if getattr(msgspec.structs.replace(value, **without), field.name) == ():
+                left_out = without
+                continue
+        settings[field.name] = item
+    return settings
+
+
+def exactly_equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same data: ``1``, ``1.0`` and ``True`` are not."""
+    return _identical(to_data(one), to_data(other))
+
+
+def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
+    """Give a value in which every function is what ``change(key, function)`` gives for it.
+
+    ``key`` is that of the node that the function belongs to.
+    """
+    if isinstance(value, msgspec.Struct):
+        key = getattr(value, "key", key)
+        changed = {}
+        for name in value.__struct_fields__:
+            before = getattr(value, name)
+            after = map_functions(before, change, key)
+            if after is not before:
+                changed[name] = after
+        if not changed:
+            return value
+        if "source" in value.__struct_fields__ and any(
+            is_function(item) for item in changed.values()
+        ):
+            changed["source"] = ""  # it is taken from the new function
+        return msgspec.structs.replace(value, **changed)
+    if isinstance(value, (list, tuple)):
+        items = [map_functions(item, change, key) for item in value]
+        same = all(one is other for one, other in zip(items, value, strict=True))
+        return value if same else type(value)(items)
+    if isinstance(value, dict):
+        mapped = {name: map_functions(item, change, key) for name, item in value.items()}
+        return value if all(mapped[name] is value[name] for name in value) else mapped
+    return change(key, value) if is_function(value) else value
+
+
+def _identical(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_identical(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_identical, one, other))
+    if isinstance(one, float):
+        return repr(one) == repr(other)  # -0.0 is another, NaN the same
+    return bool(one == other)
+
+
+def _struct(value: msgspec.Struct) -> dict[str, Any]:
+    tag = value.__struct_config__.tag
+    data = {} if tag is None else {value.__struct_config__.tag_field or "type": tag}
+    settings = settings_of(value)
+    for name, item in settings.items():
+        # The source stands beside it.
+        named = name == "function" and "source" in settings and is_function(item)
+        data[name] = name_of(item) if named else to_data(item)
+    return data
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[Any, ...]:
+    fields = msgspec.structs.fields(kind)
+    # The key of a node comes first, where it is looked for.
+    return tuple(sorted(fields, key=lambda field: field.name != "key"))
+
+
+def _default(field: Any) -> Any:
+    """Give the default of a field, ``NODEFAULT`` where there is none."""
+    made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
+    return field.default_factory() if made else field.default
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and exactly_equal(value, default))
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    try:
+        [text] = msgspec.to_builtins({key: None}, str_keys=True)
+    except TypeError as error:
+        raise SettingError("", f"{key!r} cannot be a key in JSON; write it as text") from error
+    return str(text)

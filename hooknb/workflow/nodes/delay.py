@@ -1,0 +1,67 @@
+"""Delay: the execution waits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, ClassVar, Final
+
+from hooknb.errors import SettingError
+from hooknb.expressions.templates import has_templates
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.end import check_ending
+
+__all__ = ["Delay"]
+
+_LONGEST: Final = 86_400
+_NUMERAL: Final = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,18})?\s*", re.ASCII)
+
+
+@register
+class Delay(Node, frozen=True, tag="delay"):
+    """Wait, holding up nothing but this execution.
+
+    The result is the number of seconds. An execution that is run again after a crash waits
+    from the beginning.
+
+    Attributes
+    ----------
+    seconds
+        0 to 86,400 (a day), or a template of such a number.
+    status
+        What comes after it: ``resolved`` goes on, ``failed`` ends the execution as failed.
+    """
+
+    seconds: float | str
+    status: str = "resolved"
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time to wait."""
+        if not (isinstance(self.seconds, str) and has_templates(self.seconds)):
+            if isinstance(self.seconds, str):
+                raise SettingError(
+                    "seconds", f"{self.seconds!r} is neither a number nor a template"
+                )
+            _checked(self.seconds)
+        check_ending(self.status)
+
+    async def run(self, context: Context) -> float:
+        """Wait; then go on or end."""
+        seconds = _checked(context.render(self.seconds))
+        await asyncio.sleep(seconds)
+        if self.status == "failed":
+            context.end("failed", f"waited {seconds:g} seconds in vain", result=seconds)
+        return seconds
+
+
+def _checked(came: Any) -> float:
+    if came is MISSING:
+        raise SettingError("seconds", "its template came to nothing; give it a default")
+    value = float(came) if isinstance(came, str) and _NUMERAL.fullmatch(came) else came
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= _LONGEST:
+        raise SettingError("seconds", f"{came!r} is not a number from 0 to {_LONGEST:,}")
+    return value

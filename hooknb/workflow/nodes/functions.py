@@ -1,0 +1,39 @@
+"""Functions and expressions of a definition, run where they belong."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from hooknb.expressions import compile_expression, evaluate
+from hooknb.workflow.nodes.base import Context
+from hooknb.workflow.nodes.sources import source_of as source_text
+
+__all__ = ["call", "is_large", "source_text", "value_of"]
+
+_LARGE: Final = 64 * 1024  # bytes of a body
+
+
+async def call(function: Callable[[Any], Any], context: Context) -> Any:
+    """Call an ``async`` function on the server's loop and a plain one on a worker thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(context)
+    result = await context.in_worker(function)
+    return await result if inspect.isawaitable(result) else result
+
+
+def is_large(context: Context) -> bool:
+    """Whether what came is so large that going through it would hold up other callers."""
+    delivery = context.delivery
+    return delivery.size > _LARGE or "Content-Encoding" in delivery.header_map
+
+
+async def value_of(expression: str, context: Context) -> Any:
+    """Give the value of a CEL expression.
+
+    One with loops in it, or over a large delivery, is evaluated on a worker thread.
+    """
+    if compile_expression(expression).loops or is_large(context):
+        return await context.in_worker(lambda inside: evaluate(expression, inside.scope))
+    return evaluate(expression, context.scope)

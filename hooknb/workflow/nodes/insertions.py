@@ -1,0 +1,132 @@
+"""Settings with templates in them: split, checked before they run, and read after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from hooknb.errors import SettingError
+from hooknb.expressions.templates import has_templates, write_out
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context
+
+__all__ = [
+    "Piece",
+    "check_headers",
+    "check_text",
+    "pieces",
+    "rendered_headers",
+    "rendered_text",
+    "whole_number",
+]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
+
+
+class Piece(NamedTuple):
+    """A part of a text: one template with its braces, or what stands between two."""
+
+    text: str
+    is_template: bool
+
+
+@lru_cache(maxsize=1024)
+def pieces(text: str) -> tuple[Piece, ...]:
+    """Split a text at its templates; joined, the pieces give the text again."""
+    found, done, at = [], 0, 0
+    while (start := text.find("{{", at)) >= 0:
+        end = text.find("}}", start)
+        # A pair of braces inside of quotes does not end a template.
+        while end >= 0 and not has_templates(text[start : end + 2]):
+            end = text.find("}}", end + 2)
+        if end < 0:
+            break
+        start = text.rfind("{{", start, end) if not _is_one(text[start : end + 2]) else start
+        if start > done:
+            found.append(Piece(text[done:start], is_template=False))
+        found.append(Piece(text[start : end + 2], is_template=True))
+        done = at = end + 2
+    if text[done:] or not found:
+        found.append(Piece(text[done:], is_template=False))
+    return tuple(found)
+
+
+def _is_one(text: str) -> bool:
+    """Whether a text that holds a template holds no opening braces before it."""
+    return not has_templates(text[2:])
+
+
+def check_text(setting: str, value: object) -> None:
+    """Refuse what is not text."""
+    if not isinstance(value, str):
+        raise SettingError(setting, f"{value!r} is not text")
+
+
+def rendered_text(context: Context, value: Any) -> str:
+    """Fill a text that is used as text: one value alone is written out as inside a longer one."""
+    return write_out(context.render(value))
+
+
+def whole_number(value: Any) -> int | None:
+    """Give the whole number that a rendered value is or stands for (``"201"``), or ``None``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
+
+
+def check_headers(headers: Any, reserved: Collection[str], whose: str) -> None:
+    """Refuse headers that cannot be sent; templates in their values are left for later.
+
+    Parameters
+    ----------
+    headers
+        Names and values.
+    reserved
+        Names in lower case that somebody else writes, since a second one would break the
+        message's framing.
+    whose
+        Who that is, for the message.
+    """
+    if not isinstance(headers, dict):
+        raise SettingError("headers", 'write them as a dict: {"X-Queue": "1"}')
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise SettingError("headers", f"{name!r} is not a header name")
+        if name.lower() in reserved:
+            raise SettingError("headers", f"{name} is written by {whose} itself; leave it out")
+        if not isinstance(value, str):
+            _refuse_value(name, value)
+        for piece in pieces(value):
+            if not piece.is_template and not _VALUE.fullmatch(piece.text):
+                _refuse_value(name, value)
+
+
+def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, str]:
+    """Fill the templates in header values; one that is a missing value is left out.
+
+    Raises
+    ------
+    SettingError
+        Where what came cannot stand in a header: a line break would begin another one.
+    """
+    filled = {}
+    for name, value in headers.items():
+        came = context.render(value)
+        if came is not MISSING:
+            filled[name] = write_out(came)
+            if not _VALUE.fullmatch(filled[name]):
+                _refuse_value(name, filled[name])
+    return filled
+
+
+def _refuse_value(name: str, value: object) -> None:
+    raise SettingError(
+        f"headers[{name!r}]",
+        f"{value!r} is not a header value: text without line breaks, in Latin-1",
+    )

@@ -1,0 +1,96 @@
+"""Loop: the same nodes for each element."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from msgspec.structs import force_setattr
+
+from hooknb.errors import SettingError
+from hooknb.expressions.templates import has_templates
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.insertions import whole_number
+from hooknb.workflow.nodes.tree import as_nodes
+
+__all__ = ["Loop"]
+
+_TURNS_AT_A_TIME: Final = 16  # then others of the server's loop get theirs
+
+
+@register
+class Loop(Node, frozen=True, tag="loop"):
+    """Run nodes once for each element of a list, or a number of times.
+
+    Inside, ``item`` is the element (of a number: 0, 1, 2, …) and ``index`` its position from 0.
+    The result is the list of what the last node of each turn gave; what the nodes gave in the
+    last turn stands under their keys afterwards. A missing value and ``null`` give no turns.
+
+    Attributes
+    ----------
+    over
+        A list, a whole number from 0 up, or a template of either. An object is refused: its
+        order means nothing.
+    nodes
+        What is run in each turn, one turn after the other.
+    most
+        Turns at the most; what would take more is an error before the first.
+    """
+
+    over: Any
+    nodes: tuple[Node, ...]
+    most: int = 10_000
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be gone over, and make nodes of the list."""
+        if not (isinstance(self.over, str) and has_templates(self.over)):
+            if self.over is None or isinstance(self.over, str):
+                raise SettingError(
+                    "over",
+                    f"{self.over!r} is neither a list nor a whole number nor a template "
+                    "such as {{ body.items }}",
+                )
+            _elements(self.over)
+        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 1:
+            raise SettingError("most", f"{self.most!r} is not a whole number from 1 up")
+        force_setattr(self, "nodes", as_nodes(self.nodes))
+
+    def below(self) -> dict[str, tuple[Node, ...]]:
+        """Give the nodes of a turn."""
+        return {"nodes": self.nodes}
+
+    async def run(self, context: Context) -> list[Any]:
+        """Take one turn after the other."""
+        elements = _elements(context.render(self.over))
+        # A range of a number beyond 64 bits has no `len`.
+        turns = elements.stop if isinstance(elements, range) else len(elements)
+        if turns > self.most:
+            raise SettingError(
+                "over", f"{turns:,} turns are more than {self.most:,}; set most= higher"
+            )
+        results = []
+        # A copy: what is gone over stays the same, whatever the nodes do to the list.
+        for index, item in enumerate(tuple(elements)):
+            results.append(await context.inside(item=item, index=index).run(self.nodes))
+            if index % _TURNS_AT_A_TIME == _TURNS_AT_A_TIME - 1:
+                await asyncio.sleep(0)
+        return results
+
+
+def _elements(over: Any) -> Sequence[Any]:
+    if over is MISSING or over is None:
+        return ()
+    if isinstance(over, (list, tuple)):
+        return over
+    number = whole_number(over)
+    if number is None:
+        raise SettingError(
+            "over", f"{type(over).__name__} is neither a list nor a whole number from 0 up"
+        )
+    if number < 0:
+        raise SettingError("over", f"{number} is below 0; there are no such turns")
+    return range(number)

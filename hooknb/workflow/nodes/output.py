@@ -1,0 +1,31 @@
+"""Output: a value to be kept as a result."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context, Node, register
+
+__all__ = ["Output"]
+
+
+@register
+class Output(Node, frozen=True, tag="output"):
+    """Give a value as the node's result, with its templates filled.
+
+    Attributes
+    ----------
+    value
+        Anything that JSON can hold, with templates anywhere inside. One that leads nowhere gives
+        ``None``.
+    """
+
+    value: Any
+
+    prints: ClassVar[bool] = False
+
+    async def run(self, context: Context) -> Any:
+        """Fill the templates."""
+        value = context.render(self.value)
+        return None if value is MISSING else value

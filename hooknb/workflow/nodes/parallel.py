@@ -1,0 +1,64 @@
+"""Parallel: branches at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from hooknb.errors import SettingError
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.tree import as_nodes
+
+__all__ = ["Parallel"]
+
+_MODES: Final = ("all", "any", "race")
+
+
+@register
+class Parallel(Node, frozen=True, tag="parallel"):
+    """Run branches at the same time.
+
+    The result is a list with what the last node of each branch gave, ``None`` for a branch that
+    was not needed any more or did not end well.
+
+    Attributes
+    ----------
+    branches
+        Lists of nodes.
+    mode
+        ``all``: every branch must end well. ``any``: the first that ends well is enough.
+        ``race``: the first that ends decides, well or not. Branches that are not needed any more
+        are cancelled.
+    """
+
+    branches: tuple[tuple[Node, ...], ...]
+    mode: str = "all"
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Make nodes of the lists."""
+        given = self.branches
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            raise SettingError("branches", "write a list of lists of nodes")
+        lists = tuple(as_nodes(item, f"branches[{index}]") for index, item in enumerate(given))
+        if not lists:
+            raise SettingError("branches", "there is none; write at least one list of nodes")
+        force_setattr(self, "branches", lists)
+        if self.mode not in _MODES:
+            raise SettingError("mode", f"{self.mode!r} is not one of {', '.join(_MODES)}")
+
+    def below(self) -> dict[str, tuple[Node, ...]]:
+        """Give the branches by position."""
+        return {f"branches[{index}]": nodes for index, nodes in enumerate(self.branches)}
+
+    def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Parallel:
+        """Give the same node with other branches."""
+        return msgspec.structs.replace(self, branches=tuple(lists.values()))
+
+    async def run(self, context: Context) -> list[Any]:
+        """Run them."""
+        return await context.settle(self.branches, self.mode)

@@ -1,0 +1,222 @@
+"""Query: a part of a value, or another shape of it, by one of three query languages."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from copy import copy
+from functools import lru_cache
+from typing import Any, ClassVar, Final, NamedTuple
+
+import jmespath
+import jmespath.exceptions
+
+from hooknb.errors import ExpressionError, SettingError
+from hooknb.expressions.templates import has_templates
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.insertions import check_text
+
+__all__ = ["Query"]
+
+_SECONDS: Final = 10.0
+_DEEPEST: Final = 200  # calls of JSONata functions inside of one another
+# Queries of these alone take a time that does not grow with the value.
+_QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression", "identity"})
+
+
+class _Program(NamedTuple):
+    """A compiled query.
+
+    ``run`` gives its result, or raises; ``quick`` tells whether it may run on the server's loop.
+    """
+
+    run: Callable[[Any], Any]
+    quick: bool = False
+
+
+@register
+class Query(Node, frozen=True, tag="query"):
+    """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata.
+
+    A query that looks at more than one place runs on a worker thread, so that a slow one holds
+    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. JMESPath
+    and JSONata give ``None`` where they find nothing. JSONPath always gives the list of the values
+    that it found.
+    JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
+
+    Attributes
+    ----------
+    query
+        In the language. It is compiled when the workflow is defined.
+    over
+        The value that is asked: a template, or anything that holds some. The result is ``None``
+        where it leads nowhere.
+    language
+        ``jmespath``, ``jsonpath`` or ``jsonata``; the last two need
+        ``pip install "hooknb[query]"``.
+    """
+
+    query: str
+    over: Any = "{{ body }}"
+    language: str = "jmespath"
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Compile the query, so that one that is none is refused here."""
+        check_text("query", self.query)
+        if not isinstance(self.language, str) or self.language not in _COMPILERS:
+            known = ", ".join(_COMPILERS)
+            raise SettingError("language", f"{self.language!r} is not one of {known}")
+        if isinstance(self.over, str) and not has_templates(self.over):
+            raise SettingError("over", f"{self.over!r} is no template such as {{{{ body.items }}}}")
+        _compiled(self.language, self.query)
+
+    async def run(self, context: Context) -> Any:
+        """Ask."""
+        value = context.render(self.over)
+        if value is MISSING:
+            return None
+        program = _compiled(self.language, self.query)
+        try:
+            if program.quick:
+                return program.run(value)
+            return await context.in_worker(lambda _context: program.run(value))
+        except RecursionError as error:
+            raise ExpressionError(f"{self.query!r}: the value is nested too deeply") from error
+
+
+@lru_cache(maxsize=512)
+def _compiled(language: str, query: str) -> _Program:
+    return _COMPILERS[language](query)
+
+
+def _refusal(query: str, language: str, column: int | None, problem: object) -> SettingError:
+    where = f"column {column}" if column is not None else "at its end"
+    return SettingError("query", f"{query!r} is not {language}; {where}: {problem}")
+
+
+def _no_package(language: str, error: ImportError) -> SettingError:
+    return SettingError(
+        "language", f'{language} needs more packages: pip install "hooknb[query]" ({error})'
+    )
+
+
+def _jmespath(query: str) -> _Program:
+    try:
+        compiled = jmespath.compile(query)
+    except jmespath.exceptions.IncompleteExpressionError as error:
+        raise _refusal(query, "JMESPath", None, "something is missing") from error
+    except jmespath.exceptions.LexerError as error:
+        raise _refusal(query, "JMESPath", error.lexer_position + 1, error.message) from error
+    except jmespath.exceptions.ParseError as error:
+        raise _refusal(query, "JMESPath", error.lex_position + 1, error.msg) from error
+    except (ValueError, RecursionError) as error:
+        raise _refusal(query, "JMESPath", 1, error) from error
+
+    def run(value: Any) -> Any:
+        try:
+            return compiled.search(value)
+        except ValueError as error:
+            raise ExpressionError(f"{query!r}: {error}") from error
+
+    return _Program(run, quick=_is_quick(compiled.parsed))
+
+
+def _is_quick(node: Any) -> bool:
+    return node["type"] in _QUICK and all(map(_is_quick, node["children"]))
+
+
+def _jsonpath(query: str) -> _Program:
+    try:
+        from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
+    except ImportError as error:
+        raise _no_package("jsonpath", error) from error
+
+    class Environment(JSONPathEnvironment):
+        def getitem(self, obj: Any, key: Any) -> Any:
+            """Take no slice of a text, which is no array (RFC 9535, section 2.3.4.2.2)."""
+            return () if isinstance(obj, str) else super().getitem(obj, key)
+
+    try:
+        compiled = Environment(strict=True).compile(query)
+    except JSONPathError as error:
+        index = -1 if error.token is None else error.token.index
+        column = index + 1 if index >= 0 else None
+        raise _refusal(query, "JSONPath", column, error.message) from error
+
+    # Unions are no part of RFC 9535, so that a strict environment gives simple paths only.
+    segments: Iterable[Any] = getattr(compiled, "segments", ())
+
+    class Timed(JSONPathMatch):
+        """A place in the value from which no step is taken any more when the time is over."""
+
+        def new_child(self, obj: object, key: int | str) -> JSONPathMatch:
+            if time.monotonic() > self.filter_context()["end"]:
+                raise ExpressionError(f"{query!r}: took longer than {_SECONDS:g} s")
+            return super().new_child(obj, key)
+
+    def run(value: Any) -> list[Any]:
+        # Not by `finditer`, which reads text as JSON; here a text is a value.
+        context = {"end": time.monotonic() + _SECONDS}
+        root = Timed(filter_context=context, obj=value, parent=None, parts=(), path="$", root=value)
+        matches: Iterable[JSONPathMatch] = [root]
+        for segment in segments:
+            matches = segment.resolve(matches)
+        try:
+            return [match.obj for match in matches]
+        except JSONPathError as error:
+            raise ExpressionError(f"{query!r}: {error.message}") from error
+
+    return _Program(run)
+
+
+def _jsonata(query: str) -> _Program:
+    deepest = sys.getrecursionlimit()
+    try:
+        from jsonata.jexception import JException
+        from jsonata.jsonata import Jsonata
+    except ImportError as error:
+        raise _no_package("jsonata", error) from error
+    finally:
+        # The package raises the limit of the whole process when it is imported.
+        sys.setrecursionlimit(deepest)
+    try:
+        compiled = Jsonata(query)
+    except JException as error:
+        raise _refusal(query, "JSONata", max(error.location, 1), error) from error
+    except Exception as error:  # the parser stumbles over some texts
+        raise _refusal(query, "JSONata", 1, error) from error
+
+    def run(value: Any) -> Any:
+        # The package keeps one program for each thread, whichever was the first there.
+        program = copy(compiled)
+        Jsonata.CURRENT.jsonata = program
+        bounds = program.create_frame()
+        bounds.set_runtime_bounds(int(_SECONDS * 1000), _DEEPEST)
+        try:
+            return _plain(program.evaluate(value, bounds))
+        except (JException, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise ExpressionError(f"{query!r}: {error}") from error
+
+    return _Program(run)
+
+
+def _plain(value: Any) -> Any:
+    """Make plain lists of the package's own kinds, of which one is a range."""
+    if isinstance(value, list):
+        return [_plain(value[index]) for index in range(len(value))]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise ExpressionError(f"the query gave {type(value).__name__}, which is no JSON value")
+
+
+_COMPILERS: Final[dict[str, Callable[[str], _Program]]] = {
+    "jmespath": _jmespath,
+    "jsonpath": _jsonpath,
+    "jsonata": _jsonata,
+}

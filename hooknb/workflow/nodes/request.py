@@ -1,0 +1,282 @@
+"""Request: an HTTP request to somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+import re
+from typing import Any, ClassVar, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from msgspec.structs import force_setattr
+
+from hooknb import payloads
+from hooknb.errors import HooknbError, PayloadError, RequestError, SettingError
+from hooknb.expressions.templates import has_templates
+from hooknb.paths import MISSING
+from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap
+from hooknb.workflow import depth
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.insertions import (
+    check_headers,
+    check_text,
+    rendered_headers,
+    rendered_text,
+)
+from hooknb.workflow.nodes.response import encode_body
+from hooknb.workflow.nodes.urls import (
+    Url,
+    check_hosts,
+    check_url,
+    is_allowed,
+    is_secured,
+    redirected,
+    rendered_url,
+)
+
+__all__ = ["Request"]
+
+_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
+_OTHER_USES: Final = frozenset({"CONNECT", "TRACE"})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 5
+_FAILED_FROM: Final = 400
+# The client writes these itself, or their meaning is between two machines only.
+_RESERVED: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        depth.HEADER.lower(),
+    }
+)
+_OF_THE_BODY: Final = frozenset(
+    {"content-encoding", "content-language", "content-location", "content-type"}
+)
+# What the client has undone already.
+_CONSUMED: Final = frozenset({"x-consumed-content-encoding"})
+_TEXT_TYPES: Final = re.compile(r"[^;]*[/+](xml|javascript|ecmascript|yaml|x-yaml|sql|graphql)\s*")
+
+
+class _Sent(NamedTuple):
+    """One request on its way; written into messages without credentials and query."""
+
+    method: str
+    url: Url
+    headers: dict[str, str]
+    body: bytes | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url.shown}"
+
+    def again(self, status: int, target: Url) -> _Sent:
+        """Give the request that follows a redirect (RFC 9110, section 15.4)."""
+        method, headers, body = self.method, self.headers, self.body
+        if target.origin != self.url.origin and not is_secured(self.url, target):
+            headers = _without(headers, SECRET_HEADERS)
+        see_other = status == 303 and method != "HEAD"  # noqa: PLR2004 - See Other
+        if see_other or (status in {301, 302} and method == "POST"):
+            method, body, headers = "GET", None, _without(headers, _OF_THE_BODY)
+        return _Sent(method, target, headers, body)
+
+
+@register
+class Request(Node, frozen=True, tag="request"):
+    """Send an HTTP request.
+
+    Templates work in the address, the headers, the query and the body. A header or a query value
+    whose template leads nowhere is left out. A value in the path is percent-encoded: it stays one
+    segment, and ``.`` and ``..`` are refused.
+
+    Scheme, host and port are the author's own. A template may stand there only where
+    ``allow_hosts`` names the hosts that it may lead to; redirects are held to the same rule
+    (from ``http`` to ``https`` on the same host is always followed).
+
+    The result is ``{"status": …, "headers": {…}, "data": …}``. The data is the value of a JSON
+    body, the text of a text (also of JSON that is broken), the bytes of anything else, and
+    ``None`` where there is no body. An error status, 400 and up, ends the execution as failed,
+    with the same result. No answer at all is an error of the node.
+
+    Attributes
+    ----------
+    url
+        An address of ``http`` or ``https``. A user name and a password in it are sent as Basic
+        authentication.
+    method
+        ``GET``, ``POST``, …
+    headers
+        By name.
+    query
+        Appended to the query of the address; a list gives one entry for each element.
+    body
+        Objects, lists and numbers are sent as JSON, text as ``text/plain; charset=utf-8``, bytes
+        as ``application/octet-stream``, unless a header says otherwise. ``None`` sends none.
+    timeout
+        Seconds for all of it, redirects included.
+    follow_redirects
+        At most five, by the rules of RFC 9110, section 15.4: 303, and 301 and 302 of a POST,
+        become a GET without a body; 307 and 308 send the same again. Credentials go to the first
+        host only.
+    verify
+        Whether the server's certificate is checked.
+    max_size
+        Bytes of the answer's body at the most, also after decompression.
+    ignore_status
+        Whether an error status is as good as any other.
+    allow_hosts
+        ``"api.example.com"`` (at the usual ports), ``"api.example.com:8443"``,
+        ``"api.example.com:*"``, or ``"*"`` for any.
+    """
+
+    url: str
+    method: str = "POST"
+    headers: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
+    query: dict[str, Any] = {}  # noqa: RUF012 - likewise
+    body: Any = None
+    timeout: float = 5
+    follow_redirects: bool = True
+    verify: bool = True
+    max_size: int = 10 * 2**20
+    ignore_status: bool = False
+    allow_hosts: tuple[str, ...] = ()
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be sent."""
+        force_setattr(self, "allow_hosts", check_hosts(self.allow_hosts))
+        check_url(self.url, self.allow_hosts)
+        check_text("method", self.method)
+        if not has_templates(self.method):
+            force_setattr(self, "method", _checked_method(self.method))
+        check_headers(self.headers, _RESERVED, "the client")
+        if not isinstance(self.query, dict) or not all(isinstance(n, str) for n in self.query):
+            raise SettingError("query", 'write it as a dict: {"page": 1}')
+        if self.body is not None:
+            encode_body(self.body)
+        number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
+        if not number or self.timeout <= 0 or not math.isfinite(self.timeout):
+            raise SettingError("timeout", f"{self.timeout!r} is not a number of seconds above 0")
+        for name in ("follow_redirects", "verify", "ignore_status"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(name, f"{getattr(self, name)!r} is neither True nor False")
+        size = self.max_size
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise SettingError("max_size", f"{size!r} is not a whole number of bytes from 1 up")
+
+    async def run(self, context: Context) -> dict[str, Any]:
+        """Send it, follow where it leads, and read the answer."""
+        method = _checked_method(rendered_text(context, self.method))
+        url, own = rendered_url(context, self.url, self.query)
+        if not is_allowed(url, own, self.allow_hosts):
+            raise RequestError(f"{method} {url.shown}: {url.host} is not one of allow_hosts")
+        headers, body = self._content(context, url)
+        sent = _Sent(method, url, headers, body)
+        status, fields, received = await self._send(context, sent, own)
+        result = {
+            "status": status,
+            "headers": fields,
+            "data": _data(fields, received, self.max_size),
+        }
+        if status >= _FAILED_FROM and not self.ignore_status:
+            context.end("failed", f"{method} {url.shown} answered {status}", result=result)
+        return result
+
+    def _content(self, context: Context, url: Url) -> tuple[dict[str, str], bytes | None]:
+        headers = rendered_headers(context, self.headers)
+        given = {name.lower() for name in headers}
+        if "user-agent" not in given:
+            headers["User-Agent"] = "hooknb"
+        if url.userinfo and "authorization" not in given:
+            token = base64.b64encode(unquote_to_bytes(url.userinfo)).decode()
+            headers["Authorization"] = f"Basic {token}"
+        came = MISSING if self.body is None else context.render(self.body)
+        if came is MISSING:
+            return headers, None
+        body, media_type = encode_body(came)
+        if "content-type" not in given:
+            headers["Content-Type"] = media_type
+        return headers, body
+
+    async def _send(
+        self, context: Context, sent: _Sent, own: Url | None
+    ) -> tuple[int, HeaderMap, bytes]:
+        """Send, and follow redirects; raises a :class:`~hooknb.RequestError` without an answer."""
+        clock = asyncio.get_running_loop()
+        end = clock.time() + self.timeout
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = await self._fetch(context, sent, end - clock.time())
+            fields = HeaderMap(
+                (name, value) for name, value in answer.headers if name.lower() not in _CONSUMED
+            )
+            location = fields.get("Location")
+            if not self.follow_redirects or answer.status not in _REDIRECTS or not location:
+                return answer.status, fields, answer.body
+            sent = sent.again(answer.status, self._target(sent, own, location))
+        raise RequestError(f"{sent}: more than {_MOST_REDIRECTS} redirects")
+
+    async def _fetch(self, context: Context, sent: _Sent, seconds: float) -> Any:
+        try:
+            if seconds <= 0:
+                raise TimeoutError  # noqa: TRY301 - the same as that of the client
+            return await context.fetch(
+                method=sent.method,
+                url=sent.url.text,
+                headers=sent.headers,
+                body=sent.body,
+                timeout=seconds,
+                max_size=self.max_size,
+                verify=self.verify,
+            )
+        except TimeoutError as error:
+            raise RequestError(f"{sent}: no answer came within {self.timeout:g} s") from error
+        except (OSError, HooknbError) as error:
+            raise RequestError(f"{sent}: {str(error) or type(error).__name__}") from error
+
+    def _target(self, sent: _Sent, own: Url | None, location: str) -> Url:
+        try:
+            target = redirected(sent.url, location)
+        except SettingError as error:
+            raise RequestError(f"{sent}: it redirects nowhere: {error.problem}") from error
+        # Where a template chose the first host, that one is as good as its own.
+        if target.origin != sent.url.origin and not is_allowed(target, own, self.allow_hosts):
+            raise RequestError(
+                f"{sent}: it redirects to {target.host}, which is another host or port; "
+                "name it in allow_hosts="
+            )
+        return target
+
+
+def _checked_method(method: str) -> str:
+    name = method.upper()
+    if not _METHOD.fullmatch(name) or name in _OTHER_USES:
+        raise SettingError("method", f"{method!r} is not a method; write GET, POST, …")
+    return name
+
+
+def _without(headers: dict[str, str], names: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in names}
+
+
+def _data(headers: HeaderMap, body: bytes, max_size: int) -> Any:
+    """Read the body of an answer: JSON as its value, text as text, anything else as bytes."""
+    media_type = headers.get("Content-Type")
+    try:
+        body = payloads.decompress(body, headers.get("Content-Encoding"), max_size)
+        data = payloads.parse(body, content_type=media_type, max_size=max_size)
+    except PayloadError:
+        is_text = payloads.kind(media_type) == "json"
+        return payloads.decode_text(body) if is_text else body
+    if data is MISSING:
+        return None
+    if isinstance(data, bytes) and _TEXT_TYPES.fullmatch(payloads.media_type(media_type)):
+        return payloads.decode_text(data)
+    return data

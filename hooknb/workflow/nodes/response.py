@@ -1,0 +1,159 @@
+"""Response: what the caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from hooknb.errors import SettingError
+from hooknb.expressions.templates import has_templates
+from hooknb.paths import MISSING
+from hooknb.payloads.arrays import as_python
+from hooknb.records import Answer
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.insertions import check_headers, rendered_headers, whole_number
+
+__all__ = ["Response", "encode_body", "render_answer"]
+
+# The server writes these itself; a second one would break the message's framing.
+_RESERVED: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
+_BODILESS: Final = frozenset({204, 205, 304})
+
+
+@register
+class Response(Node, frozen=True, tag="response", dict=True):
+    """Answer the caller and end the execution.
+
+    As a hook's ``response=`` it is the fixed answer of an asynchronous hook; among the nodes of
+    a synchronous one, the first that is reached answers.
+
+    Among the nodes, templates work anywhere in the body, in header values and in the status
+    (section 7). A header or a key whose template leads nowhere is left out, and a body that does
+    is empty. A value that cannot stand in a header or be a status code is an error of the node.
+
+    Attributes
+    ----------
+    status
+        200 to 599, or a template of one; a numeric text will do.
+    headers
+        By name. ``Content-Length`` and the like are the server's own.
+    body
+        Text goes out as ``text/plain; charset=utf-8``, bytes as ``application/octet-stream``,
+        anything else as ``application/json``, unless a header says otherwise.
+    """
+
+    status: int | str = 200
+    headers: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
+    body: Any = "ok"
+
+    prints: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be sent."""
+        check_answer(self.status, self.headers, self.body)
+
+    async def run(self, context: Context) -> Any:
+        """Answer; the result is the status code that went out."""
+        answer = self._fixed
+        if answer is None:
+            status = self.status if isinstance(self.status, int) else _filled(context, self.status)
+            body = context.render(self.body)
+            answer = render_answer(
+                status,
+                rendered_headers(context, self.headers),
+                b"" if body is MISSING else body,
+                default_type=body is not MISSING,
+            )
+        context.respond(answer)
+        return answer.status
+
+    @cached_property
+    def _fixed(self) -> Answer | None:
+        """The answer without templates, rendered once; ``None`` where there are any."""
+        if not isinstance(self.status, int) or has_templates([self.headers, self.body]):
+            return None
+        return render_answer(self.status, self.headers, self.body)
+
+
+def check_answer(status: Any, headers: Any, body: Any) -> None:
+    """Refuse what cannot be sent, with a :class:`~hooknb.errors.SettingError` that says why."""
+    varies = isinstance(status, str) and has_templates(status)
+    if not varies:
+        _check_status(status, status)
+    check_headers(headers, _RESERVED, "the server")
+    if status in _BODILESS and body not in ("ok", "", b"", None):
+        raise SettingError("body", f"an answer of status {status} has no body; leave it empty")
+    # A template is some text until it is filled: what is wrong around it is wrong now.
+    render_answer(200 if varies else status, headers, body)
+
+
+def _check_status(status: Any, came: object) -> None:
+    whole = isinstance(status, int) and not isinstance(status, bool)
+    if not whole or not 200 <= status <= 599:  # noqa: PLR2004 - the range of final status codes
+        raise SettingError("status", f"{came!r} is not a status code, use 200 to 599")
+
+
+def _filled(context: Context, template: str) -> int:
+    came = context.render(template)
+    if came is MISSING:
+        raise SettingError("status", f"{template} came to nothing; give it a default")
+    status = whole_number(came)
+    _check_status(status, came)
+    return int(status or 0)
+
+
+def render_answer(
+    status: int | str, headers: dict[str, str], body: Any, *, default_type: bool = True
+) -> Answer:
+    """Give the answer's bytes and complete headers.
+
+    Parameters
+    ----------
+    status, headers, body
+        Of a :class:`Response`, with their templates filled.
+    default_type
+        Whether the body's own type goes into the headers where they name none.
+
+    Raises
+    ------
+    SettingError
+        Where the body is nothing that JSON can hold, or the status is still a template.
+    """
+    if not isinstance(status, int):
+        raise SettingError("status", f"{status!r} is a template; only Response nodes can fill it")
+    if status in _BODILESS:
+        return Answer(status=status, headers=tuple(headers.items()))
+    content, media_type = encode_body(body)
+    fields = tuple(headers.items())
+    if default_type and not any(name.lower() == "content-type" for name in headers):
+        fields = (("Content-Type", media_type), *fields)
+    return Answer(status=status, headers=fields, body=content)
+
+
+def encode_body(body: Any) -> tuple[bytes, str]:
+    """Give the bytes of a body and its media type: of text, of bytes, or of JSON.
+
+    Raises
+    ------
+    SettingError
+        It is nothing that JSON can hold.
+    """
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
+    if isinstance(body, (bytes, bytearray)):
+        return bytes(body), "application/octet-stream"
+    try:
+        return msgspec.json.encode(body, enc_hook=_plain), "application/json"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingError(
+            "body", f"{type(body).__name__} cannot be sent as JSON: {error}"
+        ) from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return as_python(value)

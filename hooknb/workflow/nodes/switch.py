@@ -1,0 +1,120 @@
+"""Switch: several conditions in order, of which the first that holds wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from hooknb.errors import SettingError
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.condition import check_condition, is_true
+from hooknb.workflow.nodes.tree import as_nodes
+
+__all__ = ["Case", "Switch"]
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One of the ways that a :class:`Switch` can go.
+
+    Attributes
+    ----------
+    condition
+        As in :class:`hooknb.Condition`: a CEL expression, a rule group or a function.
+    nodes
+        What is run where it is the first that holds.
+    name
+        What the switch gives as its result then; its position where there is none.
+    """
+
+    condition: str | dict[str, Any] | Callable[[Any], Any]
+    nodes: tuple[Node, ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no condition, and make nodes of the list."""
+        check_condition(self.condition)
+        if not isinstance(self.name, str):
+            raise SettingError("name", f"{self.name!r} is not text")
+        force_setattr(self, "nodes", as_nodes(self.nodes))
+
+
+@register
+class Switch(Node, frozen=True, tag="switch"):
+    r"""Run the nodes of the first case whose condition holds.
+
+    The conditions are asked in order, and none after the one that holds. The flow goes on after
+    the node. The result is the name of that case, or its position from 0 where it has no name;
+    ``None`` where ``otherwise`` was run.
+
+    Attributes
+    ----------
+    cases
+        Pairs ``(condition, nodes)`` or :class:`Case`\\ s.
+    otherwise
+        The nodes that are run where no case holds.
+    """
+
+    cases: tuple[Case, ...]
+    otherwise: tuple[Node, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make cases of what was given."""
+        if isinstance(self.cases, (str, bytes, Mapping)) or not isinstance(self.cases, Iterable):
+            raise SettingError("cases", "write a list of pairs: (condition, nodes)")
+        cases = tuple(_case(item, f"cases[{index}]") for index, item in enumerate(self.cases))
+        names = [case.name for case in cases]
+        for index, name in enumerate(names):
+            if name and name in names[:index]:
+                raise SettingError(f"cases[{index}].name", f"{name!r} stands before it already")
+        force_setattr(self, "cases", cases)
+        force_setattr(self, "otherwise", as_nodes(self.otherwise, "otherwise"))
+
+    def below(self) -> dict[str, tuple[Node, ...]]:
+        """Give the nodes of each case, and those of ``otherwise``."""
+        below = {f"cases[{index}].nodes": case.nodes for index, case in enumerate(self.cases)}
+        return below | {"otherwise": self.otherwise}
+
+    def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Switch:
+        """Give the same switch with other nodes in its cases."""
+        cases = tuple(
+            msgspec.structs.replace(case, nodes=lists[f"cases[{index}].nodes"])
+            for index, case in enumerate(self.cases)
+        )
+        return msgspec.structs.replace(self, cases=cases, otherwise=lists["otherwise"])
+
+    async def run(self, context: Context) -> str | int | None:
+        """Ask one after the other, and run the first that holds."""
+        for index, case in enumerate(self.cases):
+            if await is_true(case.condition, context):
+                won = case.name or index
+                # Also where the branch ends the execution this is what came out.
+                context.nodes[self.key] = won
+                await context.run(case.nodes)
+                return won
+        await context.run(self.otherwise)
+        return None
+
+
+def _case(item: Any, place: str) -> Case:
+    try:
+        return _as_case(item)
+    except SettingError as error:
+        where = f"{place}.{error.setting}" if error.setting else place
+        raise SettingError(where, error.problem) from error
+
+
+def _as_case(item: Any) -> Case:
+    fields = Case.__struct_fields__
+    if isinstance(item, Case):
+        return item
+    if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - it is a pair
+        return Case(*item)
+    if isinstance(item, dict) and "condition" in item and item.keys() <= set(fields):
+        return Case(**item)
+    if type(item).__module__ == Case.__module__ and type(item).__name__ == Case.__name__:
+        # Made by another copy of this module; see `as_nodes`.
+        return Case(**{field: getattr(item, field) for field in fields})
+    raise SettingError("", f"{item!r} is neither a pair (condition, nodes) nor a Case")

@@ -1,0 +1,176 @@
+"""Lists of nodes: made of what users write or JSON holds, walked, and given keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from hooknb.errors import SettingError
+from hooknb.workflow.nodes.base import Node, node_types
+from hooknb.workflow.nodes.code import Code
+from hooknb.workflow.nodes.data import to_data
+from hooknb.workflow.nodes.fields import check_fields, convert_fields
+
+__all__ = ["as_nodes", "built", "walk", "with_keys"]
+
+
+def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
+    """Make nodes of a list: bare functions become Code nodes, objects of JSON their type.
+
+    Raises
+    ------
+    SettingError
+        With the place: ``nodes[1].yes[0].status: 99 is not a status code, use 200 to 599``.
+    """
+    if isinstance(items, (str, bytes, dict)) or not isinstance(items, Iterable):
+        raise SettingError(place, "write a list of nodes or functions of the context")
+    nodes = []
+    for index, item in enumerate(items):
+        here = f"{place}[{index}]"
+        if isinstance(item, dict):
+            nodes.append(built(item, here))
+        elif isinstance(item, Node):
+            nodes.append(item)
+        elif (ours := _ours(item)) is not None:
+            nodes.append(ours)
+        elif callable(item) and not isinstance(item, type):
+            nodes.append(Code(item))
+        else:
+            raise SettingError(here, f"{item!r} is neither a node nor a function")
+        check_fields(nodes[-1], here)
+    return tuple(nodes)
+
+
+def _ours(item: Any) -> Node | None:
+    """Make a node of this module's type of one whose type is another copy of the same class.
+
+    A server outlives a module that was dropped and imported anew; what the new one makes is
+    given to the old one.
+    """
+    kind = node_types().get(getattr(item, "type_name", ""))
+    copy = type(item)
+    if kind is None or (copy.__module__, copy.__name__) != (kind.__module__, kind.__name__):
+        return None
+    return kind(**{field: getattr(item, field) for field in copy.__struct_fields__})
+
+
+def built(data: dict[str, Any], place: str) -> Node:
+    """Make a node of an object of JSON whose ``type`` names it.
+
+    Raises
+    ------
+    SettingError
+        With the place, as of :func:`as_nodes`.
+    """
+    name = data.get("type")
+    kind = node_types().get(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(sorted(node_types()))
+        raise SettingError(f"{place}.type", f"{name!r} is not one of {known}")
+    fields = {name: value for name, value in data.items() if name != "type"}
+    unknown = [name for name in fields if name not in kind.__struct_fields__]
+    if unknown:
+        known = ", ".join(kind.__struct_fields__)
+        raise SettingError(f"{place}.{unknown[0]}", f"a {name} node has {known}")
+    fields = convert_fields(kind, fields, place)
+    try:
+        return kind(**fields)
+    except SettingError as error:
+        raise SettingError(f"{place}.{error.setting}", error.problem) from error
+    except TypeError as error:
+        raise SettingError(place, str(error)) from error
+
+
+def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Node]]:
+    """Go through a tree of nodes, parents first; give each with its place."""
+    for index, node in enumerate(nodes):
+        here = f"{place}[{index}]"
+        yield here, node
+        for name, branch in node.below().items():
+            yield from walk(branch, f"{here}.{name}")
+
+
+def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:
+    """Give every node of a tree a key of its own.
+
+    Parameters
+    ----------
+    nodes
+        Some with a key, some without. A key that stands twice is kept by the first.
+    before
+        The nodes of the revision before. A node that is in it, or stands where one of its type
+        stood, keeps that one's key: results and jobs stay comparable.
+    """
+    old = list(walk(before))
+    given: set[str] = set()
+    without: list[tuple[str, Node]] = []
+    for place, node in walk(nodes):
+        if not node.key or node.key in given:
+            without.append((place, node))
+        else:
+            given.add(node.key)
+    chosen = _kept(
+        without, {node.key: (place, node) for place, node in old if node.key not in given}
+    )
+    taken = given | {node.key for _, node in old} | set(chosen.values())
+    seen: set[str] = set()
+    for place, node in walk(nodes):
+        wanted = chosen.get(place) or node.key or _first_free(node.type_name, taken)
+        if wanted in seen:
+            wanted = _first_free(wanted, taken | seen)
+        chosen[place] = wanted
+        seen.add(wanted)
+        taken.add(wanted)
+    return _renamed(nodes, chosen, "nodes")
+
+
+def _kept(without: list[tuple[str, Node]], free: dict[str, tuple[str, Node]]) -> dict[str, str]:
+    """Choose keys of the revision before for nodes that have none: by content, then by place."""
+    content = {key: _content(node) for key, (_, node) in free.items()}
+    chosen: dict[str, str] = {}
+    for by_content in (True, False):
+        for place, node in without:
+            if place in chosen:
+                continue
+            for key, (old_place, old) in free.items():
+                if (
+                    content[key] == _content(node)
+                    if by_content
+                    else old_place == place and type(old) is type(node)
+                ):
+                    chosen[place] = key
+                    del free[key]
+                    break
+    return chosen
+
+
+def _first_free(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _renamed(nodes: tuple[Node, ...], keys: dict[str, str], place: str) -> tuple[Node, ...]:
+    renamed = []
+    for index, node in enumerate(nodes):
+        here = f"{place}[{index}]"
+        branches = node.below()
+        if branches:
+            below = {n: _renamed(b, keys, f"{here}.{n}") for n, b in branches.items()}
+            node = node.with_below(below)  # noqa: PLW2901 - the same node, with its branches
+        renamed.append(
+            node if node.key == keys[here] else msgspec.structs.replace(node, key=keys[here])
+        )
+    return tuple(renamed)
+
+
+def _content(node: Node) -> Any:
+    """Give what a node is, but for its key and those below it."""
+    below = node.below()
+    data = to_data(node.with_below(dict.fromkeys(below, ())) if below else node)
+    data.pop("key", None)
+    return data | {place: [_content(n) for n in b] for place, b in below.items()}

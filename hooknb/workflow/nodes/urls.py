@@ -1,0 +1,305 @@
+"""Addresses of requests: where templates may stand in them, and which hosts they may lead to.
+
+What a caller of the hook sends may choose a segment of a path or the value of a query, never
+where a request goes: scheme, host and port are the author's own, unless the author named other
+hosts. The rule is checked on the text of the definition, again on the address as it came out, and
+again on every redirect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote, urljoin
+
+from hooknb.errors import SettingError
+from hooknb.expressions.templates import write_out
+from hooknb.paths import MISSING
+from hooknb.workflow.nodes.base import Context
+from hooknb.workflow.nodes.insertions import check_text, pieces, rendered_text
+
+__all__ = [
+    "Url",
+    "check_hosts",
+    "check_url",
+    "is_allowed",
+    "is_secured",
+    "redirected",
+    "rendered_url",
+]
+
+_PORTS: Final = {"http": 80, "https": 443}
+_URL: Final = re.compile(
+    r"""(?P<scheme>https?)://
+    (?:(?P<userinfo>[^/?\#@\[\]]*)@)?
+    (?P<host>\[[0-9A-Fa-f:.]+\]|[^/?\#@:\[\]]+)
+    (?::(?P<port>[0-9]{1,5}))?
+    (?P<rest>(?:[/?][^\#]*)?)
+    (?:\#.*)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_HOST: Final = re.compile(r"[0-9a-z_-]+(\.[0-9a-z_-]+)*\.?|\[[0-9a-f:.]+\]")
+_ALLOWED: Final = re.compile(r"(?P<host>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}|\*))?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]")
+# What a URL may hold (RFC 3986) and what is encoded already; the rest is percent-encoded.
+_KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
+_HEAD: Final = re.compile(r"(?:[^/?#]*://)?[^/?#]*")
+_MARK: Final = "\ue000"  # stands for a template while the text around it is looked at
+
+
+class Url(NamedTuple):
+    """An address, taken apart.
+
+    ``rest`` is path and query, percent-encoded; ``userinfo`` is as it was written.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    rest: str
+    userinfo: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: where a request goes."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def text(self) -> str:
+        """The address without its userinfo."""
+        return self._place + self.rest
+
+    @property
+    def shown(self) -> str:
+        """The address without userinfo and query, for messages."""
+        return self._place + self.rest.partition("?")[0]
+
+    @property
+    def _place(self) -> str:
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}"
+
+
+class _Shape(NamedTuple):
+    """A URL's text: the templates before the end of its host, and those after it."""
+
+    head: str
+    tail: str
+    own: Url | None
+
+
+def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
+    """Refuse what is no address, and one that templates could lead anywhere.
+
+    Raises
+    ------
+    SettingError
+        ``url: …``
+    """
+    check_text("url", url)
+    shape = _shape(url)
+    if shape.own is None and not allow_hosts:
+        raise SettingError(
+            "url",
+            f"{url!r} lets what comes in choose where the request goes: a template may stand in "
+            "the path and the query; name the hosts that it may lead to in allow_hosts=",
+        )
+
+
+def check_hosts(hosts: Any) -> tuple[str, ...]:
+    """Give ``allow_hosts`` in lower case; refuse what names no host."""
+    if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+        raise SettingError("allow_hosts", 'write a list of hosts: ("api.example.com",)')
+    checked = []
+    for index, host in enumerate(hosts):
+        place = f"allow_hosts[{index}]"
+        check_text(place, host)
+        found = _ALLOWED.fullmatch(host)
+        if host != "*" and found is None:
+            raise SettingError(
+                place,
+                f'{host!r} is no host; write "api.example.com", "api.example.com:8443" or "*"',
+            )
+        if found is None or host == "*":
+            checked.append("*")
+        else:
+            port = f":{found['port']}" if found["port"] else ""
+            checked.append(_plain_host(found["host"], place) + port)
+    return tuple(checked)
+
+
+def rendered_url(context: Context, url: str, query: dict[str, Any]) -> tuple[Url, Url | None]:
+    """Fill the templates of an address and put a query behind it.
+
+    A value in the path is percent-encoded, so that it stays one segment, and likewise in the
+    query.
+
+    Returns
+    -------
+    url, own
+        The address, and one at the author's own host; ``None`` where templates choose the host.
+
+    Raises
+    ------
+    SettingError
+        What came out is no address, or leaves the place that the author gave it.
+    """
+    shape = _shape(url)
+    head = "".join(
+        rendered_text(context, piece.text) if piece.is_template else piece.text
+        for piece in pieces(shape.head)
+    )
+    filled = _split(head + _filled_tail(context, shape.tail), "url")
+    if shape.own is not None and filled.origin != shape.own.origin:
+        raise SettingError("url", f"{filled.shown} is not at {shape.own.host}")
+    more = "&".join(
+        f"{quote(name, safe='')}={quote(text, safe='')}"
+        for name, value in query.items()
+        for text in _query_texts(context, value)
+    )
+    rest = filled.rest
+    if more:
+        mark = "?" if "?" not in rest else "" if rest.endswith(("?", "&")) else "&"
+        rest = f"{rest}{mark}{more}"
+    return filled._replace(rest=rest), shape.own
+
+
+def is_allowed(url: Url, own: Url | None, allow_hosts: tuple[str, ...]) -> bool:
+    """Whether a request may go to an address.
+
+    To the author's own scheme, host and port; from ``http`` to ``https`` on that host; and to
+    the hosts of ``allow_hosts``, at the usual port of the scheme or the one that is named.
+    """
+    if own is not None and (url.origin == own.origin or is_secured(own, url)):
+        return True
+    usual = url.port == _PORTS[url.scheme]
+    names = {"*", f"{url.host}:{url.port}", f"{url.host}:*"} | ({url.host} if usual else set())
+    return not names.isdisjoint(allow_hosts)
+
+
+def is_secured(url: Url, target: Url) -> bool:
+    """Whether a target is the same host by ``https`` instead of ``http``, at the usual ports."""
+    return url.origin == ("http", target.host, 80) and target.origin == ("https", url.host, 443)
+
+
+def redirected(url: Url, location: str) -> Url:
+    """Give the address that a ``Location`` means (RFC 9110, section 10.2.2).
+
+    Raises
+    ------
+    SettingError
+        It is no address of ``http`` or ``https``.
+    """
+    if _CONTROL.search(location):
+        raise SettingError("location", f"{location!r} is no address")
+    return _split(urljoin(url.text, location.strip()), "location")._replace(userinfo="")
+
+
+@lru_cache(maxsize=1024)
+def _shape(url: str) -> _Shape:
+    """Find where the host of a URL's text ends; refuse a text that can never be an address."""
+    if _MARK in url:
+        raise SettingError("url", f"{url!r} is no address")
+    marked = "".join(_MARK if piece.is_template else piece.text for piece in pieces(url))
+    templates = [piece.text for piece in pieces(url) if piece.is_template]
+    if _CONTROL.search(marked):
+        raise SettingError("url", f"{url!r} has a control character or a backslash in it")
+    found = _HEAD.match(marked)
+    head = found.group() if found else ""
+    tail = marked[len(head) :].partition("#")[0]
+    inside = head.count(_MARK)
+    own = None if inside else _split(head + tail.replace(_MARK, "x"), "url")
+    return _Shape(_unmarked(head, templates[:inside]), _unmarked(tail, templates[inside:]), own)
+
+
+def _unmarked(text: str, templates: list[str]) -> str:
+    first, *others = text.split(_MARK)
+    return first + "".join(map("".join, zip(templates, others, strict=False)))
+
+
+def _filled_tail(context: Context, tail: str) -> str:
+    path, mark, query = _at_query(tail)
+    segments = []
+    for segment in _segments(path):
+        filled = "".join(_encoded(context, piece) for piece in pieces(segment))
+        # `..` would be the folder above wherever the address is read next.
+        if filled != segment and unquote(filled) in {".", ".."}:
+            raise SettingError("url", f"{filled!r} came where a segment of the path stands")
+        segments.append(filled)
+    return "/".join(segments) + mark + "".join(_encoded(context, p) for p in pieces(query))
+
+
+def _at_query(tail: str) -> tuple[str, str, str]:
+    """Split at the first question mark that is not inside of a template."""
+    path = ""
+    for piece in pieces(tail):
+        if not piece.is_template and "?" in piece.text:
+            path += piece.text.partition("?")[0]
+            return path, "?", tail[len(path) + 1 :]
+        path += piece.text
+    return path, "", ""
+
+
+def _segments(path: str) -> list[str]:
+    segments = [""]
+    for piece in pieces(path):
+        if piece.is_template:
+            segments[-1] += piece.text
+        else:
+            first, *others = piece.text.split("/")
+            segments[-1] += first
+            segments += others
+    return segments
+
+
+def _encoded(context: Context, piece: Any) -> str:
+    text, is_template = piece
+    return _quoted(rendered_text(context, text)) if is_template else text
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def _query_texts(context: Context, value: Any) -> list[str]:
+    came = context.render(value)
+    if came is MISSING:
+        return []
+    return [write_out(item) for item in came] if isinstance(came, list) else [write_out(came)]
+
+
+def _split(url: str, setting: str) -> Url:
+    found = None if _CONTROL.search(url) else _URL.fullmatch(url)
+    if found is None:
+        raise SettingError(
+            setting, f"{_cut(url)!r} is no address such as https://api.example.com/orders"
+        )
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or _PORTS[scheme])
+    if not 0 < port < 65536:  # noqa: PLR2004 - the range of ports
+        raise SettingError(setting, f"{port} is not a port")
+    rest = quote(found["rest"], safe=_KEPT, errors="replace")
+    return Url(
+        scheme=scheme,
+        host=_plain_host(found["host"], setting),
+        port=port,
+        rest=rest if rest.startswith("/") else f"/{rest}",
+        userinfo=found["userinfo"] or "",
+    )
+
+
+def _plain_host(host: str, setting: str) -> str:
+    try:
+        plain = host.lower() if host.isascii() else host.encode("idna").decode().lower()
+    except UnicodeError as error:
+        raise SettingError(setting, f"{host!r} is no host") from error
+    if not _HOST.fullmatch(plain):
+        raise SettingError(setting, f"{host!r} is no host")
+    return plain
+
+
+def _cut(url: str) -> str:
+    """Leave credentials and query out of a text that is no address."""
+    return url.rpartition("@")[2].partition("?")[0]

@@ -1,0 +1,341 @@
+"""Definitions as Python: the cell that makes the same hook."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import keyword
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from hooknb import paths
+from hooknb.workflow.nodes import Code, Node, walk, with_keys
+from hooknb.workflow.nodes.data import exactly_equal, map_functions, settings_of, to_data
+from hooknb.workflow.nodes.sources import is_function, name_of, source_of
+from hooknb.workflow.variables import Variable, parse_body, parse_query
+
+__all__ = ["to_python"]
+
+_WIDTH: Final = 88  # as formatters have it
+
+
+def to_python(settings: Mapping[str, Any]) -> str:
+    """Write the cell that makes the hook of these settings.
+
+    The texts of functions come first. A key is left out where the workflow gives the same one and
+    nothing in the definition names it; a lambda stands where it is used.
+
+    Raises
+    ------
+    SettingError
+        Something in it cannot be written.
+    """
+    cell = _Cell(settings)
+    arguments = [cell.value(settings["name"])]
+    arguments += [
+        _named(name, cell.setting(name, value))
+        for name, value in settings.items()
+        if name != "name"
+    ]
+    call = _Group("hooknb.webhook(", arguments, ")")
+    imports = ["import hooknb", *sorted(cell.imports)]
+    blocks = ["\n".join(imports)]
+    if "auth" in settings:
+        blocks.insert(0, "import getpass")
+        prompt = _text(f"Password of {settings['auth'].user}: ")
+        blocks.append(f"{cell.password} = getpass.getpass({prompt})")
+    code = "\n\n".join(blocks)
+    for block in cell.definitions:
+        code += f"\n\n\n{block}"
+    gap = "\n\n\n" if cell.definitions else "\n\n"
+    return f"{code}{gap}{_written(call, 0, 'hook = ')}\n"
+
+
+# -- layout
+# -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Group:
+    """What stands on one line where it fits, and else each item on a line of its own."""
+
+    start: str
+    items: list[Any]
+    end: str
+    prefix: str = ""
+
+
+def _named(name: str, item: Any, sign: str = "=") -> Any:
+    if isinstance(item, _Group):
+        return _Group(item.start, item.items, item.end, f"{name}{sign}{item.prefix}")
+    return f"{name}{sign}{item}"
+
+
+def _flat(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    inner = ", ".join(_flat(one) for one in item.items)
+    return f"{item.prefix}{item.start}{inner}{item.end}"
+
+
+def _written(item: Any, indent: int, before: str = "") -> str:
+    flat = before + _flat(item)
+    comma = 1 if indent else 0
+    if isinstance(item, str) or not item.items:
+        return flat
+    if "\n" not in flat and indent + len(flat) + comma <= _WIDTH:
+        return flat
+    inner = indent + 4
+    lines = [f"{' ' * inner}{_written(one, inner)}," for one in item.items]
+    return "\n".join([f"{before}{item.prefix}{item.start}", *lines, f"{' ' * indent}{item.end}"])
+
+
+def _text(text: str) -> str:
+    """Write a literal with double quotes, unless that takes more escapes."""
+    written = repr(text)
+    if written.startswith("'") and '"' not in text:
+        return f'"{written[1:-1]}"'
+    if written.startswith("'") and text.count('"') <= text.count("'"):
+        inner = written[1:-1].replace("\\'", "'").replace('"', '\\"')
+        return f'"{inner}"'
+    return written
+
+
+# -- values
+# -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Cell:
+    """What a cell consists of, gathered while its values are written."""
+
+    settings: Mapping[str, Any]
+    imports: set[str] = field(default_factory=set)
+    definitions: list[str] = field(default_factory=list)
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Name the functions, before what they are called by is chosen."""
+        nodes = self.settings.get("nodes", ())
+        keys = _keys_to_write(nodes)
+        self.unkeyed = {id(node) for _, node in walk(nodes) if node.key not in keys}
+        self.taken = {"hooknb", "getpass"}
+        functions: dict[tuple[str, str], Any] = {}
+
+        def note(_key: str, function: Any) -> Any:
+            functions.setdefault((name_of(function), source_of(function)), function)
+            return function
+
+        map_functions(nodes, note)
+        defined = [_defined(source) for _, source in functions]
+        for (name, source), own in zip(functions, defined, strict=True):
+            if own is None:
+                self._not_defined(name, source)
+            else:
+                self._define(name, source, own, several=defined.count(own) > 1)
+        self.password = _free("password", self.taken)
+
+    def _define(self, name: str, source: str, own: str, *, several: bool) -> None:
+        block = source.strip("\n")
+        if block[:1].isspace():
+            block = f"if True:\n{block}"
+        called = own
+        if several or own in self.taken:
+            # Another function of that name would take its place.
+            called = _free(f"{own}_", self.taken)
+            block += f"\n\n\n{called} = {own}"
+            block += "\nimport hooknb" if own == "hooknb" else ""
+        self.taken.add(called)
+        self.names[name, source] = called
+        self.definitions.append(block)
+
+    def _not_defined(self, name: str, source: str) -> None:
+        if _is_lambda(source):
+            self.names[name, source] = source if "\n" not in source else f"({source})"
+            return
+        called = name if name.isidentifier() and not keyword.iskeyword(name) else "function"
+        called = called if called not in self.taken else _free(called, self.taken)
+        self.taken.add(called)
+        self.names[name, source] = called
+        self.definitions.append(f"# {called}: its text is not known; define it above")
+
+    def setting(self, name: str, value: Any) -> Any:
+        """Write the value of one of the hook's settings."""
+        if name == "auth":
+            return _Group("hooknb.BasicAuth(", [_text(value.user), self.password], ")")
+        if name in {"headers", "query", "body"}:
+            return self.variables(name, value)
+        if name in {"methods", "accept"}:
+            return self.value(value[0] if len(value) == 1 else list(value))
+        if name == "max_body" and value % 2**20 == 0:
+            return f"{value // 2**20} * 2**20"
+        return self.value(value)
+
+    def variables(self, part: str, variables: tuple[Variable, ...]) -> Any:
+        """Write a list of variables; those of a whole sample as that sample."""
+        parse = {"query": parse_query, "body": parse_body}.get(part)
+        sample = _sample(variables)
+        if parse is not None and sample is not None:
+            try:
+                if exactly_equal(parse(sample), variables):
+                    return _Group(f"hooknb.parse_{part}(", [self.value(sample)], ")")
+            except ValueError:
+                pass
+        items = [
+            _text(item.path) if settings_of(item).keys() == {"path"} else self.value(item)
+            for item in variables
+        ]
+        return _Group("[", items, "]")
+
+    def value(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
+        """Write any value of a setting."""
+        if isinstance(value, str):
+            return _text(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            return f'float("{value}")'
+        if value is None or isinstance(value, (bool, int, float)):
+            return repr(value)
+        if isinstance(value, (bytes, bytearray)):
+            written = repr(bytes(value))
+            return f'b"{written[2:-1]}"' if b'"' not in value and written[1] == "'" else written
+        if isinstance(value, Code) and (
+            name_of(value.function) == value.key or id(value) in self.unkeyed
+        ):
+            return self.function(value.function, value.source)
+        if isinstance(value, msgspec.Struct):
+            return self.struct(value)
+        if isinstance(value, Mapping):
+            data = [(self.value(key), self.value(item)) for key, item in value.items()]
+            return _Group("{", [_named(_flat(key), item, ": ") for key, item in data], "}")
+        if isinstance(value, (list, tuple)):
+            return _Group("[", [self.value(item) for item in value], "]")
+        if is_function(value):
+            return self.function(value, source_of(value))
+        return self.value(to_data(value))
+
+    def function(self, function: Any, source: str) -> str:
+        """Write what a function is called."""
+        return self.names[name_of(function), source]
+
+    def struct(self, value: msgspec.Struct) -> Any:
+        """Write a node, a variable or another object by the call that makes it."""
+        kind = type(value)
+        settings = settings_of(value)
+        if id(value) in self.unkeyed:
+            settings.pop("key", None)
+        if isinstance(value, Node) and "function" in settings:
+            settings.pop("source", None)
+        arguments: list[Any] = []
+        parameters = inspect.signature(kind).parameters.values()
+        first = next((one for one in parameters if one.kind is not one.KEYWORD_ONLY), None)
+        if first is not None and first.name in settings:
+            arguments.append(self.value(settings.pop(first.name)))
+        key = settings.pop("key", None)
+        arguments += [_named(name, self.value(item)) for name, item in settings.items()]
+        if key is not None:
+            arguments.append(_named("key", self.value(key)))
+        return _Group(f"{self.class_name(kind)}(", arguments, ")")
+
+    def class_name(self, kind: type) -> str:
+        """Write what a class is called, and import it where it is somebody's own."""
+        if kind.__module__.partition(".")[0] == "hooknb":
+            return f"hooknb.{kind.__name__}"
+        if kind.__module__ not in {"__main__", "builtins"}:
+            self.imports.add(f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}")
+        return kind.__qualname__
+
+
+def _keys_to_write(nodes: tuple[Node, ...]) -> set[str]:
+    """Give the keys that the workflow would not choose itself, or that something names.
+
+    What names one must find it, also where the hook that the cell is run on has another history.
+    """
+    ours = [node.key for _, node in walk(nodes)]
+    words = set(re.findall(r"\w+", " ".join(_texts(nodes))))
+    named = {key for key in ours if key in words or not key.isidentifier()}
+    chosen = [node.key for _, node in walk(with_keys(_with_keys_of(nodes, named)))]
+    return named if chosen == ours else set(ours)
+
+
+def _with_keys_of(nodes: tuple[Node, ...], kept: set[str]) -> tuple[Node, ...]:
+    """Give the nodes with no other keys than these, and those of their functions' names."""
+    made = []
+    for node in nodes:
+        below = {name: _with_keys_of(items, kept) for name, items in node.below().items()}
+        changed = node.with_below(below) if below else node
+        if node.key not in kept:
+            changed = msgspec.structs.replace(changed, key="")
+        made.append(changed)
+    return tuple(made)
+
+
+def _texts(value: Any) -> list[str]:
+    """Give the texts inside of a value, those of functions too, but for the keys of nodes."""
+    if isinstance(value, str):
+        return [value]
+    if is_function(value):
+        return [source_of(value)]
+    if isinstance(value, msgspec.Struct):
+        value = [item for name, item in settings_of(value).items() if name != "key"]
+    elif isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _texts(item)]
+    return []
+
+
+def _sample(variables: tuple[Variable, ...]) -> Any:
+    """Put the sample together from which variables were listed; ``None`` where there is none."""
+    parts = [paths.parse(item.path) if item.path else () for item in variables]
+    tops = [
+        (part[0], item.sample)
+        for part, item in zip(parts, variables, strict=True)
+        if len(part) == 1
+    ]
+    if not tops or all(item.type is None for item in variables):
+        return None
+    if all(isinstance(name, str) for name, _ in tops):
+        return dict(tops)
+    return [sample for _, sample in tops]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken or hasattr(builtins, name):
+        name += "_"
+    return name
+
+
+def _defined(source: str) -> str | None:
+    """Give the name that a source text defines, or ``None`` where it defines none."""
+    tree = _parsed(source)
+    body = tree.body if isinstance(tree, ast.Module) else []
+    if len(body) != 1 or not isinstance(
+        body[0], (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    ):
+        return None
+    return body[0].name
+
+
+def _is_lambda(source: str) -> bool:
+    try:
+        return isinstance(ast.parse(f"({source}\n)", mode="eval").body, ast.Lambda)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _parsed(source: str) -> ast.AST | None:
+    for text in (source, f"if True:\n{source}"):
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        if text is not source and isinstance(tree.body[0], ast.If):
+            return ast.Module(tree.body[0].body, [])
+        return tree
+    return None
