@@ -34,11 +34,11 @@ from hooknb.errors import (
 )
 
 if TYPE_CHECKING:
-    from hooknb.client.sending import Reply
+    from hooknb.client.sending import HttpResponse
     from hooknb.default import hooks, panel, serve, webhook, workflows
     from hooknb.engine import Context
     from hooknb.hook import Hook
-    from hooknb.records import Answer, Delivery, Execution, Job, Status
+    from hooknb.records import Delivery, Execution, Job, SentResponse, Status
     from hooknb.runtime import Runtime
     from hooknb.workflow import Trigger, Workflow
     from hooknb.workflow.credentials import BasicAuth
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from hooknb.workflow.variables import Variable, parse_body, parse_query
 
 __all__ = [
-    "Answer",
     "BasicAuth",
     "Calculation",
     "Case",
@@ -76,6 +75,7 @@ __all__ = [
     "ExpressionError",
     "Hook",
     "HooknbError",
+    "HttpResponse",
     "Job",
     "Loop",
     "Node",
@@ -87,12 +87,12 @@ __all__ = [
     "PublicationError",
     "Query",
     "RecordNotFoundError",
-    "Reply",
     "Request",
     "RequestError",
     "Response",
     "Runtime",
     "SampleError",
+    "SentResponse",
     "ServerError",
     "SettingError",
     "Status",
@@ -120,7 +120,7 @@ __version__ = "0.1.0"
 
 # Loaded when first used, so that `import hooknb` stays light.
 _HOMES = {
-    "Answer": "hooknb.records",
+    "SentResponse": "hooknb.records",
     "BasicAuth": "hooknb.workflow.credentials",
     "Calculation": "hooknb.workflow.nodes",
     "Case": "hooknb.workflow.nodes",
@@ -138,7 +138,7 @@ _HOMES = {
     "Output": "hooknb.workflow.nodes",
     "Parallel": "hooknb.workflow.nodes",
     "Query": "hooknb.workflow.nodes",
-    "Reply": "hooknb.client.sending",
+    "HttpResponse": "hooknb.client.sending",
     "Request": "hooknb.workflow.nodes",
     "Response": "hooknb.workflow.nodes",
     "Runtime": "hooknb.runtime",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hooknb.client import curl
 from hooknb.client.outgoing import Outgoing, of_delivery, of_samples
-from hooknb.client.sending import Reply, exchange, send
+from hooknb.client.sending import HttpResponse, exchange, send
 from hooknb.errors import ServerError, SettingError
 from hooknb.received import Received
 
@@ -30,7 +30,7 @@ class Calls(Received):
         headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         method: str = "POST",
         timeout: float = 60.0,
-    ) -> Reply:
+    ) -> HttpResponse:
         """Send a real HTTP request to this hook's own URL, with its credentials.
 
         It goes to :attr:`local_url`, also while the hook is published. Blocks until the answer is
@@ -76,7 +76,7 @@ class Calls(Received):
                 timeout=timeout,
             )
 
-    def send_sample(self, timeout: float = 60.0) -> Reply:
+    def send_sample(self, timeout: float = 60.0) -> HttpResponse:
         """Send a test that has the samples of the variables, with the hook's credentials.
 
         Its body is built of the samples of the body variables, its query and headers of those of
@@ -102,7 +102,7 @@ class Calls(Received):
         self._open()
         return self._exchange("send_sample", self._sample(), timeout)
 
-    def replay(self, id: int, timeout: float = 60.0) -> Reply:
+    def replay(self, id: int, timeout: float = 60.0) -> HttpResponse:
         """Send a delivery to this hook once more: its method, query, fields and bytes as they came.
 
         It becomes a delivery of its own. The fields of its connection are left out, and so are
@@ -129,7 +129,7 @@ class Calls(Received):
         self._open()
         return self._exchange("replay", of_delivery(self.delivery(id)), timeout)
 
-    def load(self, path: str | os.PathLike[str], timeout: float = 60.0) -> list[Reply]:
+    def load(self, path: str | os.PathLike[str], timeout: float = 60.0) -> list[HttpResponse]:
         """Send what :meth:`export` wrote as JSON lines to this hook, one after the other.
 
         Each is sent as :meth:`replay` would, and becomes a delivery of its own. Headers that were
@@ -206,7 +206,7 @@ class Calls(Received):
     def _sample(self) -> Outgoing:
         return of_samples(self.workflow.trigger, lambda: next(self._accepted(), None))
 
-    def _exchange(self, call: str, request: Outgoing, timeout: float) -> Reply:
+    def _exchange(self, call: str, request: Outgoing, timeout: float) -> HttpResponse:
         with self._waiting(call):
             return exchange(
                 self.local_url, request, auth=self.workflow.trigger.auth, timeout=timeout

@@ -21,11 +21,11 @@ from hooknb.payloads.headers import HeaderMap, Headers, parse_head
 
 __all__ = [
     "KEPT_REFUSED_BYTES",
-    "Answer",
     "Delivery",
     "Execution",
     "Job",
     "Outcome",
+    "SentResponse",
     "Status",
     "decode_result",
     "encode_result",
@@ -60,7 +60,7 @@ class Status(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class SentResponse:
     """What a caller got.
 
     Attributes
@@ -127,7 +127,7 @@ class Delivery:
     outcome: Outcome
     reason: str | None = None
     detail: str | None = None
-    answer: Answer | None = field(default=None, repr=False)
+    response: SentResponse | None = field(default=None, repr=False)
     duration_ms: float | None = None
 
     @property
@@ -138,7 +138,7 @@ class Delivery:
     @property
     def status(self) -> int | None:
         """The status code of the answer."""
-        return None if self.answer is None else self.answer.status
+        return None if self.response is None else self.response.status
 
     @cached_property
     def header_map(self) -> HeaderMap:

@@ -42,8 +42,8 @@ class Server:
         headers = {"Authorization": f"token {self._token}"} if token else {}
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, data=body, headers=headers)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.read()
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return response.read()
 
 
 @contextmanager
@@ -113,9 +113,11 @@ class Kernel:
             if message["msg_type"] == "stream":
                 printed.append(message["content"]["text"])
 
-        reply = self._client.execute_interactive(source, timeout=PATIENCE, output_hook=take)
-        if reply["content"]["status"] != "ok":
-            raise SystemExit("\n".join(["a cell fails:", source, *reply["content"]["traceback"]]))
+        response = self._client.execute_interactive(source, timeout=PATIENCE, output_hook=take)
+        if response["content"]["status"] != "ok":
+            raise SystemExit(
+                "\n".join(["a cell fails:", source, *response["content"]["traceback"]])
+            )
         return "".join(printed)
 
 
@@ -144,8 +146,8 @@ def main() -> None:
         request = urllib.request.Request(
             url, data=BODY, headers={"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            check(answer.status == 200, "a sender without a token is answered")
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            check(response.status == 200, "a sender without a token is answered")
         came = kernel.run(
             "hook.wait()\n"
             "last = hook.delivery(int(hook.deliveries.index[-1]))\n"

@@ -84,9 +84,9 @@ def load(url: str, worker: str, acknowledged: dict[int, bytes], enough: threadin
                 number += 1
                 body = json.dumps({"n": number, "of": worker, "pad": "x" * (number % 700)}).encode()
                 wire.send(post(parts.path, body))
-                answer = wire.answer()
-                assert answer.status == 200
-                acknowledged[answer.delivery] = body
+                response = wire.response()
+                assert response.status == 200
+                acknowledged[response.delivery] = body
                 if len(acknowledged) >= 40:
                     enough.set()
     except ConnectionError:
@@ -195,7 +195,7 @@ def test_a_runtime_of_another_process_keeps_its_executions_while_it_lives(tmp_pa
         with Wire(parts.port or 0) as wire:
             for _ in range(6):
                 wire.send(post(parts.path, b'{"n": 1}'))
-            theirs = [wire.answer().delivery for _ in range(6)]
+            theirs = [wire.response().delivery for _ in range(6)]
         started = "SELECT id FROM executions WHERE status = 0"
         deadline = time.monotonic() + 30
         while len(rows(tmp_path, started)) < 3:
@@ -291,7 +291,7 @@ def test_200_running_executions_are_each_run_once_more_and_none_twice(tmp_path):
         with Wire(parts.port) as wire:
             for number in range(200):
                 wire.send(post(parts.path, str(number).encode()))
-                assert wire.answer().status == 200
+                assert wire.response().status == 200
         end = time.monotonic() + 30
         while len((tmp_path / "runs").read_text().splitlines()) < 200:
             assert time.monotonic() < end

@@ -182,9 +182,9 @@ def test_times_are_made_of_ids() -> None:
 def test_an_answer_carries_the_fixed_date() -> None:
     with hooknb.Runtime(deterministic=True) as runtime:
         hook = runtime.webhook("orders", sync=True, nodes=[Response(200, body="{{ now }}")])
-        reply = hook.send(json={})
-        assert reply.headers["Date"] == "Thu, 01 Jan 2026 00:00:00 GMT"
-        assert reply.json().startswith("2026-01-01T00:00:01.00")
+        response = hook.send(json={})
+        assert response.headers["Date"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+        assert response.json().startswith("2026-01-01T00:00:01.00")
         assert hook.deliveries["duration_ms"].tolist() == [1.0]
 
 

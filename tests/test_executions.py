@@ -281,8 +281,8 @@ def test_a_synchronous_caller_gets_the_first_response(runtime: Runtime) -> None:
             lambda _c: after.append(1),
         ],
     )
-    reply = hook.send(json=5)
-    assert (reply.status, reply.headers["x-a"], reply.json()) == (201, "b", {"ok": True})
+    response = hook.send(json=5)
+    assert (response.status, response.headers["x-a"], response.json()) == (201, "b", {"ok": True})
     execution = hook.execution(1)
     assert (execution.status, execution.response_status) == (Status.RESOLVED, 201)
     assert [job.node for job in execution.jobs] == ["code", "response"]
@@ -296,9 +296,9 @@ def test_a_synchronous_caller_without_a_response_gets_200_500_or_408(runtime: Ru
     slow = runtime.webhook("slow", sync=True, nodes=[lambda _c: gate.wait(30)], timeout=0.1)
     bare = runtime.webhook("bare", sync=True)
     assert fine.send(json={}).status == 200
-    reply = wrong.send(json={})
-    assert (reply.status, reply.headers["content-type"]) == (500, "application/problem+json")
-    assert b"KeyError" not in reply.body
+    response = wrong.send(json={})
+    assert (response.status, response.headers["content-type"]) == (500, "application/problem+json")
+    assert b"KeyError" not in response.body
     assert slow.send(json={}).status == 408
     assert slow.execution(slow.deliveries.index[0]).reason == "timeout"
     gate.set()
@@ -335,10 +335,10 @@ def test_too_many_waiting_executions_turn_new_deliveries_away() -> None:
         statuses = []
         with contextlib.suppress(TimeoutError):
             for number in range(6):
-                reply = hook.send(json=number)
-                statuses.append(reply.status)
+                response = hook.send(json=number)
+                statuses.append(response.status)
         assert statuses == [200, 200, 200, 200, 503, 503]
-        assert reply.headers["Retry-After"]
+        assert response.headers["Retry-After"]
         gate.set()
         hook.wait()
         assert [hook.execution(n).status for n in range(1, 5)] == [Status.RESOLVED] * 4

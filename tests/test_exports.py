@@ -20,7 +20,7 @@ import hooknb
 from hooknb.errors import SettingError
 from hooknb.history import exports
 from hooknb.payloads.headers import MASK
-from hooknb.records import Answer, Delivery
+from hooknb.records import Delivery, SentResponse
 
 ODD_BODIES = [
     b"",
@@ -51,8 +51,11 @@ def deliveries(draw: st.DrawFn) -> Delivery:
     head = [*draw(fields), *([("Content-Type", kind)] if kind else [])]
     reason = draw(st.none() | st.just("invalid json"))
     raw = draw(st.binary(max_size=200) | st.sampled_from(ODD_BODIES))
-    answer = st.builds(
-        Answer, status=st.integers(100, 599), headers=fields.map(tuple), body=st.binary(max_size=40)
+    response = st.builds(
+        SentResponse,
+        status=st.integers(100, 599),
+        headers=fields.map(tuple),
+        body=st.binary(max_size=40),
     )
     return Delivery(
         id=draw(st.integers(1, 2**63 - 1)),
@@ -69,7 +72,7 @@ def deliveries(draw: st.DrawFn) -> Delivery:
         outcome="accepted" if reason is None else "refused",
         reason=reason,
         detail=None if reason is None else "The body is not JSON.",
-        answer=draw(st.none() | answer),
+        response=draw(st.none() | response),
         duration_ms=draw(st.none() | st.floats(0, 1e6)),
     )
 
@@ -103,7 +106,7 @@ def test_parquet_gives_back_what_was_written(tmp_path: Path, came: list[Delivery
         assert written == [getattr(delivery, name) for delivery in came]
     for delivery, pairs, body in zip(came, frame["headers"], frame["answer_body"], strict=True):
         assert [(pair["name"], pair["value"]) for pair in pairs] == delivery.headers
-        assert body == (None if delivery.answer is None else delivery.answer.body)
+        assert body == (None if delivery.response is None else delivery.response.body)
 
 
 # The objects of HAR 1.2 with the members that it does not call optional, and their types.
@@ -211,10 +214,10 @@ def test_what_was_written_is_sent_again_byte_for_byte(
 
     settings["auth"] = hooknb.BasicAuth("me", "other")
     other = runtime.webhook("other", **settings)
-    replies = other.load(path)
-    assert [reply.status for reply in replies] == [200] * (len(ODD_BODIES) + 1) + [400]
-    for number, reply in enumerate(replies, 1):
-        before, after = hook.delivery(number), other.delivery(reply.delivery)
+    responses = other.load(path)
+    assert [response.status for response in responses] == [200] * (len(ODD_BODIES) + 1) + [400]
+    for number, response in enumerate(responses, 1):
+        before, after = hook.delivery(number), other.delivery(response.delivery)
         assert (after.method, after.query_string) == (before.method, before.query_string)
         assert (after.raw, after.reason) == (before.raw, before.reason)
         left_out = {"host", "cookie", "authorization", "content-length"}
@@ -241,8 +244,8 @@ def test_credentials_are_written_only_where_that_is_asked_for(
         assert token not in text
         assert MASK in text
     hook.export(tmp_path / "came.jsonl", secrets=True)
-    [reply] = hook.load(tmp_path / "came.jsonl")
-    assert hook.delivery(reply.delivery).header_map["Cookie"] == "session=hunter2"
+    [response] = hook.load(tmp_path / "came.jsonl")
+    assert hook.delivery(response.delivery).header_map["Cookie"] == "session=hunter2"
 
 
 def test_json_lines_can_be_read_by_people_and_their_tools(
@@ -272,7 +275,7 @@ def test_files_of_forms_are_base64(runtime: hooknb.Runtime, tmp_path: Path) -> N
     hook.export(tmp_path / "came.ndjson")
     line = json.loads((tmp_path / "came.ndjson").read_bytes())
     assert line["body"]["f"]["content"] == {"base64": "AP8="}
-    assert [reply.status for reply in hook.load(tmp_path / "came.ndjson")] == [200]
+    assert [response.status for response in hook.load(tmp_path / "came.ndjson")] == [200]
 
 
 def test_progress_counts_what_is_written(runtime: hooknb.Runtime, tmp_path: Path) -> None:
@@ -496,8 +499,8 @@ def test_the_standard_output_is_written_to(runtime: hooknb.Runtime) -> None:
 def test_cookies_that_were_set_are_masked(
     runtime: hooknb.Runtime, tmp_path: Path, name: str
 ) -> None:
-    answer = hooknb.Response(200, headers={"Set-Cookie": "sid=TOPSEC; Secure"})
-    hook = runtime.webhook("orders", response=answer)
+    response = hooknb.Response(200, headers={"Set-Cookie": "sid=TOPSEC; Secure"})
+    hook = runtime.webhook("orders", response=response)
     hook.send(json=1)
     hook.export(tmp_path / name)
     assert "TOPSEC" not in (tmp_path / name).read_text()

@@ -49,8 +49,8 @@ def test_keys_are_long_and_of_the_hook_alone(runtime: Runtime) -> None:
 def test_the_switch(runtime: Runtime) -> None:
     hook = runtime.webhook("switch")
     hook.enabled = False
-    reply = hook.send(json=1)
-    assert (reply.status, hook.delivery(1).reason) == (404, "disabled")
+    response = hook.send(json=1)
+    assert (response.status, hook.delivery(1).reason) == (404, "disabled")
     hook.enabled = True
     assert hook.send(json=1).status == 200
     with pytest.raises(ValueError, match="enabled: 'yes' is neither"):
@@ -59,8 +59,8 @@ def test_the_switch(runtime: Runtime) -> None:
 
 def test_send_sends_what_it_is_told(runtime: Runtime) -> None:
     hook = runtime.webhook("echo", accept="*/*", methods="*", auth=BasicAuth("ü", "p:w ö"))
-    reply = hook.send(json={"big": 2**80}, params={"a[b]": ["1", "2"]}, headers={"X-One": "1"})
-    delivery = hook.delivery(reply.delivery)
+    response = hook.send(json={"big": 2**80}, params={"a[b]": ["1", "2"]}, headers={"X-One": "1"})
+    delivery = hook.delivery(response.delivery)
     assert delivery.body == {"big": 2**80}
     assert delivery.query == {"a": {"b": ["1", "2"]}}
     assert ("X-One", "1") in delivery.headers
@@ -215,8 +215,8 @@ def test_a_main_thread_that_computes_does_not_hold_up_an_answer(runtime: Runtime
 
     def post() -> None:
         request = urllib.request.Request(hook.url, b"1", {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            assert reply.status == 200
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert response.status == 200
         answered.set()
 
     thread = threading.Thread(target=post)
@@ -283,12 +283,16 @@ def test_a_setting_that_cannot_be_sent_is_refused(make, message) -> None:
 
 def test_the_configured_answer_goes_out_at_once(runtime: Runtime) -> None:
     hook = runtime.webhook("queue", response=Response(202, headers={"X-Queue": "1"}, body="queued"))
-    reply = hook.send(json=1)
-    assert (reply.status, reply.headers["X-Queue"], reply.body) == (202, "1", b"queued")
-    assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+    response = hook.send(json=1)
+    assert (response.status, response.headers["X-Queue"], response.body) == (202, "1", b"queued")
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     json_hook = runtime.webhook("json", response=Response(200, body={"n": 2**70}))
-    reply = json_hook.send(json=1)
-    assert (reply.headers["Content-Type"], reply.json()) == ("application/json", {"n": 2**70})
+    response = json_hook.send(json=1)
+    assert (response.headers["Content-Type"], response.json()) == ("application/json", {"n": 2**70})
     empty = runtime.webhook("empty", response=Response(204))
-    reply = empty.send(json=1)
-    assert (reply.status, reply.body, reply.headers.get("Content-Length")) == (204, b"", None)
+    response = empty.send(json=1)
+    assert (response.status, response.body, response.headers.get("Content-Length")) == (
+        204,
+        b"",
+        None,
+    )

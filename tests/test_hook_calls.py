@@ -271,9 +271,9 @@ def test_a_delivery_is_sent_again_as_it_came(runtime: Runtime) -> None:
     query = "a=%C3%BC&b[0]=1&&c=%zz&d=\xe9"
     sent = request(hook, raw, method="PATCH", query=query, headers=fields)
     number = exchange(hook, sent).delivery
-    reply = hook.replay(number)
-    assert (reply.status, reply.delivery) == (200, number + 1)
-    first, again = hook.delivery(number), hook.delivery(reply.delivery)
+    response = hook.replay(number)
+    assert (response.status, response.delivery) == (200, number + 1)
+    first, again = hook.delivery(number), hook.delivery(response.delivery)
     assert (again.raw, again.method, again.query_string) == (raw, "PATCH", query)
     assert again.body == first.body == {"a": 1}
     kept = [field for field in again.headers if field[0] not in {"Host", "Content-Length"}]
@@ -350,13 +350,13 @@ def test_a_sample_is_made_of_the_variables(runtime: Runtime) -> None:
         query=hooknb.parse_query("?items[0][sku]=a b&x=1"),
         headers=[Variable("X-Id", sample="7"), "X-None"],
     )
-    reply = hook.send_sample()
-    assert reply.status == 200
-    came = hook.delivery(reply.delivery)
+    response = hook.send_sample()
+    assert response.status == 200
+    came = hook.delivery(response.delivery)
     assert came.body == {"a": {"b": [1, None]}, "c": "ü"}
     assert came.query == {"items": [{"sku": "a b"}], "x": "1"}
     assert (came.header_map["X-Id"], came.method) == ("7", "POST")
-    assert hook.execution(reply.delivery).missing == ("headers.X-None", "body.later")
+    assert hook.execution(response.delivery).missing == ("headers.X-None", "body.later")
 
 
 def test_without_samples_it_is_what_came_last_or_nothing(runtime: Runtime) -> None:
@@ -368,8 +368,8 @@ def test_without_samples_it_is_what_came_last_or_nothing(runtime: Runtime) -> No
     came = hook.delivery(hook.send_sample().delivery)
     assert (came.raw, came.content_type, came.body) == (raw, "application/x+json", {"a": 1})
     hook.configure(accept="text/plain")
-    reply = hook.send_sample()
-    assert (reply.status, hook.delivery(reply.delivery).raw) == (200, b"{}")
+    response = hook.send_sample()
+    assert (response.status, hook.delivery(response.delivery).raw) == (200, b"{}")
 
 
 @pytest.mark.parametrize(
@@ -572,9 +572,9 @@ def test_values_of_numpy_are_sent_kept_and_answered_as_numbers(runtime: Runtime)
         ],
     )
     body = {"amount": frame.amount[1], "paid": frame.paid[0], "all": np.arange(2000)}
-    reply = hook.send(json=body)
+    response = hook.send(json=body)
     assert hook.delivery(1).body == {"amount": 2**53 + 1, "paid": True, "all": [*range(2000)]}
-    assert reply.json() == {"total": 2**53 + 43, "all": [*range(2000)]}
+    assert response.json() == {"total": 2**53 + 43, "all": [*range(2000)]}
     assert hook.send(json={"all": np.longdouble(1.5)}).json()["all"] == "1.5"
     assert hook.execution(1).jobs[0].result == 2**53 + 43
     assert not hook.execution(1).jobs[0].stored_as_repr

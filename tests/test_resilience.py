@@ -213,9 +213,9 @@ def test_a_large_body_is_read_beside_the_others(runtime: Runtime):
     hook = runtime.webhook("n", accept="*/*")
     body = b"&".join(b"a%d[b]=1" % number for number in range(100_000))
     form = ("Content-Type", "application/x-www-form-urlencoded")
-    answers = []
+    responses = []
     thread = threading.Thread(
-        target=lambda: answers.append(exchange(hook, request(hook, body, headers=(form,))))
+        target=lambda: responses.append(exchange(hook, request(hook, body, headers=(form,))))
     )
     thread.start()
     others = 0
@@ -223,9 +223,9 @@ def test_a_large_body_is_read_beside_the_others(runtime: Runtime):
         assert exchange(hook, request(hook, b"1")).status == 200
         others += 1
     thread.join()
-    assert answers[0].status == 200
+    assert responses[0].status == 200
     assert others > 3
-    assert len(hook.delivery(answers[0].delivery).body) == 100_000
+    assert len(hook.delivery(responses[0].delivery).body) == 100_000
 
 
 def test_lengths_and_charsets_that_break_readers_are_answered(runtime: Runtime):
@@ -234,8 +234,8 @@ def test_lengths_and_charsets_that_break_readers_are_answered(runtime: Runtime):
     assert exchange(hook, head + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n").status == 400
     for charset in ("unicode_escape", "raw_unicode_escape", "utf-7", "idna"):
         kind = ("Content-Type", f"application/json; charset={charset}")
-        answer = exchange(hook, request(hook, b'"\\ud800\xff"', headers=(kind,)))
-        assert answer.status == 400
+        response = exchange(hook, request(hook, b'"\\ud800\xff"', headers=(kind,)))
+        assert response.status == 400
     kind = ("Content-Type", "multipart/form-data; x=" + '";' * 20_000)
     assert exchange(hook, request(hook, b"1", headers=(kind,))).status == 400
     absolute = b"POST http://localhost/hook/%b HTTP/1.1\r\n" % hook.key.encode()

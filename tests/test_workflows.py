@@ -29,8 +29,8 @@ def test_500_callers_at_once_get_their_own_answers():
             for number, wire in enumerate(wires):
                 wire.send(request(hook, str(number).encode()))
             for number, wire in enumerate(wires):
-                answer = wire.answer()
-                assert (answer.status, answer.body) == (200, b'{"is":%d}' % (number * 2))
+                response = wire.response()
+                assert (response.status, response.body) == (200, b'{"is":%d}' % (number * 2))
         finally:
             for wire in wires:
                 wire.__exit__(None, None, None)
@@ -180,8 +180,8 @@ def test_any_branch_may_answer(runtime: Runtime):
         sync=True,
         nodes=[hooknb.Parallel([[slow], [hooknb.Response(202, body="here")]]), lambda _c: 1],
     )
-    reply = hook.send(json=1)
-    assert (reply.status, reply.body) == (202, b"here")
+    response = hook.send(json=1)
+    assert (response.status, response.body) == (202, b"here")
     assert {job.node: job.status.word for job in hook.execution(1).jobs} == {
         "slow": "aborted",
         "response": "resolved",
@@ -294,8 +294,8 @@ def test_respond_takes_a_response_and_refuses_what_is_none(runtime: Runtime):
         context.respond("hello")
 
     hook = runtime.webhook("right", sync=True, nodes=[right])
-    reply = hook.send(json={"a": "b"})
-    assert (reply.status, reply.body) == (201, b"b")
+    response = hook.send(json={"a": "b"})
+    assert (response.status, response.body) == (201, b"b")
     hook = runtime.webhook("wrong", sync=True, nodes=[wrong])
     assert hook.send(json=1, timeout=10).status == 500
     assert "'hello' is no answer" in hook.execution(2).reason
@@ -321,9 +321,9 @@ def test_an_answer_decides_whatever_ends_beside_it(runtime: Runtime, mode: str, 
     hook = runtime.webhook(
         "beside", sync=True, nodes=[hooknb.Parallel([[other], [hooknb.Response(202)]], mode=mode)]
     )
-    reply = hook.send(json={})
+    response = hook.send(json={})
     execution = hook.execution(1)
-    assert (reply.status, execution.response_status) == (202, 202)
+    assert (response.status, execution.response_status) == (202, 202)
     assert execution.status is Status.RESOLVED
 
 

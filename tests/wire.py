@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hooknb import Hook
 
 
-class Answer(NamedTuple):
+class SentResponse(NamedTuple):
     """What came back."""
 
     status: int
@@ -57,7 +57,7 @@ class Wire:
         """Send bytes."""
         self.socket.sendall(raw)
 
-    def answer(self, *, head_only: bool = False) -> Answer:
+    def response(self, *, head_only: bool = False) -> SentResponse:
         """Read one answer; ``head_only`` for one that has no body, whatever its length says."""
         lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         status = int(lines[0].split(" ")[1])
@@ -65,12 +65,12 @@ class Wire:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers.append((name, value.strip()))
-        answer = Answer(status, headers, b"")
+        response = SentResponse(status, headers, b"")
         if head_only or status < 200 or status in {204, 304}:
-            return answer
-        length = answer.header("Content-Length")
+            return response
+        length = response.header("Content-Length")
         assert length is not None, lines
-        return answer._replace(body=self._exactly(int(length)))
+        return response._replace(body=self._exactly(int(length)))
 
     def is_closed(self) -> bool:
         """Wait for what comes next, and tell whether it is the end of the connection."""
@@ -108,11 +108,11 @@ class Wire:
         self._received += piece
 
 
-def exchange(where: Hook | int, raw: bytes) -> Answer:
+def exchange(where: Hook | int, raw: bytes) -> SentResponse:
     """Send bytes on a connection of their own and read one answer."""
     with Wire(where) as wire:
         wire.send(raw)
-        return wire.answer(head_only=raw.startswith(b"HEAD "))
+        return wire.response(head_only=raw.startswith(b"HEAD "))
 
 
 def request(

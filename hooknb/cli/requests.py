@@ -19,7 +19,7 @@ from hooknb.cli.console import line, output_console, status_style
 from hooknb.cli.options import StoreOption, opened, workflow_ids
 from hooknb.cli.texts import written_out
 from hooknb.client.outgoing import JSON, Outgoing
-from hooknb.client.sending import Reply, exchange
+from hooknb.client.sending import HttpResponse, exchange
 from hooknb.errors import PayloadError, ServerError, SettingError
 from hooknb.payloads import decode_json, kind
 from hooknb.payloads.headers import Headers, masked
@@ -121,17 +121,17 @@ def send(
         content=content,
     )
     try:
-        reply = exchange(url, request, auth=auth, timeout=timeout)
+        response = exchange(url, request, auth=auth, timeout=timeout)
     except UnicodeError as error:
         raise SettingError("URL", f"its host is none: {error}") from error
     console = output_console()
     if raw and not sys.stdout.isatty():
         sys.stdout.flush()
-        sys.stdout.buffer.write(reply.body)
+        sys.stdout.buffer.write(response.body)
         sys.stdout.flush()
     else:
-        _show(console, reply, only_body=raw)
-    if fail and reply.status >= _FAILED:
+        _show(console, response, only_body=raw)
+    if fail and response.status >= _FAILED:
         raise typer.Exit(1)
 
 
@@ -251,29 +251,34 @@ def _pair(text: str) -> tuple[str, str]:
 # -- the answer
 
 
-def _show(console: Console, reply: Reply, *, only_body: bool) -> None:
+def _show(console: Console, response: HttpResponse, *, only_body: bool) -> None:
     if not only_body:
-        style = status_style(reply.status)
-        console.print(line((f"{reply.status} {_phrase(reply.status)}".rstrip(), style)), end="\n")
-        for name, value in reply.headers.items():
+        style = status_style(response.status)
+        console.print(
+            line((f"{response.status} {_phrase(response.status)}".rstrip(), style)), end="\n"
+        )
+        for name, value in response.headers.items():
             console.print(line((name, "cyan"), ": ", masked(name, value)), end="\n")
-        if reply.body:
+        if response.body:
             console.print()
-    if reply.body:
-        console.print(_body(reply), end="\n")
+    if response.body:
+        console.print(_body(response), end="\n")
 
 
-def _body(reply: Reply) -> Text:
-    if kind(reply.headers.get("Content-Type")) == "json" and len(reply.body) <= _MOST_COLOURED:
+def _body(response: HttpResponse) -> Text:
+    if (
+        kind(response.headers.get("Content-Type")) == "json"
+        and len(response.body) <= _MOST_COLOURED
+    ):
         try:
             # Numbers stay as they are written, whatever their size.
-            body = msgspec.json.format(reply.body, indent=2).decode()
+            body = msgspec.json.format(response.body, indent=2).decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
-            body = reply.text
+            body = response.text
         shown = Syntax("", "json", theme="ansi_dark").highlight(written_out(body, keep="\n"))
         shown.rstrip()
         return shown
-    return Text(written_out(reply.text, keep="\n\t").rstrip("\n"))
+    return Text(written_out(response.text, keep="\n\t").rstrip("\n"))
 
 
 def _phrase(status: int) -> str:

@@ -18,7 +18,7 @@ from hooknb.settings import checked_timeout
 from hooknb.workflow import depth
 from hooknb.workflow.credentials import BasicAuth
 
-__all__ = ["Reply", "exchange", "send"]
+__all__ = ["HttpResponse", "exchange", "send"]
 
 Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
@@ -26,7 +26,7 @@ _LONGEST: Final = 2_147_483.0  # seconds: sockets count milliseconds in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class HttpResponse:
     """What the caller got.
 
     Attributes
@@ -75,7 +75,7 @@ def send(
     params: str | Pairs | None,
     headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
     timeout: float,
-) -> Reply:
+) -> HttpResponse:
     """Send one request and wait for its answer; see :meth:`hooknb.Hook.send`."""
     if not isinstance(method, str) or not METHOD.fullmatch(method):
         raise SettingError("method", f"{method!r} is not a method; write 'POST'")
@@ -89,7 +89,9 @@ def send(
     return exchange(url, request, auth=auth, timeout=timeout)
 
 
-def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: float) -> Reply:
+def exchange(
+    url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: float
+) -> HttpResponse:
     """Send a request, its fields and its query exactly as they are, and wait for the answer.
 
     Parameters
@@ -139,7 +141,7 @@ def exchange(url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: fl
         connection.endheaders(content)
         response = connection.getresponse()
         received = response.read()
-        return Reply(
+        return HttpResponse(
             status=response.status, headers=HeaderMap(response.getheaders()), body=received
         )
     except TimeoutError as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
-from hooknb.engine.endings import Answered, Ended
+from hooknb.engine.endings import Ended, Responded
 from hooknb.records import Status
 
 __all__ = ["settle"]
@@ -39,7 +39,7 @@ async def settle(branches: Iterable[Coroutine[Any, Any, Any]], mode: str) -> lis
             # An answer first: whatever else ended with it, the caller has got it.
             failed = sorted(
                 (task for task in done if _error(task) is not None),
-                key=lambda task: not isinstance(_error(task), Answered),
+                key=lambda task: not isinstance(_error(task), Responded),
             )
             for task in failed:
                 failure = failure or _error(task)
@@ -63,7 +63,7 @@ def _error(task: asyncio.Task[Any]) -> BaseException | None:
 
 def _decides(task: asyncio.Task[Any]) -> bool:
     error = _error(task)
-    return isinstance(error, Answered) or (
+    return isinstance(error, Responded) or (
         isinstance(error, Ended) and error.status is Status.RESOLVED
     )
 

@@ -16,10 +16,10 @@ from hooknb._clock import moment
 from hooknb.engine.branches import settle
 from hooknb.engine.endings import (
     SIGNALS,
-    Answered,
     Ended,
     ExecutorGone,
     NodeFailed,
+    Responded,
     describe,
     unwrapped,
 )
@@ -30,10 +30,10 @@ from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.expressions import templates
 from hooknb.payloads.headers import HeaderMap
-from hooknb.records import Answer, Delivery, Status, encode_result
+from hooknb.records import Delivery, SentResponse, Status, encode_result
 from hooknb.store import job_row
 from hooknb.workflow import Workflow
-from hooknb.workflow.nodes import Node, Response, render_answer
+from hooknb.workflow.nodes import Node, Response, render_response
 from hooknb.workflow.variables import column
 
 __all__ = ["Context"]
@@ -153,15 +153,17 @@ class Context:
         """Fill the templates anywhere inside a value; ``MISSING`` where one leads nowhere."""
         return templates.render(value, self.scope)
 
-    def respond(self, answer: Answer | Response) -> None:
+    def respond(self, response: SentResponse | Response) -> None:
         """Answer the caller and end the execution as resolved; the first answer counts."""
-        if isinstance(answer, Response):
-            rendered = self.render([answer.status, answer.headers, answer.body])
-            answer = render_answer(*rendered)
-        if not isinstance(answer, Answer):
-            raise SettingError("respond", f"{answer!r} is no answer; write hooknb.Response(…)")
-        if self.state.answer is None:
-            self.state.answer = answer
+        if isinstance(response, Response):
+            rendered = self.render([response.status, response.headers, response.body])
+            response = render_response(*rendered)
+        if not isinstance(response, SentResponse):
+            raise SettingError(
+                "respond", f"{response!r} is not a response; write hooknb.Response(…)"
+            )
+        if self.state.response is None:
+            self.state.response = response
 
     def end(self, status: str, reason: str | None = None, result: Any = None) -> NoReturn:
         """End the execution as ``resolved`` or ``failed``."""
@@ -266,8 +268,8 @@ class Context:
                 )
                 if len(state.jobs) >= _MANY:
                     self.keep()
-        if state.answer is not None:
-            raise Answered
+        if state.response is not None:
+            raise Responded
         return result
 
     def _is_cancelled(self) -> bool:
@@ -284,7 +286,7 @@ class Context:
                 signal.node = node
                 return signal.status, signal.result, None
             return Status.RESOLVED, before, None
-        if isinstance(signal, Answered):
+        if isinstance(signal, Responded):
             return Status.RESOLVED, before, None
         if isinstance(signal, NodeFailed):
             return Status.ERROR, before, "a node inside of it failed"

@@ -11,10 +11,10 @@ from hooknb.workflow.nodes import Node
 
 __all__ = [
     "SIGNALS",
-    "Answered",
     "Ended",
     "ExecutorGone",
     "NodeFailed",
+    "Responded",
     "describe",
     "one_line",
     "unwrapped",
@@ -25,7 +25,7 @@ _LONGEST: Final = 16 * 1024  # characters of an error's message that are kept
 _DESCRIBED: Final = ("/hooknb/engine/", "/hooknb/workflow/nodes/")
 
 
-class Answered(Exception):  # noqa: N818 - a signal, not an error
+class Responded(Exception):  # noqa: N818 - a signal, not an error
     """The caller has its answer: the execution ends here as resolved."""
 
 
@@ -48,7 +48,7 @@ class NodeFailed(Exception):  # noqa: N818 - carries what the job already tells
     """A node raised; its job says what."""
 
 
-SIGNALS: Final = (Answered, Ended, ExecutorGone, NodeFailed, asyncio.CancelledError)
+SIGNALS: Final = (Responded, Ended, ExecutorGone, NodeFailed, asyncio.CancelledError)
 
 
 def unwrapped(error: BaseException) -> BaseException | None:

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from hooknb._clock import Clock
 from hooknb.engine.context import Context
-from hooknb.engine.endings import Answered, Ended, ExecutorGone, NodeFailed, one_line
+from hooknb.engine.endings import Ended, ExecutorGone, NodeFailed, Responded, one_line
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.errors import RecordNotFoundError
-from hooknb.records import Answer, Delivery, Status
+from hooknb.records import Delivery, SentResponse, Status
 from hooknb.workflow import Workflow, depth
 
 __all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
@@ -55,7 +55,7 @@ class Ending:
     reason: str | None
     started_at: int | None
     finished_at: int
-    answer: Answer | None
+    response: SentResponse | None
     jobs: tuple[tuple[Any, ...], ...]
     shown: bool = False
 
@@ -167,7 +167,7 @@ class Engine:
                         reason="cancelled",
                         started_at=None,
                         finished_at=self.clock_of(execution).now(),
-                        answer=None,
+                        response=None,
                         jobs=(),
                     )
                 )
@@ -253,7 +253,7 @@ class _Run:
         try:
             self._context = self._engine.context(execution, self.queue.workflow_id, self.clock)
             await self._context.run(workflow.nodes)
-        except Answered:
+        except Responded:
             pass
         except Ended as end:
             status, reason = end.status, end.reason
@@ -271,7 +271,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - an execution that cannot begin ends as one
             _LOG.exception("execution %d could not be run", execution.id)
             status, reason = Status.ERROR, one_line(error)
-        if self._context is not None and self._context.state.answer is not None:
+        if self._context is not None and self._context.state.response is not None:
             # The caller has it, whatever ended beside it.
             status, reason = Status.RESOLVED, None
         self._end(status, reason)
@@ -312,7 +312,7 @@ class _Run:
                     reason=reason,
                     started_at=self.started_at,
                     finished_at=self.clock.now(),
-                    answer=None if context is None else context.state.answer,
+                    response=None if context is None else context.state.response,
                     jobs=() if context is None else context.close(),
                     shown=context is not None and context.state.shown is not None,
                 )

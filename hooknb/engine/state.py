@@ -10,7 +10,7 @@ from typing import Any
 from hooknb._clock import Clock
 from hooknb.engine.fetching import Fetcher
 from hooknb.engine.output import Output
-from hooknb.records import Answer
+from hooknb.records import SentResponse
 from hooknb.workflow.nodes import Node
 
 __all__ = ["ExecutionInfo", "Services", "State"]
@@ -57,7 +57,7 @@ class State:
         self.workflow_id = workflow_id
         self.clock = clock
         self.nodes: dict[str, Any] = {}
-        self.answer: Answer | None = None
+        self.response: SentResponse | None = None
         self.jobs: list[tuple[Any, ...]] = []
         self.running: dict[object, tuple[Node, int, Output]] = {}
         # Functions that are on a worker thread now; not those that wait for one.

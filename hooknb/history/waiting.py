@@ -170,7 +170,7 @@ def _table(store: Store, state: HookState, search: _Search, ids: list[int]) -> s
     configured = any(variables for _, variables in trigger.parts)
     columns = Columns(store, state.workflow_id).read(trigger) if configured else []
     rows = Rows(store, state.workflow_id).read(dict(enumerate(ids)), columns)
-    lines = [["id", "found", "answer", "execution", "what came"]]
+    lines = [["id", "found", "response", "execution", "what came"]]
     lines += [
         [
             str(row.id),

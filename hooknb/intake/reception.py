@@ -22,13 +22,13 @@ from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
-from hooknb.intake.responses import OK, busy, closing_answer, problem, response_status_of
+from hooknb.intake.responses import OK, busy, closing_response, problem, response_status_of
 from hooknb.intake.served import HookState, encode_pairs
-from hooknb.records import KEPT_REFUSED_BYTES, Answer, Delivery, Status
+from hooknb.records import KEPT_REFUSED_BYTES, Delivery, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
 from hooknb.server import Reception, Request, Send
 from hooknb.settings import RuntimeSettings
-from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store
+from hooknb.store import EndExecution, NewDelivery, NewResponse, Store
 from hooknb.workflow import depth
 
 __all__ = ["Desk"]
@@ -47,7 +47,7 @@ class Desk:
         self.settings = settings
         self.reading: set[asyncio.Task[None]] = set()
         self._ended: list[
-            tuple[HookState, list[EndExecution | NewAnswer], Callable[[], object] | None]
+            tuple[HookState, list[EndExecution | NewResponse], Callable[[], object] | None]
         ] = []
         self.publication: Publication
         self.grouping = Grouping(lambda group: self.store.submit(*group))
@@ -70,9 +70,9 @@ class Desk:
     def settle(self, deliveries: list[NewDelivery]) -> None:
         """Go on with deliveries that the writer has done with; on the loop."""
         try:
-            answers = [delivery.caller.settle(delivery) for delivery in deliveries]
+            responses = [delivery.caller.settle(delivery) for delivery in deliveries]
             # Asked for before any bytes leave: who has an answer finds it in the frames.
-            kept = [answer for answer in answers if answer is not None]
+            kept = [response for response in responses if response is not None]
             if kept:
                 self.store.submit(*kept)
             stored = [item for item in deliveries if item.error is None]
@@ -92,7 +92,7 @@ class Desk:
         state: HookState,
         ending: Ending,
         response_status: int | None,
-        answer: NewAnswer | None = None,
+        response: NewResponse | None = None,
         send: Callable[[], object] | None = None,
     ) -> None:
         """Keep how an execution ended, and what its caller got, then have that sent.
@@ -112,7 +112,7 @@ class Desk:
         )
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._keep_ended)
-        self._ended.append((state, [end] if answer is None else [end, answer], send))
+        self._ended.append((state, [end] if response is None else [end, response], send))
 
     def _keep_ended(self) -> None:
         ended, self._ended = self._ended, []
@@ -164,13 +164,13 @@ class _Reception:
     """One request of a hook on its way in and out."""
 
     __slots__ = (
-        "_answer",
         "_desk",
         "_parsed",
         "_query",
         "_refusal",
         "_request",
         "_reserved",
+        "_response",
         "_send",
         "_served",
         "keep",
@@ -308,26 +308,26 @@ class _Reception:
             caller=self,
         )
 
-    def settle(self, delivery: NewDelivery) -> NewAnswer | None:
+    def settle(self, delivery: NewDelivery) -> NewResponse | None:
         """Decide once the delivery is on disk, or cannot be; give the answer to be kept."""
         served = self._served
-        self._answer: tuple[Answer, int | None] | None = None
+        self._response: tuple[SentResponse, int | None] | None = None
         if delivery.error is not None:
             refusal = self._refusal or busy(
                 "store", "The delivery could not be stored; send it again later."
             )
-            self._answer = (problem(refusal), None)
+            self._response = (problem(refusal), None)
             return None
         if self._refusal is not None:
-            answer, headers = problem(self._refusal), None
+            response, headers = problem(self._refusal), None
         elif not served.workflow.sync:
-            answer, headers = served.answer, served.answer_headers
+            response, headers = served.response, served.response_headers
         elif not served.workflow.nodes:
-            answer, headers = OK, None
+            response, headers = OK, None
         else:
             return None
-        self._answer = (answer, delivery.id)
-        return self._record(answer, delivery.id, headers)
+        self._response = (response, delivery.id)
+        return self._record(response, delivery.id, headers)
 
     def go_on(self, delivery: NewDelivery) -> None:
         """Answer, and have the nodes run."""
@@ -338,8 +338,8 @@ class _Reception:
         if delivery.error is None:
             for listener in tuple(state.listeners):
                 listener(delivery.id)
-        if self._answer is not None and self._send is not None:
-            self._send(self._told(*self._answer), self._answer[1])
+        if self._response is not None and self._send is not None:
+            self._send(self._told(*self._response), self._response[1])
         if runs:
             engine = self._desk.engine
             if served.workflow.sync:
@@ -376,29 +376,31 @@ class _Reception:
 
     def _ended_in_time(self, ending: Ending) -> None:
         """Answer the caller who waited for the execution."""
-        answer = closing_answer(ending)
-        record = self._record(answer, ending.id, None)
+        response = closing_response(ending)
+        record = self._record(response, ending.id, None)
         send = self._send
         self._desk.finish(
             self.live,
             ending,
-            answer.status,
+            response.status,
             record,
-            send=None if send is None else partial(send, self._told(answer, ending.id), ending.id),
+            send=None
+            if send is None
+            else partial(send, self._told(response, ending.id), ending.id),
         )
 
-    def _told(self, answer: Answer, number: int | None) -> Answer:
+    def _told(self, response: SentResponse, number: int | None) -> SentResponse:
         """Tell the relay whether the delivery was accepted: a status may be of anybody's choice."""
         if not self._request.relayed or number is None:
-            return answer
+            return response
         outcome = "accepted" if self._refusal is None else "refused"
-        return replace(answer, headers=(*answer.headers, (OUTCOME, outcome)))
+        return replace(response, headers=(*response.headers, (OUTCOME, outcome)))
 
-    def _record(self, answer: Answer, number: int, headers: bytes | None) -> NewAnswer:
-        return NewAnswer(
+    def _record(self, response: SentResponse, number: int, headers: bytes | None) -> NewResponse:
+        return NewResponse(
             delivery_id=number,
-            status=answer.status,
+            status=response.status,
             duration_us=self._desk.clock.duration(self._request.started),
-            headers=encode_pairs(answer.headers) if headers is None else headers,
-            body=answer.body,
+            headers=encode_pairs(response.headers) if headers is None else headers,
+            body=response.body,
         )

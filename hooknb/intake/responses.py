@@ -8,22 +8,24 @@ from typing import Final
 from hooknb.engine import Ending
 from hooknb.intake.admission import Refusal
 from hooknb.intake.admission import problem as write_problem
-from hooknb.records import Answer, Status
+from hooknb.records import SentResponse, Status
 
-__all__ = ["OK", "busy", "closing_answer", "problem", "response_status_of"]
+__all__ = ["OK", "busy", "closing_response", "problem", "response_status_of"]
 
-OK: Final = Answer(status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok")
+OK: Final = SentResponse(
+    status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
+)
 
 
 def response_status_of(ending: Ending) -> int | None:
     """Give the status of what a Response node answered, or ``None``."""
-    return None if ending.answer is None else ending.answer.status
+    return None if ending.response is None else ending.response.status
 
 
-def closing_answer(ending: Ending) -> Answer:
+def closing_response(ending: Ending) -> SentResponse:
     """Give what the caller of a synchronous hook gets."""
-    if ending.answer is not None:
-        return ending.answer
+    if ending.response is not None:
+        return ending.response
     if ending.status is Status.RESOLVED:
         return OK
     if ending.reason == "timeout":
@@ -44,7 +46,7 @@ def busy(reason: str, detail: str) -> Refusal:
     return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
 
 
-def problem(refusal: Refusal) -> Answer:
+def problem(refusal: Refusal) -> SentResponse:
     """Make the answer that tells of a refusal."""
     headers, body = write_problem(refusal, HTTPStatus(refusal.status).phrase)
-    return Answer(status=refusal.status, headers=headers, body=body)
+    return SentResponse(status=refusal.status, headers=headers, body=body)

@@ -14,7 +14,7 @@ from hooknb.engine import Queue
 from hooknb.paths import MISSING
 from hooknb.paths import compile as compile_path
 from hooknb.workflow import Workflow
-from hooknb.workflow.nodes import render_answer
+from hooknb.workflow.nodes import render_response
 from hooknb.workflow.notation import known_functions
 from hooknb.workflow.variables import Variable, column
 
@@ -28,8 +28,8 @@ class Served:
         self.workflow = workflow
         self.revision = revision
         response = workflow.trigger.response
-        self.answer = render_answer(response.status, response.headers, response.body)
-        self.answer_headers = encode_pairs(self.answer.headers)
+        self.response = render_response(response.status, response.headers, response.body)
+        self.response_headers = encode_pairs(self.response.headers)
         trigger = workflow.trigger
         self._headers = [(_usual(item.path), item.path) for item in trigger.headers]
         self._query = [(compile_path(item.path), _name("query", item)) for item in trigger.query]

@@ -16,10 +16,10 @@ from urllib.parse import unquote_plus, urlsplit
 __all__ = [
     "SAFETY",
     "Fields",
-    "answer_fields",
     "is_sendable",
     "request_fields",
     "request_query",
+    "response_fields",
 ]
 
 Fields = list[tuple[str, str]]
@@ -142,7 +142,7 @@ def is_sendable(method: str, path: str, query: str) -> bool:
     return bool(_TOKEN.fullmatch(method) and _TARGET.fullmatch(path) and _TARGET.fullmatch(query))
 
 
-def answer_fields(status: int, fields: Iterable[tuple[str, str]], own_host: str) -> Fields:
+def response_fields(status: int, fields: Iterable[tuple[str, str]], own_host: str) -> Fields:
     """Give the fields of an answer that pass, with :data:`SAFETY`; all others are left out.
 
     Parameters

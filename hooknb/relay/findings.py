@@ -105,8 +105,8 @@ class RelayStatus:
     def works(self) -> bool:
         """Whether a hook that this process publishes can be reached."""
         asked = [server for server in self.servers if server.is_own] or self.servers
-        answers = any(server.has_relay for server in asked)
-        return answers and self.public_base is not None and self.folder_is_safe
+        responses = any(server.has_relay for server in asked)
+        return responses and self.public_base is not None and self.folder_is_safe
 
 
 def status(
@@ -165,7 +165,7 @@ def status(
 def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> ServerStatus:
     problem: str | None = None
     try:
-        answer = _get(f"{server.url}hooknb/", timeout)
+        response = _get(f"{server.url}hooknb/", timeout)
     except urllib.error.HTTPError as error:
         error.close()
         problem = (
@@ -176,7 +176,7 @@ def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> 
     except (OSError, ValueError) as error:
         problem = f"it does not answer: {error}"
     else:
-        if not isinstance(answer, dict) or answer.get("hooknb") != "relay":
+        if not isinstance(response, dict) or response.get("hooknb") != "relay":
             problem = "something else than the relay answers there"
     return ServerStatus(
         pid=server.pid,
@@ -190,5 +190,5 @@ def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> 
 def _get(url: str, timeout: float) -> Any:
     # A proxy of the environment is not for this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=timeout) as answer:
-        return msgspec.json.decode(answer.read(_MOST))
+    with opener.open(url, timeout=timeout) as response:
+        return msgspec.json.decode(response.read(_MOST))

@@ -15,12 +15,12 @@ from hooknb.relay.limits import Limits
 from hooknb.relay.registrations import Registration
 
 __all__ = [
-    "Answered",
     "CutOffError",
     "ForwardingError",
-    "NotAnAnswerError",
+    "NotAResponseError",
     "NotReachedError",
     "Relayed",
+    "Responded",
     "TooSlowError",
     "forward",
 ]
@@ -57,7 +57,7 @@ class Relayed(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Relayed {self.method} of {self.received_at}>"
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Responded(msgspec.Struct, frozen=True):
     """What the kernel answered."""
 
     status: int
@@ -81,13 +81,13 @@ class TooSlowError(ForwardingError):
     """The answer did not come in time."""
 
 
-class NotAnAnswerError(ForwardingError):
+class NotAResponseError(ForwardingError):
     """What came is no answer, or too much of one: the request has been taken."""
 
 
 async def forward(
     to: Registration, key: str, request: Relayed, body: bytes | bytearray, limits: Limits
-) -> Answered:
+) -> Responded:
     """Send a request to the kernel that registered its hook, and wait for the answer.
 
     Parameters
@@ -114,8 +114,8 @@ async def forward(
     # Beside the reading: a kernel may answer before it has read all.
     sending = asyncio.create_task(_send(writer, _head(to, key, request, len(body)), body))
     try:
-        async with asyncio.timeout(limits.answer_timeout):
-            return await _answer(reader, request.method, int(limits.max_answer))
+        async with asyncio.timeout(limits.response_timeout):
+            return await _response(reader, request.method, int(limits.max_response))
     except TimeoutError as error:
         raise TooSlowError from error
     except OSError as error:
@@ -150,43 +150,43 @@ def _head(to: Registration, key: str, request: Relayed, length: int) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-async def _answer(reader: asyncio.StreamReader, method: str, most: int) -> Answered:
+async def _response(reader: asyncio.StreamReader, method: str, most: int) -> Responded:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        raise NotAnAnswerError from error
+        raise NotAResponseError from error
     except asyncio.IncompleteReadError as error:
-        raise (NotAnAnswerError if error.partial else CutOffError) from error
+        raise (NotAResponseError if error.partial else CutOffError) from error
     line, _, block = head[:-4].partition(b"\r\n")
     match = _STATUS.fullmatch(line)
     fields = list(parse_head(block))
     named = {name.lower(): value for name, value in fields}
     if match is None or "transfer-encoding" in named:
-        raise NotAnAnswerError
+        raise NotAResponseError
     status, length = int(match[1]), named.get("content-length")
     if method == "HEAD" or status in _NO_BODY:
-        return Answered(status, fields, b"")
+        return Responded(status, fields, b"")
     if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
-        raise NotAnAnswerError
-    return Answered(status, fields, await _body(reader, length, most))
+        raise NotAResponseError
+    return Responded(status, fields, await _body(reader, length, most))
 
 
 async def _body(reader: asyncio.StreamReader, length: str | None, most: int) -> bytes:
     wanted = None if length is None else int(length)
     if wanted is not None and wanted > most:
-        raise NotAnAnswerError
+        raise NotAResponseError
     pieces, size = [], 0
     while wanted is None or size < wanted:
         try:
             piece = await reader.read(_PIECE if wanted is None else min(_PIECE, wanted - size))
         except OSError as error:
-            raise NotAnAnswerError from error
+            raise NotAResponseError from error
         if not piece:
             if wanted is not None:
-                raise NotAnAnswerError
+                raise NotAResponseError
             break
         pieces.append(piece)
         size += len(piece)
         if size > most:
-            raise NotAnAnswerError
+            raise NotAResponseError
     return b"".join(pieces)

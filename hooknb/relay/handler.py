@@ -19,12 +19,12 @@ from tornado.web import RequestHandler, stream_request_body
 
 from hooknb.relay.fields import (
     SAFETY,
-    answer_fields,
     is_sendable,
     request_fields,
     request_query,
+    response_fields,
 )
-from hooknb.relay.forwarding import Answered, Relayed
+from hooknb.relay.forwarding import Relayed, Responded
 from hooknb.relay.passage import Passage, RefusedError, problem
 
 __all__ = ["MARKER", "METHODS", "MarkerHandler", "RelayHandler"]
@@ -64,10 +64,10 @@ class _Plain(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Say only what the status says."""
-        self._answer(problem(status_code, "The request cannot be answered."))
+        self._response(problem(status_code, "The request cannot be answered."))
 
-    def _answer(self, answered: Answered) -> Future[None]:
-        fields = answer_fields(answered.status, answered.fields, self.request.host)
+    def _response(self, answered: Responded) -> Future[None]:
+        fields = response_fields(answered.status, answered.fields, self.request.host)
         self.clear()
         # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
         reason = http.client.responses.get(answered.status, "Unknown")
@@ -111,7 +111,7 @@ class RelayHandler(_Plain):
         self._limit = 0
         self._entered: str | None = None
         self._taken = False
-        self._refused: Answered | None = None
+        self._refused: Responded | None = None
         self._received_at = time.time_ns() // 1000
 
     def prepare(self) -> None:
@@ -125,7 +125,7 @@ class RelayHandler(_Plain):
             self._entered = key
             self._check_head()
         except RefusedError as refused:
-            self._refused = refused.answer
+            self._refused = refused.response
 
     def _check_head(self) -> None:
         request = self.request
@@ -154,7 +154,7 @@ class RelayHandler(_Plain):
             self._refuse(RefusedError(503, "Too much is on its way; send it again later."))
 
     def _refuse(self, refused: RefusedError) -> None:
-        self._refused = refused.answer
+        self._refused = refused.response
         self._let_go()
 
     async def _relay(self, key: str) -> None:
@@ -162,22 +162,22 @@ class RelayHandler(_Plain):
         self._taken = True
         try:
             try:
-                answer = self._refused or await self._passage.take(key, *self._request())
+                response = self._refused or await self._passage.take(key, *self._request())
             except RefusedError as refused:
-                answer = refused.answer
+                response = refused.response
             self._let_go()
-            await self._send(answer)
+            await self._send(response)
         finally:
             self._taken = False
             self._leave()
 
-    async def _send(self, answer: Answered) -> None:
+    async def _send(self, response: Responded) -> None:
         """Answer, and wait until the sender has read it: until then its bytes are held here."""
         connection: Any = self.request.connection
-        self._hold(len(answer.body))
-        sent = self._answer(answer)
+        self._hold(len(response.body))
+        sent = self._response(response)
         try:
-            async with asyncio.timeout(self._passage.limits.answer_timeout):
+            async with asyncio.timeout(self._passage.limits.response_timeout):
                 await sent
         except TimeoutError:
             connection.stream.close()
@@ -222,7 +222,7 @@ class RelayHandler(_Plain):
         self._held, self._body = 0, bytearray()
 
 
-def _length_of(answered: Answered) -> str | None:
+def _length_of(answered: Responded) -> str | None:
     """Give what the kernel says of the length of a body that it did not send."""
     said = [value for name, value in answered.fields if name.lower() == "content-length"]
     is_simple = len(said) == 1 and len(said[0]) <= _MOST_DIGITS and _NUMBER.fullmatch(said[0])

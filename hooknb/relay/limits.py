@@ -22,7 +22,7 @@ class Limits:
 
     Attributes
     ----------
-    max_body, max_answer
+    max_body, max_response
         Bytes of a request's body, whatever the hook allows, and of an answer's.
     max_buffered
         Bytes of all bodies that are on their way.
@@ -31,7 +31,7 @@ class Limits:
     rate, rate_of_hook, rate_of_unknown
         Requests a second, in the long run; twice as many may come at once. Beyond the last one,
         keys that were not registered when that was looked at last are not looked for.
-    body_timeout, connect_timeout, answer_timeout
+    body_timeout, connect_timeout, response_timeout
         Seconds: for a sender to send its body, to reach the kernel, and for the kernel to answer.
     spool_count, spool_bytes
         Deliveries that are kept for one hook while no kernel serves it, and their bytes.
@@ -42,7 +42,7 @@ class Limits:
     """
 
     max_body: int = 64 * _MIB
-    max_answer: int = 16 * _MIB
+    max_response: int = 16 * _MIB
     max_buffered: int = 256 * _MIB
     max_concurrent: int = 64
     max_concurrent_of_hook: int = 32
@@ -51,7 +51,7 @@ class Limits:
     rate_of_unknown: float = 50.0
     body_timeout: float = 30.0
     connect_timeout: float = 5.0
-    answer_timeout: float = 60.0
+    response_timeout: float = 60.0
     spool_count: int = 2000
     spool_bytes: int = 64 * _MIB
     spool_total: int = 256 * _MIB

@@ -20,11 +20,11 @@ import msgspec
 
 from hooknb.errors import PublicationError
 from hooknb.relay.forwarding import (
-    Answered,
     CutOffError,
-    NotAnAnswerError,
+    NotAResponseError,
     NotReachedError,
     Relayed,
+    Responded,
     TooSlowError,
     forward,
 )
@@ -59,10 +59,10 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
-        self.answer = problem(status, detail)
+        self.response = problem(status, detail)
 
 
-def problem(status: int, detail: str) -> Answered:
+def problem(status: int, detail: str) -> Responded:
     """Make a problem document (RFC 9457); one that may pass later says when to try again."""
     document = {
         "type": "about:blank",
@@ -72,7 +72,7 @@ def problem(status: int, detail: str) -> Answered:
     }
     fields = [("Content-Type", "application/problem+json")]
     later = _RETRY if status in {429, 503} else []
-    return Answered(status, [*fields, *later], msgspec.json.encode(document))
+    return Responded(status, [*fields, *later], msgspec.json.encode(document))
 
 
 def _nothing() -> RefusedError:
@@ -196,7 +196,7 @@ class Passage:
             return bool(ipaddress.ip_address(host))
         return any(host in known.hosts for known in self.registrations.read().values())
 
-    async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Answered:
+    async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Responded:
         """Take a request that was let in to its kernel, or keep it until there is one.
 
         What waits on the disk for the same hook goes first.
@@ -212,9 +212,9 @@ class Passage:
         _, registration, alive = found
         keeps = registration.hooks[key].status_while_away == 202  # noqa: PLR2004 - its other value is 503
         if alive and not (keeps and self._waits(key)):
-            answer = await self._forwarded(registration, key, request, body)
-            if answer is not None:
-                return answer
+            response = await self._forwarded(registration, key, request, body)
+            if response is not None:
+                return response
         if not keeps:
             raise RefusedError(503, "No kernel serves this hook now; send it again later.")
         try:
@@ -226,22 +226,22 @@ class Passage:
                 503, "No kernel serves this hook now, and there is no room; send it again later."
             ) from None
         self._woken.set()
-        return Answered(202, [("Content-Type", "text/plain; charset=utf-8")], b"kept")
+        return Responded(202, [("Content-Type", "text/plain; charset=utf-8")], b"kept")
 
     async def _forwarded(
         self, to: Registration, key: str, request: Relayed, body: bytes | bytearray
-    ) -> Answered | None:
+    ) -> Responded | None:
         """Give the kernel's answer; ``None`` where the kernel is going, or being restarted."""
         try:
-            answer = await forward(to, key, request, body, self.limits)
+            response = await forward(to, key, request, body, self.limits)
         except TooSlowError:
             raise RefusedError(504, "The kernel did not answer in time.") from None
-        except NotAnAnswerError:
+        except NotAResponseError:
             raise RefusedError(502, "The kernel's answer cannot be passed on.") from None
         except (NotReachedError, CutOffError):
             return None
-        if answer.status != 404 or _kept(answer):  # noqa: PLR2004
-            return answer
+        if response.status != 404 or _kept(response):  # noqa: PLR2004
+            return response
         # The kernel knows no such hook: it is being made, or has just been taken back.
         if self._find(key) is None:
             raise _nothing()
@@ -358,18 +358,18 @@ class Passage:
     ) -> bool:
         """Hand a delivery over; false where the kernel has not kept it, as far as is known."""
         try:
-            answer = await forward(to, key, request, body, self.limits)
+            response = await forward(to, key, request, body, self.limits)
         except NotReachedError:
             return False
-        except (CutOffError, TooSlowError, NotAnAnswerError):
+        except (CutOffError, TooSlowError, NotAResponseError):
             # What became of it nobody knows: it may have been run.
             self._attempts[name] += 1
             return False
-        outcome = _outcome(answer)
+        outcome = _outcome(response)
         # Refused for too much work it comes again; a 503 that the hook gives to all does not.
-        if _kept(answer) and (answer.status != 503 or outcome == "accepted"):  # noqa: PLR2004
+        if _kept(response) and (response.status != 503 or outcome == "accepted"):  # noqa: PLR2004
             return True
-        if answer.status not in {404, 503} or (_kept(answer) and outcome != "refused"):
+        if response.status not in {404, 503} or (_kept(response) and outcome != "refused"):
             # No kernel of this version answers so: whoever listens there may be another by now.
             self._attempts[name] += 1
         return False
@@ -388,12 +388,12 @@ class Passage:
         self._pauses[key] = (time.monotonic() + length, length)
 
 
-def _kept(answer: Answered) -> bool:
+def _kept(response: Responded) -> bool:
     """Whether the kernel has kept the delivery, accepted or refused."""
-    return any(name.lower() == "x-hooknb-delivery" for name, _ in answer.fields)
+    return any(name.lower() == "x-hooknb-delivery" for name, _ in response.fields)
 
 
-def _outcome(answer: Answered) -> str | None:
+def _outcome(response: Responded) -> str | None:
     """Give what the kernel says that it did: a status may be of the hook's choice."""
-    said = [value for name, value in answer.fields if name.lower() == "x-hooknb-outcome"]
+    said = [value for name, value in response.fields if name.lower() == "x-hooknb-outcome"]
     return said[-1] if said else None  # the kernel's own is behind those of a Response node

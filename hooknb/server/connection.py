@@ -20,7 +20,7 @@ import msgspec
 from tornado import httputil
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-from hooknb.records import Answer
+from hooknb.records import SentResponse
 from hooknb.server.protocol import Reception, Request
 
 if TYPE_CHECKING:
@@ -192,25 +192,25 @@ class Connection:
             self._complete = True
             self._reception.abandon(b"".join(self._body), self._size)
 
-    def _send(self, answer: Answer, delivery: int | None) -> bool:
-        sent = self._write(answer, delivery)
+    def _send(self, response: SentResponse, delivery: int | None) -> bool:
+        sent = self._write(response, delivery)
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
         return sent
 
-    def _write(self, answer: Answer, delivery: int | None = None) -> bool:
+    def _write(self, response: SentResponse, delivery: int | None = None) -> bool:
         if self.stream.closed():
             return False
-        reason = http.client.responses.get(answer.status, "Unknown")
-        lines = [f"HTTP/1.1 {answer.status} {reason}"]
-        lines += [f"{name}: {value}" for name, value in answer.headers]
+        reason = http.client.responses.get(response.status, "Unknown")
+        lines = [f"HTTP/1.1 {response.status} {reason}"]
+        lines += [f"{name}: {value}" for name, value in response.headers]
         lines.append(f"Date: {self._server.date()}")
         if delivery is not None:
             lines.append(f"X-Hooknb-Delivery: {delivery}")
-        body = b"" if answer.status in _NO_BODY else answer.body
-        if answer.status not in _NO_BODY:
+        body = b"" if response.status in _NO_BODY else response.body
+        if response.status not in _NO_BODY:
             lines.append(f"Content-Length: {len(body)}")
-        if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        if response.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             self._last = self._unread = True
         lines.append("Connection: close" if self._last else "Connection: keep-alive")
         if self._method == "HEAD":
@@ -240,7 +240,7 @@ class Connection:
             "detail": problem,
         }
         self._write(
-            Answer(
+            SentResponse(
                 status=400,
                 headers=(("Content-Type", "application/problem+json"),),
                 body=msgspec.json.encode(document),

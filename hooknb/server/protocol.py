@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hooknb.records import Answer
+from hooknb.records import SentResponse
 
 __all__ = ["Receiver", "Reception", "Request", "Send"]
 
@@ -43,7 +43,7 @@ class Request:
     relayed: bool | None = None
 
 
-Send = Callable[[Answer, int | None], bool]
+Send = Callable[[SentResponse, int | None], bool]
 """Answers the caller, with the delivery's id where there is one; false where it has hung up."""
 
 

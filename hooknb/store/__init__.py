@@ -5,9 +5,9 @@ from __future__ import annotations
 from hooknb.store.database import store_path
 from hooknb.store.operations import (
     EndExecution,
-    NewAnswer,
     NewDelivery,
     NewJobs,
+    NewResponse,
     StartExecution,
     job_row,
 )
@@ -18,9 +18,9 @@ __all__ = [
     "Counts",
     "Definition",
     "EndExecution",
-    "NewAnswer",
     "NewDelivery",
     "NewJobs",
+    "NewResponse",
     "Reading",
     "StartExecution",
     "Store",

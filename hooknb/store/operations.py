@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "EndExecution",
-    "NewAnswer",
     "NewDelivery",
     "NewJobs",
+    "NewResponse",
     "Operation",
     "StartExecution",
     "job_row",
@@ -105,7 +105,7 @@ class NewDelivery:
 
 
 @dataclass(slots=True, kw_only=True)
-class NewAnswer:
+class NewResponse:
     """Keep what a caller got, its header pairs as JSON, and after how many microseconds."""
 
     delivery_id: int
@@ -159,7 +159,7 @@ class Call:
     future: Future[Any] = field(default_factory=Future)
 
 
-Operation = NewDelivery | NewAnswer | NewJobs | StartExecution | EndExecution
+Operation = NewDelivery | NewResponse | NewJobs | StartExecution | EndExecution
 
 
 _DELIVERY: Final = (
@@ -175,7 +175,7 @@ _JOB: Final = (
     "output, error"
 )
 # What was cleared in the meantime must not come back in parts.
-_ANSWER: Final = "delivery_id, status, duration_us, headers, body"
+_RESPONSE: Final = "delivery_id, status, duration_us, headers, body"
 _ARRIVED: Final = "UPDATE deliveries SET received_at = ? WHERE id = ?"
 _START: Final = "UPDATE executions SET status = 0, started_at = ? WHERE id = ?"
 _END: Final = (
@@ -278,12 +278,12 @@ def apply(
         connection.exec_driver_sql(_NO_LONGER, shown)
     jobs = [row for item in ends for row in item.jobs]
     _insert_all(connection, "jobs", _JOB, jobs, parent="executions")
-    answers = [
+    responses = [
         (item.delivery_id, item.status, item.duration_us, item.headers, item.body)
         for item in operations
-        if isinstance(item, NewAnswer)
+        if isinstance(item, NewResponse)
     ]
-    _insert_all(connection, "answers", _ANSWER, answers, parent="deliveries")
+    _insert_all(connection, "answers", _RESPONSE, responses, parent="deliveries")
 
 
 def _prune(connection: Connection, workflow_id: int) -> None:

@@ -73,7 +73,7 @@ deliveries = Table(
     sqlite_autoincrement=True,  # an id is never given again, also after a hook was cleared
 )
 
-answers = Table(
+responses = Table(
     "answers",
     metadata,
     Column("delivery_id", Integer, primary_key=True),

@@ -10,7 +10,7 @@ import msgspec
 
 from hooknb._clock import moment
 from hooknb.errors import RecordNotFoundError
-from hooknb.records import Answer, Delivery, Execution, Job, Status, decode_result
+from hooknb.records import Delivery, Execution, Job, SentResponse, Status, decode_result
 
 __all__ = ["Rows", "read_delivery", "read_execution"]
 
@@ -36,7 +36,7 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     if not found:
         message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
         raise RecordNotFoundError(message)
-    name, received, method, query, head, body, size, remote, reason, detail, *answer = found[0]
+    name, received, method, query, head, body, size, remote, reason, detail, *response = found[0]
     return Delivery(
         id=number,
         workflow=name,
@@ -50,8 +50,8 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
         outcome="accepted" if reason is None else "refused",
         reason=reason,
         detail=detail,
-        answer=_answer(answer),
-        duration_ms=None if answer[1] is None else answer[1] / 1000,
+        response=_response(response),
+        duration_ms=None if response[1] is None else response[1] / 1000,
     )
 
 
@@ -93,12 +93,12 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
     )
 
 
-def _answer(row: Sequence[Any]) -> Answer | None:
+def _response(row: Sequence[Any]) -> SentResponse | None:
     status, _, headers, body = row
     if status is None:
         return None
     pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
-    return Answer(status=status, headers=pairs, body=body)
+    return SentResponse(status=status, headers=pairs, body=body)
 
 
 def _job(row: Sequence[Any]) -> Job:

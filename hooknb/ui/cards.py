@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hooknb.records import Delivery
 
-__all__ = ["Answer", "Card", "Forms", "General", "Security"]
+__all__ = ["Card", "Forms", "General", "ResponseCard", "Security"]
 
 _MODES: Final = (
     ("asynchronous: answered at once", False),
@@ -160,7 +160,7 @@ class Security(Card):
         self._forms.edit(auth=pair if self.basic.value else None)
 
 
-class Answer(Card):
+class ResponseCard(Card):
     """The answer of an asynchronous hook."""
 
     def __init__(self, forms: Forms) -> None:

@@ -16,7 +16,7 @@ from hooknb.ui.words import RUNNING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.client.sending import Reply
+    from hooknb.client.sending import HttpResponse
     from hooknb.history.feed.columns import Column
     from hooknb.history.feed.details import Details, Tree
     from hooknb.ui.panel import HookPanel
@@ -144,7 +144,7 @@ class Deliveries(Part):
         first, end = 0, 0
         rows: list[list[Any]] = []
         if content.get("generation") == generation == self._panel.feed.generation:
-            first, end, rows = self._windows.answer(window.first, window.end, self._total())
+            first, end, rows = self._windows.response(window.first, window.end, self._total())
         self.say("rows", to=view, generation=generation, first=first, end=end, rows=rows)
 
     def on_filter(self, content: dict[str, Any]) -> None:
@@ -188,10 +188,10 @@ class Deliveries(Part):
             return
         self._follows = False
 
-        def then(reply: Reply) -> None:
-            self.say("replayed", id=number, status=reply.status, delivery=reply.delivery)
-            if reply.delivery is not None:
-                self._panel.choose(reply.delivery)
+        def then(response: HttpResponse) -> None:
+            self.say("replayed", id=number, status=response.status, delivery=response.delivery)
+            if response.delivery is not None:
+                self._panel.choose(response.delivery)
             self._panel.poke()
 
         view = str(content.get("view"))
@@ -341,7 +341,7 @@ class Deliveries(Part):
             return True
         execution = found["execution"]
         is_over = execution is None or execution["status"] not in RUNNING
-        return found["answer"] is not None and is_over
+        return found["response"] is not None and is_over
 
     def _changed_details(self) -> dict[str, Any] | None:
         """Give what has changed about the chosen delivery, with its id."""

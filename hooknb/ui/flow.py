@@ -157,9 +157,9 @@ class Flow(Part):
         if draft.value("auth") is not None:
             said.append("Basic")
         said.append(counted(number, "variable") if number else "no variables")
-        return {"text": " · ".join(said), "line": self._answer()}
+        return {"text": " · ".join(said), "line": self._response()}
 
-    def _answer(self) -> str:
+    def _response(self) -> str:
         draft = self._panel.draft
         if draft.value("sync"):
             return "the caller waits for a Response"

@@ -86,15 +86,15 @@ class Head(Part):
         """Send a test: ``hook.send_sample()``."""
         hook, panel = self._panel.hook, self._panel
 
-        def then(reply: Any) -> None:
+        def then(response: Any) -> None:
             self.say(
                 "tested",
-                status=reply.status,
-                delivery=reply.delivery,
-                empty=_is_empty(hook, reply.delivery),
+                status=response.status,
+                delivery=response.delivery,
+                empty=_is_empty(hook, response.delivery),
             )
-            if reply.delivery is not None:
-                panel.choose(reply.delivery)
+            if response.delivery is not None:
+                panel.choose(response.delivery)
                 # A test is no choice of a row: what comes later is followed.
                 panel.deliveries.follow()
 

@@ -11,7 +11,7 @@ import ipywidgets
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
 from hooknb.history.feed import accepted
 from hooknb.ui.bar import Bar
-from hooknb.ui.cards import Answer, Card, General, Security
+from hooknb.ui.cards import Card, General, ResponseCard, Security
 from hooknb.ui.sampled import Sampled, Variables
 from hooknb.ui.words import counted
 
@@ -50,16 +50,16 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         self.headers = Variables(self, "headers", "Headers")
         self.query = Sampled(self, "query", "Query", "https://shop.example/cb?ref=spring")
         self.body = Sampled(self, "body", "Body", '{"status": "paid", "order": {"id": 7}}')
-        self.answer = Answer(self)
+        self.response = ResponseCard(self)
         self.bar = Bar(panel, before=self._write_node)
         self._cards: tuple[Card, ...] = (
-            *(self.general, self.security, self.headers, self.query, self.body, self.answer),
+            *(self.general, self.security, self.headers, self.query, self.body, self.response),
         )
         for part in (self.bar.note, *(card.rows for card in self._tables)):
             part.when_published = self._look
         columns = (
             ipywidgets.VBox([self.general, self.security, self.headers, self.query]),
-            ipywidgets.VBox([self.body, self.answer]),
+            ipywidgets.VBox([self.body, self.response]),
         )
         forms = ipywidgets.HBox(columns)
         forms.add_class("hk-columns")

@@ -25,7 +25,7 @@ _MOST_IN_SIGHT: Final = 400
 _MARGIN: Final = 80
 # Characters, about: a round's rows stay below 20 kB on the wire, also where there are many columns.
 _ROUND_SIZE: Final = 14_000
-_ANSWER_SIZE: Final = 60_000
+_RESPONSE_SIZE: Final = 60_000
 _ROW_SIZE: Final = 70
 _CELL_SIZE: Final = 4
 
@@ -137,7 +137,7 @@ class Windows:
         rows = self._read(wanted, _ROUND_SIZE)
         return [row for row in rows if before.get(row[0]) != row]
 
-    def answer(self, first: int, end: int, total: int) -> tuple[int, int, list[list[Any]]]:
+    def response(self, first: int, end: int, total: int) -> tuple[int, int, list[list[Any]]]:
         """Read rows that a view asks for, with some on either side.
 
         Returns
@@ -148,7 +148,7 @@ class Windows:
         low, high = max(0, first - _MARGIN), min(total, end + _MARGIN)
         inner = range(max(low, first), min(high, end))
         around = [*range(inner.stop, high), *range(inner.start - 1, low - 1, -1)]
-        rows = self._read([*inner, *around], _ANSWER_SIZE, least=len(inner))
+        rows = self._read([*inner, *around], _RESPONSE_SIZE, least=len(inner))
         if len(rows) < high - low:
             # Only what was asked for is answered for; what is missing there is gone.
             low, high = inner.start, inner.stop

@@ -279,7 +279,7 @@ concurrency
     _check_columns(trigger)
     made = with_keys(as_nodes(() if nodes is None else nodes), before)
     if not sync:
-        _check_answers(made)
+        _check_responses(made)
     return Workflow(
         name=name,
         sync=sync,
@@ -346,7 +346,7 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
     return texts
 
 
-def _check_answers(nodes: tuple[Node, ...]) -> None:
+def _check_responses(nodes: tuple[Node, ...]) -> None:
     """Refuse Response nodes where no caller waits."""
     for place, node in walk(nodes):
         if isinstance(node, Response):

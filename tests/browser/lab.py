@@ -88,8 +88,8 @@ def request(
         headers={"Content-Type": "application/json", **(headers or {})},
     )
     try:
-        with _opener.open(asked, timeout=timeout) as answer:
-            return answer.status, answer.read()
+        with _opener.open(asked, timeout=timeout) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, refused.read()

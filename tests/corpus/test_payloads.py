@@ -19,7 +19,7 @@ import pytest
 import hooknb
 from hooknb import Delivery, Hook
 from hooknb.intake.admission import decode_basic
-from wire import Answer, Wire, exchange, request
+from wire import SentResponse, Wire, exchange, request
 
 MISSING = object()
 STEP = re.compile(r'\[(?P<index>\d+)\]|\["(?P<quoted>(?:[^"\\]|\\.)*)"\]|\.?(?P<key>[^.\[\]"]+)')
@@ -75,7 +75,7 @@ class Sent(NamedTuple):
     raw: bytes
     fields: tuple[tuple[str, str], ...]
     hook: Hook
-    answer: Answer
+    response: SentResponse
 
     @property
     def is_valid(self) -> bool:
@@ -83,7 +83,7 @@ class Sent(NamedTuple):
 
     @property
     def delivery(self) -> Delivery:
-        return self.hook.delivery(self.answer.delivery)
+        return self.hook.delivery(self.response.delivery)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def payloads(corpus: Path, runtime: hooknb.Runtime) -> list[Sent]:
                         headers=fields,
                     )
                 )
-                sent.append(Sent(row, raw, fields, hook, wire.answer()))
+                sent.append(Sent(row, raw, fields, hook, wire.response()))
         return sent
 
     with ThreadPoolExecutor(8) as pool:
@@ -126,10 +126,10 @@ def payloads(corpus: Path, runtime: hooknb.Runtime) -> list[Sent]:
 
 def test_all_1949_are_answered(payloads):
     assert len(payloads) == 1949
-    assert Counter(sent.answer.status for sent in payloads) == {200: 1943, 400: 6}
+    assert Counter(sent.response.status for sent in payloads) == {200: 1943, 400: 6}
     for sent in payloads:
-        assert sent.answer.status == (200 if sent.is_valid else 400), sent.row["file"]
-        assert sent.answer.body == b"ok" or not sent.is_valid
+        assert sent.response.status == (200 if sent.is_valid else 400), sent.row["file"]
+        assert sent.response.body == b"ok" or not sent.is_valid
 
 
 def test_all_are_kept_byte_for_byte(payloads):
@@ -211,7 +211,7 @@ def test_the_variables_of_every_provider_hold_these_values(payloads):
     cells = 0
     for hook in {sent.hook for sent in payloads}:
         mine = [sent for sent in payloads if sent.hook is hook and sent.is_valid]
-        mine.sort(key=lambda sent: sent.answer.delivery)
+        mine.sort(key=lambda sent: sent.response.delivery)
         bodies = [expected_body(sent.row, sent.raw) for sent in mine]
         times = Counter(keys for body in bodies for keys in leaves(body))
         ranked = sorted(times, key=lambda keys: -times[keys])  # as first seen among equals
@@ -224,7 +224,7 @@ def test_the_variables_of_every_provider_hold_these_values(payloads):
 
         assert list(frame.columns) == ["received_at", *names[:500]]
         assert frame.attrs["left_out"] == max(0, len(names) - 500)
-        assert list(frame.index) == [sent.answer.delivery for sent in mine]
+        assert list(frame.index) == [sent.response.delivery for sent in mine]
         for name, keys in zip(names[:500], ranked, strict=False):
             for cell, body in zip(frame[name].tolist(), bodies, strict=True):
                 assert shows(cell, stands_at(body, keys)), (hook.name, name, cell)
@@ -235,14 +235,14 @@ def test_the_variables_of_every_provider_hold_these_values(payloads):
 def test_the_deliveries_of_every_provider_hold_these_values(payloads):
     for hook in {sent.hook for sent in payloads}:
         mine = [sent for sent in payloads if sent.hook is hook]
-        mine.sort(key=lambda sent: sent.answer.delivery)
+        mine.sort(key=lambda sent: sent.response.delivery)
 
         frame = hook.deliveries
 
-        assert list(frame.index) == [sent.answer.delivery for sent in mine]
+        assert list(frame.index) == [sent.response.delivery for sent in mine]
         rows = zip(frame.to_dict("records"), mine, strict=True)
         for shown, sent in rows:
-            assert shown["status"] == sent.answer.status
+            assert shown["status"] == sent.response.status
             assert shown["size"] == len(sent.raw)
             assert shown["content_type"] == sent.row["content_type"]
             assert shown["method"] == sent.row["method"]
@@ -306,10 +306,12 @@ def test_18_captured_requests_are_taken_as_they_are(corpus, runtime):
         fields = [f"{f[:5]} {host}" if f.lower().startswith("host:") else f for f in fields]
         start = f"{method} /hook/{hook.key}{mark}{query} {version}"
 
-        answer = exchange(hook, "\r\n".join([start, *fields]).encode("latin-1") + b"\r\n\r\n" + raw)
+        response = exchange(
+            hook, "\r\n".join([start, *fields]).encode("latin-1") + b"\r\n\r\n" + raw
+        )
 
-        assert answer.status == 200, capture.name
-        delivery = hook.delivery(answer.delivery)
+        assert response.status == 200, capture.name
+        delivery = hook.delivery(response.delivery)
         named = {name.lower(): value for name, value in delivery.headers}
         if named.get("transfer-encoding") == "chunked":
             raw = b"".join(re.findall(rb"(?s)[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)", raw))
@@ -342,22 +344,22 @@ def test_json_conformance_over_http(corpus, runtime):
         for file in files:
             raw = file.read_bytes()
             wire.send(request(hook, raw))
-            answer = wire.answer()
+            response = wire.response()
             kind = file.name[0]
             counts[kind] += 1
             if file.name == "n_structure_no_data.json":
                 assert raw == b""
-                assert answer.status == 200
-                assert hook.delivery(answer.delivery).body_or_missing is hooknb.paths.MISSING
+                assert response.status == 200
+                assert hook.delivery(response.delivery).body_or_missing is hooknb.paths.MISSING
             elif kind == "y":
-                assert answer.status == 200, file.name
-                assert is_same(hook.delivery(answer.delivery).body, json.loads(raw)), file.name
+                assert response.status == 200, file.name
+                assert is_same(hook.delivery(response.delivery).body, json.loads(raw)), file.name
             elif kind == "n":
-                assert answer.status == 400, file.name
-                assert json.loads(answer.body)["status"] == 400
-                assert hook.delivery(answer.delivery).raw == raw[: 64 * 1024]
+                assert response.status == 400, file.name
+                assert json.loads(response.body)["status"] == 400
+                assert hook.delivery(response.delivery).raw == raw[: 64 * 1024]
             else:
-                assert answer.status in {200, 400}, file.name
+                assert response.status in {200, 400}, file.name
     assert counts["y"] == 95
     assert counts["n"] == 188
 
@@ -374,9 +376,9 @@ def test_queries_of_qs_over_http(corpus, runtime):
                 row["query"],
             )
             wire.send(request(hook, query=query))
-            answer = wire.answer()
-            assert answer.status == 200, row["query"]
-            delivery = hook.delivery(answer.delivery)
+            response = wire.response()
+            assert response.status == 200, row["query"]
+            delivery = hook.delivery(response.delivery)
             assert delivery.query_string == query
             assert delivery.query == row["result"], row["query"]
     assert len(rows) == 63
@@ -401,9 +403,9 @@ def test_credentials_of_rfc_7617_over_http(corpus, runtime):
         hook = runtime.webhook(row["id"], auth=auth)
         configured += 1
         for other in rows:
-            answer = exchange(hook, request(hook, headers=(("Authorization", other["header"]),)))
-            assert answer.status == (200 if other is row else 401), (row["id"], other["id"])
-            challenge = answer.header("WWW-Authenticate")
+            response = exchange(hook, request(hook, headers=(("Authorization", other["header"]),)))
+            assert response.status == (200 if other is row else 401), (row["id"], other["id"])
+            challenge = response.header("WWW-Authenticate")
             assert other is row or challenge == 'Basic realm="hooknb", charset="UTF-8"'
         assert exchange(hook, request(hook, headers=())).status == 401
     assert configured == 2

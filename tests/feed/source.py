@@ -8,7 +8,7 @@ from typing import Any
 
 from hooknb.history.feed import Feed
 from hooknb.records import encode_result
-from hooknb.store import EndExecution, NewAnswer, NewDelivery, NewJobs, Store, job_row
+from hooknb.store import EndExecution, NewDelivery, NewJobs, NewResponse, Store, job_row
 from hooknb.workflow import Trigger
 
 ABSENT: Any = object()
@@ -63,9 +63,9 @@ class Source:
             [self.new(**({"reason": "invalid json"} | changes)) for _ in range(times)]
         )
 
-    def answer(self, delivery: int, status: int = 200, **changes: Any) -> None:
+    def response(self, delivery: int, status: int = 200, **changes: Any) -> None:
         settings = {"duration_us": 1500, "headers": b"[]", "body": b"ok"}
-        self.store.submit(NewAnswer(delivery_id=delivery, status=status, **(settings | changes)))
+        self.store.submit(NewResponse(delivery_id=delivery, status=status, **(settings | changes)))
         self.store.flush()
 
     def job(self, execution: int, node: str, **changes: Any) -> tuple[Any, ...]:

@@ -147,9 +147,9 @@ def test_everything_about_a_delivery(source: Source) -> None:
         missing='["body.gone"]',
     )
     made = shown(source, number)
-    assert made["answer"] is None
+    assert made["response"] is None
     assert made["duration_ms"] is None
-    source.answer(number, 201, headers=b'[["Content-Type","text/plain"]]', body="é".encode())
+    source.response(number, 201, headers=b'[["Content-Type","text/plain"]]', body="é".encode())
     made = shown(source, number)
     assert (made["id"], made["received"]) == (number, "2023-11-14T22:13:20.000000+00:00")
     assert (made["method"], made["size"], made["remote"]) == ("POST", 8, "127.0.0.1")
@@ -167,7 +167,7 @@ def test_everything_about_a_delivery(source: Source) -> None:
         ["Number", "body.n", "1"],
         ["body.gone", "body.gone", None],
     ]
-    assert made["answer"] == {
+    assert made["response"] == {
         "status": 201,
         "headers": [["Content-Type", "text/plain"]],
         "text": "é",
@@ -234,10 +234,10 @@ def test_large_bodies_are_shown_in_part(source: Source) -> None:
     assert whole["body"]["note"] is None
     assert whole["raw"]["in_text"] < whole["raw"]["size"]
     number = source.send(1)
-    source.answer(number, body=b"\xff" + b"x" * 100_000)
-    answer = shown(source, number)["answer"]
-    assert answer is not None
-    assert (answer["binary"], answer["text"], answer["size"]) == (True, "", 100_001)
+    source.response(number, body=b"\xff" + b"x" * 100_000)
+    response = shown(source, number)["response"]
+    assert response is not None
+    assert (response["binary"], response["text"], response["size"]) == (True, "", 100_001)
 
 
 def test_what_is_not_there(store: Store, source: Source) -> None:
@@ -343,8 +343,8 @@ def test_a_delivery_of_a_hook(runtime: Runtime) -> None:
     trigger = Trigger(body=(Variable("amount"),))
     good = details(runtime.store, workflow_id, 1, trigger)
     assert good["variables"] == [["body.amount", "body.amount", "10"]]
-    assert good["answer"] is not None
-    assert (good["answer"]["status"], good["answer"]["text"]) == (200, "ok")
+    assert good["response"] is not None
+    assert (good["response"]["status"], good["response"]["text"]) == (200, "ok")
     assert good["execution"] is not None
     first, large = good["execution"]["jobs"]
     assert (first["node"], first["result"], first["output"]) == ("total", "20", "computing\n")

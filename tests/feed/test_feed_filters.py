@@ -64,7 +64,7 @@ def test_statuses(source: Source, text: str, statuses: list[int | None]) -> None
     for status in (200, 299, 400, 404, 500, None):
         ids[status] = source.send(1)
         if status is not None:
-            source.answer(ids[status], status)
+            source.response(ids[status], status)
     assert found(source, text) == [ids[status] for status in statuses]
 
 
@@ -95,7 +95,7 @@ def test_text_is_found_in_what_people_see(source: Source) -> None:
 
 def test_quotes_make_text_of_anything(source: Source) -> None:
     first = source.send("a > b && refused 200 body.x")
-    source.answer(first, 500)
+    source.response(first, 500)
     for text in ('"200"', "'refused'", '"a > b"', '"body.x"', '"pending"'):
         assert found(source, text) == ([] if "pending" in text else [first])
     second = source.send("it's")
@@ -220,12 +220,12 @@ def test_any_text_is_a_filter_or_a_setting_error(text: str) -> None:
 
 def test_what_a_filter_looks_at_is_known() -> None:
     assert not compile_filter("4xx").needs_body
-    assert compile_filter("4xx").needs_answer
+    assert compile_filter("4xx").needs_response
     assert compile_filter("4xx").where is not None
     assert compile_filter("paid").needs_body
     assert not compile_filter("query.a == '1'").needs_body
     assert compile_filter("headers.a == '1'").needs_head
-    assert compile_filter("body.a == 1 && status == 200").needs_answer
+    assert compile_filter("body.a == 1 && status == 200").needs_response
 
 
 def test_loops_of_expressions_are_ended(source: Source) -> None:
@@ -240,7 +240,7 @@ def test_loops_of_expressions_are_ended(source: Source) -> None:
 def test_a_limit_gives_the_newest(source: Source, text: str) -> None:
     ids = source.send_all([source.new({"n": number}) for number in range(50)])
     for number in ids:
-        source.answer(number, 404)
+        source.response(number, 404)
     made = compile_filter(text)
     assert matching_ids(source.store, source.id, made, limit=3) == ids[-3:]
     assert matching_ids(source.store, source.id, made, limit=0) == []
@@ -322,16 +322,16 @@ def test_clearing_under_a_filter(source: Source) -> None:
 @pytest.mark.parametrize("text", ["200", "status == 200", "body.n >= 0 && status == 200"])
 def test_answers_that_come_later_are_looked_at(source: Source, text: str) -> None:
     ids = source.send_all([source.new({"n": number}) for number in range(4)])
-    source.answer(ids[1], 200)
+    source.response(ids[1], 200)
     source.feed.set_filter(text)
     assert source.seen() == [ids[1]]
     generation = source.feed.generation
-    source.answer(ids[2], 500)
+    source.response(ids[2], 500)
     assert source.seen() == [ids[1]]
-    source.answer(ids[3], 200)
+    source.response(ids[3], 200)
     assert source.seen() == [ids[1], ids[3]]
     assert source.feed.generation == generation
-    source.answer(ids[0], 200)
+    source.response(ids[0], 200)
     assert source.seen() == [ids[0], ids[1], ids[3]]
     assert source.feed.generation == generation + 1
 
@@ -340,7 +340,7 @@ def test_who_is_answered_waits_no_longer(source: Source) -> None:
     ids = source.send_all([source.new(1) for _ in range(3)])
     source.feed.set_filter("pending")
     assert source.seen() == ids
-    source.answer(ids[1])
+    source.response(ids[1])
     generation = source.feed.generation
     assert source.seen() == [ids[0], ids[2]]
     assert source.feed.generation == generation + 1

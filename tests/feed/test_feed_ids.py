@@ -257,8 +257,8 @@ def test_a_clock_that_was_set_back(source: Source) -> None:
 
 def test_the_median_of_the_newest_answers(source: Source) -> None:
     ids = source.send_all([source.new(1) for _ in range(4)])
-    source.answer(ids[0], duration_us=1000)
-    source.answer(ids[1], duration_us=3000)
+    source.response(ids[0], duration_us=1000)
+    source.response(ids[1], duration_us=3000)
     assert source.feed.median_ms() == 2.0
-    source.answer(ids[2], duration_us=9000)
+    source.response(ids[2], duration_us=9000)
     assert source.feed.median_ms() == 3.0

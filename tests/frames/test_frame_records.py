@@ -152,7 +152,7 @@ def test_growing_gives_the_same_as_reading_at_once(
         delivery = queued(hook, {"a": number})
         getattr(hook.frames, name)(*arguments)
         hook.end(delivery, jobs=(job(delivery, output=str(number)),))
-        hook.answer(delivery)
+        hook.response(delivery)
     grown = getattr(hook.frames, name)(*arguments)
     at_once = getattr(Frames(hook.store, hook.id), name)(*arguments)
     pd.testing.assert_frame_equal(grown, at_once)
@@ -186,7 +186,7 @@ def test_a_delivery(hook: Hook) -> None:
         content_type="application/vnd.x+json",
         remote="::1",
     )
-    hook.answer(number, 202, 1234)
+    hook.response(number, 202, 1234)
     frame = hook.frames.deliveries()
     assert frame.drop(columns="reason").loc[number].to_dict() == {
         "received_at": pd.Timestamp(1, unit="us", tz="UTC"),
@@ -239,10 +239,10 @@ def test_texts_among_objects_stay_objects(hook: Hook) -> None:
 
 def test_an_answer_that_comes_later_is_filled_in(hook: Hook) -> None:
     numbers = [hook.send() for _ in range(3)]
-    hook.answer(numbers[1])
+    hook.response(numbers[1])
     assert hook.frames.deliveries()["status"].tolist() == [pd.NA, 200, pd.NA]
     early = hook.frames.deliveries()
-    hook.answer(numbers[0], 500, 3000)
+    hook.response(numbers[0], 500, 3000)
     frame = hook.frames.deliveries()
     assert frame["status"].tolist() == [500, 200, pd.NA]
     assert frame["duration_ms"].tolist()[:2] == [3.0, 1.5]
@@ -275,7 +275,7 @@ def test_a_hook_that_only_refused_is_cleared(hook: Hook) -> None:
 
 
 def test_old_rows_are_not_read_again(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    hook.answer(hook.send({"a": 1}))
+    hook.response(hook.send({"a": 1}))
     hook.frames.deliveries()
     read: list[bytes] = []
     decode = reading._decode

@@ -9,7 +9,7 @@ from typing import Any
 from hooknb._clock import microseconds
 from hooknb.history.frames import Frames
 from hooknb.records import Job, encode_result
-from hooknb.store import EndExecution, NewAnswer, NewDelivery, Store, job_row
+from hooknb.store import EndExecution, NewDelivery, NewResponse, Store, job_row
 
 ABSENT: Any = object()
 
@@ -45,11 +45,11 @@ class Hook:
         assert delivery.error is None
         return delivery.id
 
-    def answer(self, delivery: int, status: int = 200, duration_us: int = 1500) -> None:
-        answer = NewAnswer(
+    def response(self, delivery: int, status: int = 200, duration_us: int = 1500) -> None:
+        response = NewResponse(
             delivery_id=delivery, status=status, duration_us=duration_us, headers=b"[]", body=b""
         )
-        self.store.submit(answer)
+        self.store.submit(response)
         self.store.flush()
 
     def _row(self, job: Job) -> tuple[Any, ...]:

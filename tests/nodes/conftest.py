@@ -15,7 +15,7 @@ from hooknb.records import Execution, Job
 class Ran:
     """What a caller got, and what the execution did."""
 
-    reply: Any
+    response: Any
     execution: Execution
 
     @property
@@ -46,8 +46,8 @@ def run(runtime: hooknb.Runtime) -> Callable[..., Ran]:
         count += 1
         hook = runtime.webhook(f"hook {count}", sync=True, nodes=nodes, **settings)
         sent = {} if body is ... else {"json": body}
-        reply = hook.send(params=params, **sent)
-        return Ran(reply, hook.execution(int(reply.headers["X-Hooknb-Delivery"])))
+        response = hook.send(params=params, **sent)
+        return Ran(response, hook.execution(int(response.headers["X-Hooknb-Delivery"])))
 
     return run
 

@@ -22,19 +22,19 @@ class Outside:
 
     def __init__(self) -> None:
         self.came: list[Came] = []
-        self.answers: dict[str, Any] = {}
+        self.responses: dict[str, Any] = {}
         self.gate = threading.Event()
         outside = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def _answer(self) -> None:
+            def _response(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
                 came = Came(self.command, self.path, self.headers, self.rfile.read(size))
                 outside.came.append(came)
-                answer = outside.answers.get(self.path.partition("?")[0], (200, {}, b""))
-                status, headers, body = answer(came) if callable(answer) else answer
+                response = outside.responses.get(self.path.partition("?")[0], (200, {}, b""))
+                status, headers, body = response(came) if callable(response) else response
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -44,7 +44,7 @@ class Outside:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _response  # noqa: N815
 
             def log_message(self, *_arguments: Any) -> None:
                 pass
@@ -64,10 +64,10 @@ class Outside:
 
     def json(self, path: str, value: Any, status: int = 200) -> None:
         body = json.dumps(value).encode()
-        self.answers[path] = (status, {"Content-Type": "application/json"}, body)
+        self.responses[path] = (status, {"Content-Type": "application/json"}, body)
 
     def redirect(self, path: str, location: str, status: int = 302) -> None:
-        self.answers[path] = (status, {"Location": location}, b"")
+        self.responses[path] = (status, {"Location": location}, b"")
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -53,7 +53,7 @@ def test_a_plain_function_runs_off_the_loop_and_what_it_prints_is_kept(run, caps
 
 def test_a_false_condition_without_branches_ends_the_execution_as_failed(run):
     ran = run(Condition("body.paid", key="ask"), Output(1, key="after"), body={"paid": False})
-    assert (ran.status, ran.reply.status) == ("failed", 500)
+    assert (ran.status, ran.response.status) == ("failed", 500)
     assert ran.execution.reason == "the condition does not hold: body.paid"
     assert ran.keys == ["ask"]
     assert ran.job("ask").status is hooknb.Status.FAILED
@@ -90,7 +90,7 @@ def test_what_a_function_raises_is_the_nodes_error(run):
 
 def test_a_response_inside_a_branch_answers_and_ends(run):
     ran = run(Condition("true", yes=[Response(202)]), Output(1, key="after"))
-    assert ran.reply.status == 202
+    assert ran.response.status == 202
     assert "after" not in ran.keys
 
 

@@ -160,9 +160,9 @@ def test_a_missing_time_is_an_error(run):
         (End("failed", "{{ body.none }}"), "failed", 500, None),
     ],
 )
-def test_an_end_ends_the_execution(run, node, status, answer, reason):
+def test_an_end_ends_the_execution(run, node, status, response, reason):
     ran = run(node, Output(1, key="after"), body={"what": "stock", "list": [1], "number": 7})
-    assert (ran.status, ran.reply.status, ran.execution.reason) == (status, answer, reason)
+    assert (ran.status, ran.response.status, ran.execution.reason) == (status, response, reason)
     assert ran.keys == ["end"]
 
 

@@ -15,7 +15,7 @@ def sent_json(outside):
 
 
 def test_the_result_is_status_headers_and_data(run, outside):
-    outside.answers["/orders"] = (
+    outside.responses["/orders"] = (
         201,
         {"Content-Type": "application/json", "X-Own": "yes"},
         b'{"id": 1180591620717411303424}',
@@ -316,7 +316,7 @@ def test_a_redirect_that_leads_elsewhere_is_refused(run, outside, location):
 def test_an_error_status_fails_the_job(run, outside, status):
     outside.json("/a", {"why": "no"}, status)
     ran = run(Request(outside.url + "/a?token=1", key="ask"), Output(1, key="after"))
-    assert (ran.status, ran.reply.status) == ("failed", 500)
+    assert (ran.status, ran.response.status) == ("failed", 500)
     assert ran.execution.reason == f"POST {outside.url}/a answered {status}"
     assert ran.job("ask").status is Status.FAILED
     assert ran.job("ask").result["data"] == {"why": "no"}
@@ -348,7 +348,7 @@ def test_an_error_status_may_be_ignored(run, outside):
     ],
 )
 def test_the_data_is_json_text_or_bytes(run, outside, headers, body, data):
-    outside.answers["/"] = (200, headers, body)
+    outside.responses["/"] = (200, headers, body)
     seen = []
     ran = run(Request(outside.url, key="ask"), lambda context: seen.append(context.nodes["ask"]))
     assert ran.status == "resolved"
@@ -360,7 +360,7 @@ def test_the_data_is_json_text_or_bytes(run, outside, headers, body, data):
 
 
 def test_a_slow_answer_is_an_error_after_the_time_limit(run, outside):
-    outside.answers["/slow"] = lambda _came: (outside.gate.wait(30), (200, {}, b""))[1]
+    outside.responses["/slow"] = lambda _came: (outside.gate.wait(30), (200, {}, b""))[1]
     url = f"http://user:secret@127.0.0.1:{outside.port}/slow?token=1"
     ran = run(Request(url, timeout=0.1, key="ask"))
     assert ran.status == "error"
@@ -380,13 +380,13 @@ def test_the_time_limit_is_for_all_redirects_together(run, outside):
         return 302, {"Location": f"/{int(came.path[1:]) + 1}"}, b""
 
     for number in range(4):
-        outside.answers[f"/{number}"] = slow
+        outside.responses[f"/{number}"] = slow
     ran = run(Request(outside.url + "/0", timeout=0.2, key="ask"))
     assert "no answer came within 0.2 s" in ran.job("ask").error
 
 
 def test_a_huge_answer_is_an_error(run, outside):
-    outside.answers["/"] = (200, {}, b"x" * 100_001)
+    outside.responses["/"] = (200, {}, b"x" * 100_001)
     ran = run(Request(outside.url, max_size=100_000, key="ask"))
     assert ran.status == "error"
     assert "more than 100000 bytes" in ran.job("ask").error
@@ -395,7 +395,7 @@ def test_a_huge_answer_is_an_error(run, outside):
 
 
 def test_an_answer_that_is_huge_once_it_is_unpacked_is_an_error(run, outside):
-    outside.answers["/"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 10_000_000))
+    outside.responses["/"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 10_000_000))
     ran = run(Request(outside.url, max_size=100_000, key="ask"))
     assert ran.status == "error"
     assert "RequestError" in ran.job("ask").error
@@ -405,7 +405,7 @@ def test_an_answer_that_breaks_off_is_an_error(run, outside):
     def half(_came):
         return 200, {"Content-Length": "100", "Connection": "close"}, b"half"
 
-    outside.answers["/half"] = half
+    outside.responses["/half"] = half
     ran = run(Request(outside.url + "/half?token=1", key="ask"))
     assert ran.status == "error"
     assert f"RequestError: POST {outside.url}/half: " in ran.job("ask").error

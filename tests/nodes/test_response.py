@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hooknb import Response, SettingError
-from hooknb.workflow.nodes import render_answer
+from hooknb.workflow.nodes import render_response
 
 
 def test_templates_work_anywhere_in_the_body(run):
@@ -20,13 +20,13 @@ def test_templates_work_anywhere_in_the_body(run):
         ),
         body={"id": 2**70, "tags": ["a"]},
     )
-    assert ran.reply.json() == {
+    assert ran.response.json() == {
         "id": 2**70,
         "text": f"Order {2**70}",
         "list": [{"deep": ["a"]}],
         "kept": 1,
     }
-    assert ran.reply.headers["Content-Type"] == "application/json"
+    assert ran.response.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,15 @@ def test_templates_work_anywhere_in_the_body(run):
 )
 def test_a_body_that_is_one_template_keeps_its_type(run, template, sent, media_type):
     body = {"text": "café", "object": {"a": [1.5, None]}, "null": None}
-    reply = run(Response(200, body=template), body=body).reply
-    assert reply.body == sent
-    assert reply.headers.get("Content-Type") == media_type
+    response = run(Response(200, body=template), body=body).response
+    assert response.body == sent
+    assert response.headers.get("Content-Type") == media_type
 
 
 @pytest.mark.parametrize(("came", "status"), [(201, 201), ("422", 422), (503.0, 503)])
 def test_the_status_may_be_a_template(run, came, status):
     ran = run(Response("{{ body.status }}", body="x", key="answer"), body={"status": came})
-    assert ran.reply.status == status
+    assert ran.response.status == status
     assert ran.execution.response_status == status
     assert ran.result("answer") == status
     assert ran.status == "resolved"
@@ -61,18 +61,18 @@ def test_the_status_may_be_a_template(run, came, status):
 )
 def test_a_status_that_is_none_is_an_error_that_says_what_came(run, came):
     ran = run(Response("{{ body.status }}", key="answer"), body={"status": came})
-    assert (ran.status, ran.reply.status) == ("error", 500)
+    assert (ran.status, ran.response.status) == ("error", 500)
     assert f"status: {came!r} is not a status code" in ran.job("answer").error
 
 
 def test_a_status_that_is_missing_is_an_error_and_a_default_helps(run):
     ran = run(Response("{{ body.status }}", key="answer"), body={})
     assert "status: {{ body.status }} came to nothing" in ran.job("answer").error
-    assert run(Response("{{ body.status | 418 }}"), body={}).reply.status == 418
+    assert run(Response("{{ body.status | 418 }}"), body={}).response.status == 418
 
 
 def test_header_values_are_filled_and_missing_ones_dropped(run):
-    reply = run(
+    response = run(
         Response(
             200,
             headers={
@@ -83,54 +83,54 @@ def test_header_values_are_filled_and_missing_ones_dropped(run):
             },
         ),
         body={"id": 7, "latin": "é"},
-    ).reply
-    assert reply.headers["X-Id"] == "7"
-    assert reply.headers["X-Text"] == "no. 7"
-    assert reply.headers["X-Latin"] == "é"
-    assert "X-None" not in reply.headers
+    ).response
+    assert response.headers["X-Id"] == "7"
+    assert response.headers["X-Text"] == "no. 7"
+    assert response.headers["X-Latin"] == "é"
+    assert "X-None" not in response.headers
 
 
 @pytest.mark.parametrize("came", ["a\r\nSet-Cookie: b=c", "a\nb", "a\rb", "a\0b", "€", "\x7f"])
 def test_a_header_value_that_cannot_be_is_an_error_and_never_another_header(run, came):
     ran = run(Response(200, headers={"X-Id": "v{{ body }}"}, key="answer"), body=came)
-    assert (ran.status, ran.reply.status) == ("error", 500)
+    assert (ran.status, ran.response.status) == ("error", 500)
     assert "headers['X-Id']" in ran.job("answer").error
-    assert "Set-Cookie" not in ran.reply.headers
+    assert "Set-Cookie" not in ran.response.headers
 
 
 def test_a_content_type_of_ones_own_stays(run):
-    answer = Response(200, headers={"content-type": "text/html"}, body="<b>{{ body }}</b>")
-    reply = run(answer, body=1).reply
-    assert (reply.headers["Content-Type"], reply.body) == ("text/html", b"<b>1</b>")
+    response = Response(200, headers={"content-type": "text/html"}, body="<b>{{ body }}</b>")
+    response = run(response, body=1).response
+    assert (response.headers["Content-Type"], response.body) == ("text/html", b"<b>1</b>")
 
 
 def test_what_is_inserted_is_not_read_as_a_template_again(run):
-    reply = run(Response(200, body="{{ body }}"), body="{{ env.PATH }}").reply
-    assert reply.body == b"{{ env.PATH }}"
+    response = run(Response(200, body="{{ body }}"), body="{{ env.PATH }}").response
+    assert response.body == b"{{ env.PATH }}"
 
 
 def test_bytes_go_out_as_bytes(run):
-    reply = run(Response(200, body=b"\x00{{ body }}"), body=1).reply
-    assert reply.body == b"\x00{{ body }}"
-    assert reply.headers["Content-Type"] == "application/octet-stream"
+    response = run(Response(200, body=b"\x00{{ body }}"), body=1).response
+    assert response.body == b"\x00{{ body }}"
+    assert response.headers["Content-Type"] == "application/octet-stream"
 
 
 def test_a_status_that_has_no_body_has_none(run):
-    reply = run(Response("{{ body }}", body={"a": 1}), body=204).reply
-    assert (reply.status, reply.body) == (204, b"")
+    response = run(Response("{{ body }}", body={"a": 1}), body=204).response
+    assert (response.status, response.body) == (204, b"")
 
 
 def test_an_answer_without_templates_is_rendered_once():
     node = Response(200, body={"a": 1})
-    answers = []
+    responses = []
 
     class Context:
-        respond = answers.append
+        respond = responses.append
 
     for _ in range(2):
         with pytest.raises(StopIteration):
             node.run(Context()).send(None)
-    assert answers[0] is answers[1]
+    assert responses[0] is responses[1]
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_templates_pass_at_definition():
 
 def test_a_status_that_only_a_node_can_fill_is_refused_elsewhere():
     with pytest.raises(SettingError, match="only Response nodes can fill it"):
-        render_answer("{{ body.status }}", {}, "x")
+        render_response("{{ body.status }}", {}, "x")

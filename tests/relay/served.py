@@ -20,7 +20,7 @@ from hooknb.relay.forwarding import Relayed
 from hooknb.relay.limits import Limits
 from hooknb.relay.passage import Passage
 from hooknb.relay.registrations import PublishedHook, Registration, Registrations
-from wire import Answer, Wire
+from wire import SentResponse, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +104,7 @@ class RelayServer:
         fields: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),),
         host: str = "localhost",
         length: bool = True,
-    ) -> Answer:
+    ) -> SentResponse:
         """Send a request on a connection of its own, and read the answer."""
         target = f"{BASE}hooknb/{key}" + (f"?{query}" if query else "")
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
@@ -113,15 +113,15 @@ class RelayServer:
             lines.append(f"Content-Length: {len(body)}")
         return self.exchange("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
 
-    def exchange(self, raw: bytes) -> Answer:
+    def exchange(self, raw: bytes) -> SentResponse:
         """Send bytes and read one answer."""
         with Wire(self.port) as wire:
             wire.send(raw)
-            return wire.answer(head_only=raw.startswith(b"HEAD "))
+            return wire.response(head_only=raw.startswith(b"HEAD "))
 
 
 @contextmanager
-def kernel(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+def kernel(response: Callable[[socket.socket], None]) -> Iterator[int]:
     """Listen as a kernel would, and do with each connection what a test says; give the port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -132,7 +132,7 @@ def kernel(answer: Callable[[socket.socket], None]) -> Iterator[int]:
             except OSError:
                 return
             with connection, suppress(OSError):
-                answer(connection)
+                response(connection)
 
     thread = threading.Thread(target=accept)
     thread.start()

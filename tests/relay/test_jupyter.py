@@ -54,8 +54,8 @@ class Jupyter(NamedTuple):
         authorization = {"Authorization": f"token {self.token}"} if token else {}
         try:
             connection.request(method, path, body, {**authorization, **(headers or {})})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
         finally:
             connection.close()
 
@@ -88,8 +88,8 @@ class Jupyter(NamedTuple):
 
             *before, last = code.strip().splitlines()
             program = "\n".join([*before, "import json", f"print(json.dumps(({last})))"])
-            reply = client.execute_interactive(program, timeout=60, output_hook=keep)
-            assert reply["content"]["status"] == "ok", reply["content"]
+            response = client.execute_interactive(program, timeout=60, output_hook=keep)
+            assert response["content"]["status"] == "ok", response["content"]
         return json.loads("".join(printed).splitlines()[-1])
 
 
@@ -164,8 +164,8 @@ def _port(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> int:
     while time.monotonic() < end and server.poll() is None:
         try:
             info = json.loads((runtime / f"jpserver-{server.pid}.json").read_text())
-            with urllib.request.urlopen(f"{info['url']}hooknb/", timeout=10) as answer:
-                assert json.load(answer)["hooknb"] == "relay"
+            with urllib.request.urlopen(f"{info['url']}hooknb/", timeout=10) as response:
+                assert json.load(response)["hooknb"] == "relay"
                 return int(info["port"])
         except (FileNotFoundError, json.JSONDecodeError, urllib.error.URLError):
             time.sleep(0.1)

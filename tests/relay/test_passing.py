@@ -29,9 +29,9 @@ def test_a_published_hook_is_reached_without_a_token(published, relay) -> None:
     assert hook.published
     assert hook.local_url == local
     body = b'{"a":  [1, 9007199254740993]}\n'
-    answer = relay.send(hook.key, body, query="a=1&b=%zz&c")
-    assert (answer.status, json.loads(answer.body)) == (201, {"ok": True})
-    kept = hook.delivery(answer.delivery)
+    response = relay.send(hook.key, body, query="a=1&b=%zz&c")
+    assert (response.status, json.loads(response.body)) == (201, {"ok": True})
+    kept = hook.delivery(response.delivery)
     assert (kept.raw, kept.query_string, kept.method) == (body, "a=1&b=%zz&c", "POST")
     assert hook.send(json=1).status == 201  # to itself, not through the server
 
@@ -52,14 +52,14 @@ def test_bytes_pass_as_they_came(published, relay) -> None:
     )
     every = bytes(range(256)) * 300
     packed = gzip.compress(b'{"a": 1}')
-    answer = relay.send(hook.key, every, fields=(("Content-Type", "application/x-any"),))
-    assert hook.delivery(answer.delivery).raw == every
-    answer = relay.send(
+    response = relay.send(hook.key, every, fields=(("Content-Type", "application/x-any"),))
+    assert hook.delivery(response.delivery).raw == every
+    response = relay.send(
         hook.key,
         packed,
         fields=(("Content-Type", "application/json"), ("Content-Encoding", "gzip")),
     )
-    kept = hook.delivery(answer.delivery)
+    kept = hook.delivery(response.delivery)
     assert (kept.raw, kept.body) == (packed, {"a": 1})
     chunked = (
         f"PUT {BASE}hooknb/{hook.key} HTTP/1.1\r\nHost: localhost\r\n"
@@ -68,8 +68,8 @@ def test_bytes_pass_as_they_came(published, relay) -> None:
     )
     with Wire(relay.port) as wire:
         wire.send(chunked.encode())
-        assert wire.answer().status == 100
-        kept = hook.delivery(wire.answer().delivery)
+        assert wire.response().status == 100
+        kept = hook.delivery(wire.response().delivery)
     assert (kept.raw, kept.method) == (b"abcde", "PUT")
 
 
@@ -77,10 +77,10 @@ def test_every_method_passes_that_has_a_name_of_its_own(published, relay) -> Non
     hook = published.webhook("orders", methods="*")
     hook.publish()
     for method in ("GET", "HEAD", "DELETE", "OPTIONS", "PATCH", "QUERY", "PROPFIND"):
-        answer = relay.send(hook.key, method=method, fields=())
-        assert answer.status == 200, method
-        assert hook.delivery(answer.delivery).method == method
-        assert answer.body == (b"" if method == "HEAD" else b"ok")
+        response = relay.send(hook.key, method=method, fields=())
+        assert response.status == 200, method
+        assert hook.delivery(response.delivery).method == method
+        assert response.body == (b"" if method == "HEAD" else b"ok")
     # Those of the handler itself are no methods.
     assert relay.send(hook.key, method="FINISH").status == 405
 
@@ -89,7 +89,7 @@ def test_fields_pass_in_order_and_without_what_is_the_servers(published, relay) 
     seen = []
     hook = published.webhook("orders", nodes=[lambda context: seen.append(dict(context.headers))])
     hook.publish()
-    answer = relay.send(
+    response = relay.send(
         hook.key,
         b"{}",
         host="localhost:1",
@@ -115,7 +115,7 @@ def test_fields_pass_in_order_and_without_what_is_the_servers(published, relay) 
             ("X-Twice", "2"),
         ),
     )
-    kept = hook.delivery(answer.delivery)
+    kept = hook.delivery(response.delivery)
     assert kept.query_string == "a=1&c=2"
     assert list(kept.headers) == [
         ("Host", "localhost:1"),
@@ -140,11 +140,11 @@ def test_fields_pass_in_order_and_without_what_is_the_servers(published, relay) 
 def test_only_the_servers_own_credentials_are_taken_out(scheme, passes, folder, relay) -> None:
     came = []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         came.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         assert relay.send(fields=(("Authorization", scheme),)).status == 200
     assert (scheme.encode() in came[0]) is passes
@@ -159,9 +159,9 @@ def test_the_senders_address_is_believed_of_the_relay_only(published, relay) -> 
 
     def direct(*fields: str, host: str = "localhost") -> tuple[int, object]:
         head = "\r\n".join([f"POST /hook/{hook.key} HTTP/1.1", f"Host: {host}", *fields])
-        answer = exchange(port, f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
-        number = answer.header("X-Hooknb-Delivery")
-        return answer.status, None if number is None else hook.delivery(int(number))
+        response = exchange(port, f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
+        number = response.header("X-Hooknb-Delivery")
+        return response.status, None if number is None else hook.delivery(int(number))
 
     status, kept = direct("X-Hooknb-Remote: 203.0.113.9", "X-Hooknb-Received: 1")
     assert (status, kept.remote) == (200, "127.0.0.1")
@@ -234,20 +234,20 @@ def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:
         "image/png": "image/png",
         "": "application/octet-stream",
     }.items():
-        answer = relay.send(
+        response = relay.send(
             hook.key, method="GET", query=f"type={sent}&to=javascript:alert(1)".replace(" ", "%20")
         )
-        assert answer.status == 200
-        assert answer.body == page.encode()
-        assert answer.header("Content-Type") == comes, sent
-        names = {name.lower() for name, _ in answer.headers}
+        assert response.status == 200
+        assert response.body == page.encode()
+        assert response.header("Content-Type") == comes, sent
+        names = {name.lower() for name, _ in response.headers}
         assert names == {
             *("content-type", "x-content-type-options", "content-security-policy", "date"),
             *("cross-origin-resource-policy", "referrer-policy", "cache-control", "x-request-id"),
             *("content-length", "x-hooknb-delivery"),
         }
-        assert answer.header("X-Content-Type-Options") == "nosniff"
-        assert answer.header("Content-Security-Policy").startswith("sandbox;")
+        assert response.header("X-Content-Type-Options") == "nosniff"
+        assert response.header("Content-Security-Policy").startswith("sandbox;")
 
 
 @pytest.mark.parametrize(
@@ -266,12 +266,12 @@ def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:
     ],
 )
 def test_nobody_is_sent_back_to_the_server(to, passes, folder, relay) -> None:
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         head = f"HTTP/1.1 303 See Other\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
         connection.sendall(head.encode())
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         answered = relay.send()
     assert answered.status == 303
@@ -281,10 +281,10 @@ def test_nobody_is_sent_back_to_the_server(to, passes, folder, relay) -> None:
 def test_refusals_of_the_hook_pass(published, relay) -> None:
     hook = published.webhook("orders", auth=hooknb.BasicAuth("shop", "s3cret"))
     hook.publish()
-    answer = relay.send(hook.key, b"{}")
-    assert answer.status == 401
-    assert answer.header("WWW-Authenticate") == 'Basic realm="hooknb", charset="UTF-8"'
-    assert answer.header("Content-Type") == "application/problem+json"
+    response = relay.send(hook.key, b"{}")
+    assert response.status == 401
+    assert response.header("WWW-Authenticate") == 'Basic realm="hooknb", charset="UTF-8"'
+    assert response.header("Content-Type") == "application/problem+json"
     assert relay.send(hook.key, method="PUT").header("Allow") == "POST"
     hook.enabled = False
     assert relay.send(hook.key).status == 404
@@ -306,13 +306,13 @@ def test_a_changed_hook_is_known_to_the_relay(published, relay) -> None:
 
 def test_what_is_not_there_gets_the_same_answer(published, relay, folder) -> None:
     hook = published.webhook("orders")
-    answers = [
+    responses = [
         relay.send(key, body, method=method)
         for key in (KEY, hook.key, "x", f"{KEY}/more", "..%2f..%2fapi", "%00", "a" * 5000)
         for method, body in (("POST", b"{}"), ("GET", b""), ("POST", b"x" * 1_000_000))
     ]
-    assert {answer.status for answer in answers} == {404}
-    assert len({(answer.body, answer.header("Content-Type")) for answer in answers}) == 1
+    assert {response.status for response in responses} == {404}
+    assert len({(response.body, response.header("Content-Type")) for response in responses}) == 1
     assert hook.deliveries.empty
     assert not folder.exists()
 
@@ -344,11 +344,11 @@ def test_hosts_that_are_not_the_servers_are_refused(folder) -> None:
 def test_no_header_is_injected(raw, folder, relay) -> None:
     came = []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         came.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         with Wire(relay.port) as wire:
             wire.send(raw.format(path=f"{BASE}hooknb/{KEY}").encode())
@@ -360,11 +360,11 @@ def test_no_header_is_injected(raw, folder, relay) -> None:
 
 @pytest.mark.parametrize("line", ["X-Request-Id: a\0b", "Retry-After: 5\rSet-Cookie: a=b", "X: y"])
 def test_no_header_is_injected_into_an_answer(line, folder, relay) -> None:
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(f"HTTP/1.1 200 O\x0bK\r\n{line}\r\nContent-Length: 2\r\n\r\nok".encode())
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         answered = relay.send()
     assert (answered.status, answered.body) == (200, b"ok")
@@ -377,11 +377,14 @@ def test_no_header_is_injected_into_an_answer(line, folder, relay) -> None:
 
 def test_a_kernel_that_never_answers(folder) -> None:
     silent = socket.create_server(("127.0.0.1", 0))  # connections wait in its backlog for ever
-    server = RelayServer(folder, Limits(answer_timeout=0.2))
+    server = RelayServer(folder, Limits(response_timeout=0.2))
     try:
         register(folder, silent.getsockname()[1])
-        answer = server.send(body=b"{}")
-        assert (answer.status, answer.header("Content-Type")) == (504, "application/problem+json")
+        response = server.send(body=b"{}")
+        assert (response.status, response.header("Content-Type")) == (
+            504,
+            "application/problem+json",
+        )
     finally:
         server.close()
         silent.close()
@@ -399,7 +402,7 @@ def test_a_kernel_that_never_answers(folder) -> None:
 def test_an_answer_of_a_gigabyte(head, folder, relay) -> None:
     sent = []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(head)
         piece = b"x" * 2**20
@@ -407,7 +410,7 @@ def test_an_answer_of_a_gigabyte(head, folder, relay) -> None:
             connection.sendall(piece)
             sent.append(1)
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         answered = relay.send()
     assert answered.status == 502
@@ -417,11 +420,11 @@ def test_an_answer_of_a_gigabyte(head, folder, relay) -> None:
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 100 Go\r\n\r\n", b"HTTP/1.1 2"])
 def test_what_is_no_answer(said, folder, relay) -> None:
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(said)
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         assert relay.send().status == 502
 
@@ -434,8 +437,8 @@ def test_bodies_and_heads_have_a_most(published, relay) -> None:
     assert relay.send(hook.key, b"x" * 5_000_000).status == 413
     head = f"POST {BASE}hooknb/{hook.key} HTTP/1.1\r\nHost: localhost\r\n"
     chunks = b"".join(b"3e8\r\n" + b"x" * 1000 + b"\r\n" for _ in range(3)) + b"0\r\n\r\n"
-    answer = relay.exchange(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
-    assert answer.status == 413
+    response = relay.exchange(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert response.status == 413
     # Beyond what is read and thrown away Tornado hangs up with a bare 400; 4,300 digits are the
     # most that Python reads as a number.
     for digits in (30, 4000, 5000):
@@ -463,7 +466,7 @@ def test_rates_and_numbers_have_a_most(folder) -> None:
             until(lambda: server.passage.buffered)
             assert server.send().status == 503
             first.send(b"}")
-            assert first.answer().status == 202
+            assert first.response().status == 202
         with Wire(server.port) as gone:
             gone.send(head.encode() + b"{")
             until(lambda: server.passage.buffered)
@@ -485,15 +488,15 @@ def test_who_knows_no_key_stops_nobody(folder) -> None:
 
 
 def test_who_does_not_read_the_answer_is_left(folder) -> None:
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         body = b"x" * 8_000_000
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    server = RelayServer(folder, Limits(answer_timeout=1, max_concurrent_of_hook=2))
+    server = RelayServer(folder, Limits(response_timeout=1, max_concurrent_of_hook=2))
     head = f"POST {BASE}hooknb/{KEY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
     try:
-        with kernel(answer) as port:
+        with kernel(response) as port:
             register(folder, port)
             with Wire(server.port) as one, Wire(server.port) as other:
                 one.send(head.encode())

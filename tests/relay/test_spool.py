@@ -52,10 +52,10 @@ def test_deliveries_wait_for_the_next_kernel(end, relay, folder, tmp_path) -> No
     first.communicate("\n")
     before = time.time()
     for number in range(1, 20):
-        answer = relay.send(
+        response = relay.send(
             key, b'{"n": %d}' % number, query=f"n={number}", fields=(("X-N", str(number)),)
         )
-        assert (answer.status, answer.body) == (202, b"kept")
+        assert (response.status, response.body) == (202, b"kept")
     waiting = list((folder / "spool" / key).iterdir())
     assert len(waiting) == 19
     assert {stat.S_IMODE(path.stat().st_mode) for path in waiting} == {0o600}
@@ -104,9 +104,9 @@ def test_503_where_it_is_asked_for_and_for_those_who_wait(relay, folder, tmp_pat
     key = first.stdout.readline().strip()
     assert relay.send(key).status == 200
     first.communicate("\n")
-    answer = relay.send(key)
-    assert (answer.status, answer.header("Retry-After")) == (503, "5")
-    assert answer.header("Content-Type") == "application/problem+json"
+    response = relay.send(key)
+    assert (response.status, response.header("Retry-After")) == (503, "5")
+    assert response.header("Content-Type") == "application/problem+json"
     assert not (folder / "spool").exists()
     with hooknb.Runtime(":memory:", public_url=relay.url) as runtime:
         hook = runtime.webhook("payments", sync=True)
@@ -119,14 +119,14 @@ def test_503_where_it_is_asked_for_and_for_those_who_wait(relay, folder, tmp_pat
 def test_a_kernel_that_hangs_up(folder, relay) -> None:
     came = []
 
-    def answer(connection) -> None:
+    def response(connection) -> None:
         came.append(read_request(connection))
         if len(came) > 2:
             connection.sendall(
                 b"HTTP/1.1 200 OK\r\nX-Hooknb-Delivery: 1\r\nContent-Length: 0\r\n\r\n"
             )
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         # Whether the kernel has kept it is not known: it comes again.
         assert relay.send(body=b"[1]").status == 202
@@ -146,7 +146,7 @@ def test_a_kernel_that_hangs_up(folder, relay) -> None:
 def test_a_busy_kernel_is_asked_again(folder, relay) -> None:
     came = []
 
-    def answer(connection) -> None:
+    def response(connection) -> None:
         came.append(read_request(connection))
         said = (b"", b"404 Not Found", b"503 Busy", b"400 Bad\r\nX-Hooknb-Delivery: 1")
         connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % said[min(len(came), 3)])
@@ -154,7 +154,7 @@ def test_a_busy_kernel_is_asked_again(folder, relay) -> None:
     dead = register(folder, started="ended")
     assert relay.send(body=b"[1]").status == 202
     dead.unlink()
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         until(lambda: len(came) == 3)
         until(lambda: not (folder / "spool" / KEY).exists())
@@ -195,8 +195,8 @@ def test_where_nothing_can_be_opened_senders_are_to_come_again(
     hook = published.webhook("orders")
     hook.publish()
     no_descriptor["hooknb"] = 10**9  # the folder of the registrations
-    answer = relay.send(hook.key)
-    assert (answer.status, answer.header("Retry-After")) == (503, "5")
+    response = relay.send(hook.key)
+    assert (response.status, response.header("Retry-After")) == (503, "5")
     no_descriptor.clear()
     assert relay.send(hook.key).status == 200
 
@@ -216,8 +216,8 @@ def test_what_a_hook_answers_by_itself_is_handed_over_once(
     until(lambda: not (folder / "spool" / hook.key).exists())
     hook.wait()
     assert ran == [[0], [1], [2]]
-    answer = relay.send(hook.key, b"[3]")
-    assert (answer.status, answer.header("X-Hooknb-Outcome")) == (status, None)
+    response = relay.send(hook.key, b"[3]")
+    assert (response.status, response.header("X-Hooknb-Outcome")) == (status, None)
 
 
 @pytest.mark.parametrize(
@@ -229,12 +229,12 @@ def test_a_stranger_on_the_kernels_port_takes_nothing_away(
     monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
     monkeypatch.setattr("hooknb.relay.passage._LONGEST_PAUSE", 0.1)
 
-    def answer(connection) -> None:
+    def response(connection) -> None:
         read_request(connection)
         connection.sendall(said)
 
     relay.keep(KEY, b"[1]")
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         until(lambda: not relay.passage.spool.waits(KEY))
     (left,) = (folder / "spool" / KEY).iterdir()
@@ -245,12 +245,12 @@ def test_a_stranger_on_the_kernels_port_takes_nothing_away(
 def test_a_kernel_that_does_not_know_its_hook_yet(folder, relay) -> None:
     came = []
 
-    def answer(connection) -> None:
+    def response(connection) -> None:
         came.append(read_request(connection))
         said = b"404 Not Found" if len(came) < 3 else b"200 OK\r\nX-Hooknb-Delivery: 1"
         connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % said)
 
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         assert relay.send(body=b"[1]").status == 202
         until(lambda: not (folder / "spool" / KEY).exists())

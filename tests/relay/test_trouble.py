@@ -32,12 +32,12 @@ def answering(*said: bytes) -> tuple[list[bytes], Callable[[socket.socket], None
     """Give what came, and what answers the first so, the second so, and the others as the last."""
     came: list[bytes] = []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         came.append(read_request(connection))
         line = said[min(len(came), len(said)) - 1]
         connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % line)
 
-    return came, answer
+    return came, response
 
 
 def test_what_cannot_be_taken_away_is_not_handed_over_twice(folder, relay, monkeypatch) -> None:
@@ -50,9 +50,9 @@ def test_what_cannot_be_taken_away_is_not_handed_over_twice(folder, relay, monke
         unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", unlinked)
-    came, answer = answering(b"200 OK\r\nX-Hooknb-Delivery: 1")
+    came, response = answering(b"200 OK\r\nX-Hooknb-Delivery: 1")
     relay.keep(KEY, b"[1]", b"[2]")
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         until(lambda: len(came) == 2)
         time.sleep(1.5)
@@ -65,9 +65,9 @@ def test_what_cannot_be_taken_away_is_not_handed_over_twice(folder, relay, monke
 @pytest.mark.parametrize("while_away", [202, 503])
 def test_what_a_busy_kernel_refused_comes_again(while_away, folder, relay) -> None:
     refused = b"503 Busy\r\nX-Hooknb-Delivery: 1\r\nX-Hooknb-Outcome: refused"
-    came, answer = answering(refused, refused, b"200 OK\r\nX-Hooknb-Delivery: 2")
+    came, response = answering(refused, refused, b"200 OK\r\nX-Hooknb-Delivery: 2")
     relay.keep(KEY, b"[1]")
-    with kernel(answer) as port:
+    with kernel(response) as port:
         hook = PublishedHook(status_while_away=while_away, max_body=9)
         register(folder, port, hooks={KEY: hook})
         until(lambda: not (folder / "spool" / KEY).exists())
@@ -78,9 +78,9 @@ def test_a_kernel_that_says_nothing_of_the_outcome_is_not_asked_for_ever(
     folder, relay, monkeypatch
 ) -> None:
     monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
-    came, answer = answering(b"503 Busy\r\nX-Hooknb-Delivery: 1")
+    came, response = answering(b"503 Busy\r\nX-Hooknb-Delivery: 1")
     relay.keep(KEY, b"[1]")
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         until(lambda: not relay.passage.spool.waits(KEY))
     assert len(came) == 2
@@ -90,15 +90,15 @@ def test_a_kernel_that_says_nothing_of_the_outcome_is_not_asked_for_ever(
 
 def test_a_slow_hook_is_not_run_for_ever(folder, monkeypatch) -> None:
     monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
-    server, came = RelayServer(folder, Limits(answer_timeout=0.2)), []
+    server, came = RelayServer(folder, Limits(response_timeout=0.2)), []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         came.append(read_request(connection))
         connection.recv(1)  # until the relay hangs up
 
     try:
         server.keep(KEY, b"[1]")
-        with kernel(answer) as port:
+        with kernel(response) as port:
             register(folder, port)
             until(lambda: not server.passage.spool.waits(KEY))
     finally:
@@ -134,8 +134,8 @@ def test_a_spool_that_cannot_be_read_is_no_error_of_the_server(folder, relay, mo
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(Spool, "append", append)
-    answer = relay.send(body=b"[1]")
-    assert (answer.status, answer.header("Retry-After")) == (503, "5")
+    response = relay.send(body=b"[1]")
+    assert (response.status, response.header("Retry-After")) == (503, "5")
 
 
 def test_without_descriptors_no_process_has_ended(monkeypatch) -> None:
@@ -200,18 +200,18 @@ def test_what_was_never_whole_goes_from_the_registrations(folder) -> None:
 def test_head_says_how_long_the_answer_would_be(published: hooknb.Runtime, relay) -> None:
     hook = published.webhook("orders", methods="*")
     hook.publish()
-    answer = relay.send(hook.key, method="HEAD", fields=())
-    assert (answer.header("Content-Length"), answer.body) == ("2", b"")
+    response = relay.send(hook.key, method="HEAD", fields=())
+    assert (response.header("Content-Length"), response.body) == ("2", b"")
 
 
 def test_who_hangs_up_is_counted_out_at_once(folder, relay) -> None:
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         read_request(connection)
         body = b"x" * 8_000_000
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     head = f"POST {BASE}hooknb/{KEY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
-    with kernel(answer) as port:
+    with kernel(response) as port:
         register(folder, port)
         with Wire(relay.port) as gone:
             gone.send(head.encode())

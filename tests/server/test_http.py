@@ -16,7 +16,7 @@ import pytest
 
 import hooknb
 from hooknb import Hook, Response, Runtime
-from wire import Answer, Wire, exchange, request
+from wire import SentResponse, Wire, exchange, request
 
 JSON = ("Content-Type", "application/json")
 Serve = Callable[..., Hook]
@@ -49,16 +49,16 @@ def unsized(hook: Hook, *headers: tuple[str, str], query: str = "") -> bytes:
     return raw.replace(b"Content-Length: 0\r\n", b"")
 
 
-def check_problem(answer: Answer, status: int) -> dict[str, Any]:
+def check_problem(response: SentResponse, status: int) -> dict[str, Any]:
     """Check that an answer is a problem document, and give it."""
-    assert answer.status == status, answer
-    assert answer.header("Content-Type") == "application/problem+json"
-    problem = json.loads(answer.body)
+    assert response.status == status, response
+    assert response.header("Content-Type") == "application/problem+json"
+    problem = json.loads(response.body)
     assert problem["status"] == status
     assert problem["title"]
     assert problem["detail"]
-    assert b"Traceback" not in answer.body
-    assert b".py" not in answer.body
+    assert b"Traceback" not in response.body
+    assert b".py" not in response.body
     return problem
 
 
@@ -83,18 +83,18 @@ def test_headers_keep_order_case_and_repeated_names(hook):
         ("x-b", "3, 4"),
         JSON,
     )
-    answer = exchange(hook, request(hook, b"{}", headers=fields))
-    assert answer.status == 200
-    delivery = hook.delivery(answer.delivery)
+    response = exchange(hook, request(hook, b"{}", headers=fields))
+    assert response.status == 200
+    delivery = hook.delivery(response.delivery)
     assert delivery.headers == [("Host", "localhost"), *fields, ("Content-Length", "2")]
     assert delivery.header_map["x-B"] == "1, 2, , 3, 4"
 
 
 def test_a_chunked_body_is_joined(hook):
     head = unsized(hook, ("Transfer-Encoding", "chunked"))
-    answer = exchange(hook, head + chunked(b'{"a"', b": [1,", b" 2]}"))
-    assert answer.status == 200
-    delivery = hook.delivery(answer.delivery)
+    response = exchange(hook, head + chunked(b'{"a"', b": [1,", b" 2]}"))
+    assert response.status == 200
+    delivery = hook.delivery(response.delivery)
     assert delivery.raw == b'{"a": [1, 2]}'
     assert delivery.body == {"a": [1, 2]}
 
@@ -106,7 +106,7 @@ def test_a_chunked_body_may_come_byte_by_byte(hook):
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(len(body)):
             wire.send(body[at : at + 1])
-        assert hook.delivery(wire.answer().delivery).body == {"a": 1}
+        assert hook.delivery(wire.response().delivery).body == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_a_compressed_body_is_kept_compressed_and_parsed(hook, coding, compress)
             chunked(raw[:7], raw[7:]),
         ),
     ]:
-        answer = exchange(hook, head + body)
-        assert answer.status == 200
-        delivery = hook.delivery(answer.delivery)
+        response = exchange(hook, head + body)
+        assert response.status == 200
+        delivery = hook.delivery(response.delivery)
         assert delivery.raw == raw
         assert delivery.size == len(raw)
         assert delivery.body == {"a": "x" * 5000}
@@ -137,10 +137,10 @@ def test_a_compressed_body_is_kept_compressed_and_parsed(hook, coding, compress)
 def test_the_method_and_the_raw_query_are_kept(serve):
     hook = serve({}, methods="*")
     for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
-        answer = exchange(hook, request(hook, method=method, query="a=%zz&a=+&?b=/"))
-        assert answer.status == 200
-        assert answer.body == b"ok"
-        delivery = hook.delivery(answer.delivery)
+        response = exchange(hook, request(hook, method=method, query="a=%zz&a=+&?b=/"))
+        assert response.status == 200
+        assert response.body == b"ok"
+        delivery = hook.delivery(response.delivery)
         assert (delivery.method, delivery.query_string) == (method, "a=%zz&a=+&?b=/")
 
 
@@ -148,10 +148,10 @@ def test_head_is_answered_without_a_body(serve):
     hook = serve({}, methods="*")
     with Wire(hook) as wire:
         wire.send(request(hook, method="HEAD"))
-        answer = wire.answer(head_only=True)
-        assert (answer.status, answer.header("Content-Length")) == (200, "2")
+        response = wire.response(head_only=True)
+        assert (response.status, response.header("Content-Length")) == (200, "2")
         wire.send(request(hook, method="GET"))  # nothing of a body stands in between
-        assert wire.answer().body == b"ok"
+        assert wire.response().body == b"ok"
 
 
 # -- connections ----------------------------------------------------------------------------------
@@ -161,13 +161,13 @@ def test_a_connection_is_kept(hook):
     with Wire(hook) as wire:
         for number in range(5):
             wire.send(request(hook, b"%d" % number))
-            assert hook.delivery(wire.answer().delivery).body == number
+            assert hook.delivery(wire.response().delivery).body == number
 
 
 def test_pipelined_requests_are_answered_in_order(hook):
     with Wire(hook) as wire:
         wire.send(b"".join(request(hook, b"%d" % number) for number in range(30)))
-        ids = [wire.answer().delivery for _ in range(30)]
+        ids = [wire.response().delivery for _ in range(30)]
     assert [hook.delivery(number).body for number in ids] == list(range(30))
     assert ids == sorted(ids)
 
@@ -175,40 +175,40 @@ def test_pipelined_requests_are_answered_in_order(hook):
 def test_http_1_0_is_answered_and_hung_up_on_unless_it_asks_otherwise(hook):
     with Wire(hook) as wire:
         wire.send(request(hook, b"1").replace(b"HTTP/1.1", b"HTTP/1.0"))
-        assert wire.answer().status == 200
+        assert wire.response().status == 200
         assert wire.is_closed()
     kept = request(hook, b"1", headers=(JSON, ("Connection", "keep-alive")))
     with Wire(hook) as wire:
         for _ in range(2):
             wire.send(kept.replace(b"HTTP/1.1", b"HTTP/1.0"))
-            answer = wire.answer()
-            assert answer.status == 200
-            assert answer.header("Connection") == "keep-alive"
+            response = wire.response()
+            assert response.status == 200
+            assert response.header("Connection") == "keep-alive"
 
 
 def test_a_sender_that_asks_for_it_is_hung_up_on(hook):
     with Wire(hook) as wire:
         wire.send(request(hook, b"1", headers=(JSON, ("Connection", "close"))))
-        answer = wire.answer()
-        assert (answer.status, answer.header("Connection")) == (200, "close")
+        response = wire.response()
+        assert (response.status, response.header("Connection")) == (200, "close")
         assert wire.is_closed()
 
 
 def test_a_sender_that_expects_100_is_told_to_go_on(hook):
     with Wire(hook) as wire:
         wire.send(request(hook, length=2, headers=(JSON, ("Expect", "100-continue"))))
-        assert wire.answer().status == 100
+        assert wire.response().status == 100
         wire.send(b"[]")
-        answer = wire.answer()
-        assert answer.status == 200
-    assert hook.delivery(answer.delivery).raw == b"[]"
+        response = wire.response()
+        assert response.status == 200
+    assert hook.delivery(response.delivery).raw == b"[]"
 
 
 def test_a_sender_that_expects_100_is_refused_before_it_sends(serve):
     hook = serve({}, max_body=10)
     with Wire(hook) as wire:
         wire.send(request(hook, length=11, headers=(JSON, ("Expect", "100-continue"))))
-        check_problem(wire.answer(), 413)
+        check_problem(wire.response(), 413)
         assert wire.is_closed()
     assert hook.deliveries["reason"].tolist() == ["too large"]
 
@@ -227,7 +227,7 @@ def test_a_length_beyond_the_limit_is_refused_after_all_was_written(serve):
     body = b'"' + b"x" * (20 * 2**20) + b'"'
     with Wire(hook) as wire:
         wire.send(request(hook, body))  # more than any buffer of a socket holds
-        check_problem(wire.answer(), 413)
+        check_problem(wire.response(), 413)
         assert wire.is_closed()
     [delivery] = [hook.delivery(number) for number in hook.deliveries.index]
     assert (delivery.outcome, delivery.reason) == ("refused", "too large")
@@ -240,7 +240,7 @@ def test_a_chunked_body_that_grows_beyond_the_limit_is_refused(serve):
     head = unsized(hook, ("Transfer-Encoding", "chunked"))
     with Wire(hook) as wire:
         wire.send(head + chunked(*[b" " * 60_000] * 100))
-        check_problem(wire.answer(), 413)
+        check_problem(wire.response(), 413)
         assert wire.is_closed()
     assert hook.deliveries["reason"].tolist() == ["too large"]
     assert len(hook.delivery(hook.deliveries.index[0]).raw) == 64 * 1024
@@ -266,7 +266,7 @@ def test_a_body_that_grows_beyond_the_limit_when_decompressed_is_refused(serve, 
     assert len(raw) < 100_000  # small enough as it is sent
     with Wire(hook) as wire:
         wire.send(request(hook, raw, headers=(JSON, ("Content-Encoding", coding))))
-        check_problem(wire.answer(), 413)
+        check_problem(wire.response(), 413)
         assert wire.is_closed()
     assert hook.deliveries["reason"].tolist() == ["too large"]
 
@@ -306,9 +306,9 @@ BAD_BODIES = {
 def test_nonsense_is_answered_400_and_the_server_goes_on(hook, raw):
     with Wire(hook) as wire:
         wire.send(raw.replace(b"KEY", hook.key.encode()))
-        answer = wire.answer()
-        check_problem(answer, 400)
-        assert answer.header("X-Hooknb-Delivery") is None
+        response = wire.response()
+        check_problem(response, 400)
+        assert response.header("X-Hooknb-Delivery") is None
         assert wire.is_closed()
     assert exchange(hook, request(hook, b"1")).status == 200
     assert len(hook.deliveries) == 1
@@ -318,10 +318,10 @@ def test_nonsense_is_answered_400_and_the_server_goes_on(hook, raw):
 def test_a_body_without_a_clear_end_is_refused_and_kept(hook, raw):
     with Wire(hook) as wire:
         wire.send(START.replace(b"KEY", hook.key.encode()) + raw)
-        answer = wire.answer()
-        check_problem(answer, 400)
+        response = wire.response()
+        check_problem(response, 400)
         assert wire.is_closed()
-    delivery = hook.delivery(answer.delivery)
+    delivery = hook.delivery(response.delivery)
     assert (delivery.outcome, delivery.reason) == ("refused", "malformed")
     assert exchange(hook, request(hook, b"1")).status == 200
 
@@ -347,9 +347,9 @@ def test_a_huge_request_line_is_hung_up_on_and_the_server_goes_on(hook):
 
 def test_many_headers_within_the_limit_are_taken(hook):
     fields = tuple((f"X-{number}", "y" * 50) for number in range(100))
-    answer = exchange(hook, request(hook, b"1", headers=(JSON, *fields)))
-    assert answer.status == 200
-    assert tuple(hook.delivery(answer.delivery).headers[2:-1]) == fields
+    response = exchange(hook, request(hook, b"1", headers=(JSON, *fields)))
+    assert response.status == 200
+    assert tuple(hook.delivery(response.delivery).headers[2:-1]) == fields
 
 
 # -- slow and silent senders ----------------------------------------------------------------------
@@ -426,14 +426,14 @@ def test_the_one_that_has_been_waited_for_longest_goes_first(serve):
         halves = [stack.enter_context(Wire(hook)) for _ in range(5)]
         for wire in halves:
             wire.send(request(hook, length=5, headers=(JSON, ("Expect", "100-continue"))))
-            assert wire.answer().status == 100
+            assert wire.response().status == 100
         fresh = [stack.enter_context(Wire(hook)) for _ in range(4)]
         for wire in fresh:
             wire.send(request(hook, b"1"))
-            assert wire.answer().status == 200
+            assert wire.response().status == 200
         assert all(wire.is_closed() for wire in halves[:4])
         halves[4].send(b"[1,2]")
-        assert halves[4].answer().status == 200
+        assert halves[4].response().status == 200
 
 
 def test_requests_that_are_being_answered_are_not_shed(serve):
@@ -447,7 +447,7 @@ def test_requests_that_are_being_answered_are_not_shed(serve):
         for _ in range(20):
             stack.enter_context(Wire(hook))
         release.set()
-        assert [wire.answer().status for wire in waiting] == [200] * 3
+        assert [wire.response().status for wire in waiting] == [200] * 3
 
 
 # -- callers that hang up -------------------------------------------------------------------------
@@ -485,9 +485,9 @@ def test_a_caller_that_hangs_up_at_once_is_kept(hook):
 
 def test_a_foreign_host_is_refused_and_kept(hook):
     for host in ("evil.example", "evil.example:8080", "localhost.evil.example", "[", "a@b c"):
-        answer = exchange(hook, request(hook, b"1", host=host))
-        check_problem(answer, 403)
-        delivery = hook.delivery(answer.delivery)
+        response = exchange(hook, request(hook, b"1", host=host))
+        check_problem(response, 403)
+        delivery = hook.delivery(response.delivery)
         assert (delivery.outcome, delivery.reason, delivery.raw) == ("refused", "host", b"1")
 
 
@@ -536,11 +536,11 @@ def test_unknown_keys_all_get_the_same_404(hook):
 
 def test_a_disabled_hook_looks_like_none_and_keeps_what_came(hook):
     hook.enabled = False
-    answer = exchange(hook, request(hook, b"[1]"))
-    check_problem(answer, 404)
-    delivery = hook.delivery(answer.delivery)
+    response = exchange(hook, request(hook, b"[1]"))
+    check_problem(response, 404)
+    delivery = hook.delivery(response.delivery)
     assert (delivery.outcome, delivery.reason, delivery.raw) == ("refused", "disabled", b"[1]")
-    assert answer.body == exchange(hook, b"POST /hook/x HTTP/1.1\r\n\r\n").body
+    assert response.body == exchange(hook, b"POST /hook/x HTTP/1.1\r\n\r\n").body
     hook.enabled = True
     assert exchange(hook, request(hook, b"[1]")).status == 200
 
@@ -575,9 +575,9 @@ def test_every_refusal_is_a_problem_document(serve):
         "host": (403, request(hook, b"1", headers=(JSON, good), host="evil.example")),
     }
     for reason, (status, raw) in refusals.items():
-        answer = exchange(hook, raw)
-        problem = check_problem(answer, status)
-        delivery = hook.delivery(answer.delivery)
+        response = exchange(hook, raw)
+        problem = check_problem(response, status)
+        delivery = hook.delivery(response.delivery)
         assert (delivery.outcome, delivery.reason) == ("refused", reason)
         assert delivery.detail == problem["detail"]
         assert delivery.status == status
@@ -591,10 +591,10 @@ def test_every_refusal_is_a_problem_document(serve):
 def test_json_that_was_sent_as_a_form_gets_the_remedy(serve, body, says):
     hook = serve({})
     form = ("Content-Type", "application/x-www-form-urlencoded")  # as `curl -d` says by itself
-    answer = exchange(hook, request(hook, body, headers=(form,)))
-    assert ("curl --json" in answer.body.decode()) == says
+    response = exchange(hook, request(hook, body, headers=(form,)))
+    assert ("curl --json" in response.body.decode()) == says
     if body:
-        detail = hook.delivery(answer.delivery).detail
+        detail = hook.delivery(response.delivery).detail
         accept = eval(detail.split("accept=")[1].removesuffix("."))  # noqa: S307 - what is told can be written
         hook.configure(accept=accept)
         assert exchange(hook, request(hook, body, headers=(form,))).status == 200
@@ -606,9 +606,9 @@ def test_a_node_that_raises_gives_500_and_no_traceback(serve):
         raise LookupError(message)
 
     hook = serve({}, sync=True, nodes=[node])
-    answer = exchange(hook, request(hook, b"1"))
-    check_problem(answer, 500)
-    assert b"secret" not in answer.body
+    response = exchange(hook, request(hook, b"1"))
+    check_problem(response, 500)
+    assert b"secret" not in response.body
     assert "a secret of the house" in hook.jobs["error"].iloc[0]
 
 
@@ -624,7 +624,7 @@ def test_a_full_queue_gives_503(serve):
     release = threading.Event()
     hook = serve({"max_queued": 2}, nodes=[lambda _: release.wait(30)])
     statuses = [exchange(hook, request(hook, b"1")) for _ in range(5)]
-    assert [answer.status for answer in statuses] == [200, 200, 200, 503, 503]
+    assert [response.status for response in statuses] == [200, 200, 200, 503, 503]
     check_problem(statuses[-1], 503)
     assert statuses[-1].header("Retry-After") == "5"
     release.set()
@@ -638,13 +638,13 @@ def test_refused_ones_are_kept_up_to_1000_and_64_kib_each(hook):
     big = request(hook, b"x" * 100_000)
     with Wire(hook) as wire:
         wire.send(keep)
-        first = wire.answer().delivery
+        first = wire.response().delivery
         for start in range(0, 1100, 100):
             hundred = range(start, start + 100)
             wire.send(b"".join(request(hook, b"no %d" % number) for number in hundred))
-            assert {wire.answer().status for _ in range(100)} == {400}
+            assert {wire.response().status for _ in range(100)} == {400}
         wire.send(big)
-        last = wire.answer().delivery
+        last = wire.response().delivery
     frame = hook.deliveries
     refused = frame[frame["outcome"] == "refused"]
     assert len(refused) == 1000
@@ -663,9 +663,9 @@ def test_the_main_thread_may_call_its_own_hook(serve, sync):
     assert threading.current_thread() is threading.main_thread()
     response = Response(201, body={"a": 1}) if sync else None
     hook = serve({}, sync=sync, nodes=[lambda context: context.body, *([response] if sync else [])])
-    reply = hook.send(json=[1])
-    assert reply.status == (201 if sync else 200)
-    assert hook.delivery(reply.delivery or 0).body == [1]
+    response = hook.send(json=[1])
+    assert response.status == (201 if sync else 200)
+    assert hook.delivery(response.delivery or 0).body == [1]
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -676,4 +676,4 @@ def test_senders_are_answered_while_the_main_thread_computes(serve, sync):
         total = 0
         while not sending.done():
             total += 1
-        assert [answer.status for answer in sending.result()] == [200] * 20
+        assert [response.status for response in sending.result()] == [200] * 20

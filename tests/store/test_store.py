@@ -29,7 +29,7 @@ from hooknb import (
 from hooknb.payloads import parse_query_string
 from hooknb.payloads.headers import parse_head
 from hooknb.records import Status
-from hooknb.store import EndExecution, NewAnswer, NewDelivery, StartExecution, Store
+from hooknb.store import EndExecution, NewDelivery, NewResponse, StartExecution, Store
 from hooknb.store.schema import MIGRATIONS, metadata
 from wire import Wire, exchange, request
 
@@ -138,9 +138,9 @@ def wired(target: Path | str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_whatever_is_sent_is_read_back_exactly(wired, body, fields, query, method):
     kind = ("Content-Type", "application/octet-stream")
     raw = request(wired, body, method=method, query=query, headers=(kind, *fields))
-    answer = exchange(wired, raw)
-    assert answer.status == 200
-    kept = wired.delivery(answer.delivery)
+    response = exchange(wired, raw)
+    assert response.status == 200
+    kept = wired.delivery(response.delivery)
     assert kept.raw == body
     assert kept.body == (body or None)
     assert kept.query_string == query
@@ -168,9 +168,11 @@ def test_a_poisoned_answer_does_not_stop_the_others(store, workflow):
     delivery = new(workflow)
     store.submit(delivery)
     store.flush()
-    answer = NewAnswer(delivery_id=delivery.id, status=200, duration_us=1, headers=b"[]", body=b"")
+    response = NewResponse(
+        delivery_id=delivery.id, status=200, duration_us=1, headers=b"[]", body=b""
+    )
     for _ in range(2):  # the second has a key that is taken
-        store.submit(answer)
+        store.submit(response)
     store.submit(EndExecution(**END, id=delivery.id))
     store.flush()
     after = new(workflow, body=b"after")
@@ -331,20 +333,20 @@ def test_a_store_that_cannot_be_written_says_503_and_loses_nothing(stored_runtim
         with Wire(hook) as wire:
             big = b'"' + b"x" * 50_000 + b'"'
             wire.send(request(hook, big) + request(answering, big) + request(hook, b"{" + big))
-            refused = [wire.answer() for _ in range(3)]
-    for answer in refused[:2]:
-        assert answer.status == 503
-        assert answer.header("Retry-After") == "5"
-        assert answer.header("X-Hooknb-Delivery") is None
-        assert answer.header("Content-Type") == "application/problem+json"
-        assert b"store" in answer.body
-        assert b"Traceback" not in answer.body
+            refused = [wire.response() for _ in range(3)]
+    for response in refused[:2]:
+        assert response.status == 503
+        assert response.header("Retry-After") == "5"
+        assert response.header("X-Hooknb-Delivery") is None
+        assert response.header("Content-Type") == "application/problem+json"
+        assert b"store" in response.body
+        assert b"Traceback" not in response.body
     assert refused[2].status == 400  # what is wrong with it is wrong whether it is kept or not
 
     for body in (b"3", b"4"):
-        answer = exchange(hook, request(hook, body))
-        assert answer.status == 200
-        acknowledged[answer.delivery] = body
+        response = exchange(hook, request(hook, body))
+        assert response.status == 200
+        acknowledged[response.delivery] = body
     assert exchange(answering, request(answering, b"1")).status == 201
     hook.wait()
     runtime.close()

@@ -203,24 +203,24 @@ def test_wide_rows_are_left_to_be_asked_for(runtime: hooknb.Runtime) -> None:
     # As Jupyter writes it.
     assert len(json.dumps(said, ensure_ascii=False).encode()) < 20_000
     assert 0 < len(said["rows"]) < 50
-    [answer] = views.look(1, 21, lacks=True)
-    assert (answer["first"], answer["end"]) == (1, 21)
-    assert {row[0] for row in answer["rows"]} >= set(range(1, 21))
+    [response] = views.look(1, 21, lacks=True)
+    assert (response["first"], response["end"]) == (1, 21)
+    assert {row[0] for row in response["rows"]} >= set(range(1, 21))
 
 
 def test_rows_in_sight_are_given_at_once_to_who_asks(hook: hooknb.Hook, views: Views) -> None:
     fill(hook, 2_000)
     views.open()
     views.open("b")
-    [answer] = views.look(700, 720, view="b", lacks=True)
-    assert answer["kind"] == "rows"
-    assert answer["to"] == "b"
-    assert answer["first"] <= 640
-    assert answer["end"] >= 780
-    assert answer["end"] - answer["first"] <= 200
-    found = [row[0] for row in answer["rows"]]
+    [response] = views.look(700, 720, view="b", lacks=True)
+    assert response["kind"] == "rows"
+    assert response["to"] == "b"
+    assert response["first"] <= 640
+    assert response["end"] >= 780
+    assert response["end"] - response["first"] <= 200
+    found = [row[0] for row in response["rows"]]
     assert found[:20] == list(range(700, 720))
-    assert sorted(found) == list(range(answer["first"], answer["end"]))
+    assert sorted(found) == list(range(response["first"], response["end"]))
     assert views.look(700, 720, view="b") == []
 
 
@@ -241,9 +241,9 @@ def test_a_window_that_cannot_be_gets_no_rows_beyond_the_list(
     fill(hook, 30)
     views.open()
     asked = {"first": 0, "end": 10, "generation": views.panel.feed.generation, "lacks": True}
-    [answer] = views.send("window", **{**asked, **window})
-    assert answer["kind"] == "rows"
-    assert {row[0] for row in answer["rows"]} <= set(range(30))
+    [response] = views.send("window", **{**asked, **window})
+    assert response["kind"] == "rows"
+    assert {row[0] for row in response["rows"]} <= set(range(30))
     hook.send(json={"n": 1})
     hook.wait()
     assert ids(views.publish()[0]) == [31]
@@ -275,7 +275,7 @@ def test_a_late_answer_is_said(waiting: hooknb.Hook, held: Held) -> None:
     assert (row[3], row[8]) == (200, "resolved")
     changes = said["details"]
     assert "body" not in changes
-    assert changes["answer"]["status"] == 200
+    assert changes["response"]["status"] == 200
     assert changes["execution"]["status"] == "resolved"
     assert changes["execution"]["jobs"][0]["result"] == "7"
     assert views.later() == []
@@ -285,15 +285,15 @@ def test_what_waits_out_of_sight_is_not_read(waiting: hooknb.Hook, held: Held) -
     views = Views(waiting)
     assert ids(views.open()) == [1]
     refused = [waiting.send(data="x", headers={"Content-Type": "text/plain"}) for _ in range(80)]
-    assert {reply.status for reply in refused} == {415}
+    assert {response.status for response in refused} == {415}
     views.send("choose", id=81)
     views.publish()
     held.go.set()
     waiting.wait()
     assert all(row[1] != 1 for message in views.later() for row in message.get("rows", []))
     # It is asked for when it comes into sight.
-    [answer] = views.look(0, 20, lacks=True)
-    assert next(row for row in answer["rows"] if row[1] == 1)[3] == 200
+    [response] = views.look(0, 20, lacks=True)
+    assert next(row for row in response["rows"] if row[1] == 1)[3] == 200
 
 
 def test_an_execution_that_fails_later_is_said(runtime: hooknb.Runtime, held: Held) -> None:
@@ -391,8 +391,8 @@ def test_while_paused_new_ones_are_only_counted(hook: hooknb.Hook, views: Views)
     told = views.open("c")
     assert (told["paused"], told["total"], told["fresh"]) == (True, 10, 3)
     assert max(ids(told)) == 10
-    [answer] = views.look(0, 20, lacks=True)
-    assert {row[1] for row in answer["rows"]} == set(range(1, 11))
+    [response] = views.look(0, 20, lacks=True)
+    assert {row[1] for row in response["rows"]} == set(range(1, 11))
     [said] = views.send("pause", view="b", on=False)
     assert (said["paused"], said["total"], said["fresh"]) == (False, 13, 0)
     assert ids(said) == [13, 12, 11]

@@ -77,17 +77,17 @@ def test_the_forms_show_the_definition(tab):
     assert tab.security.basic.value is True
     assert tab.security.user.value == "shop"
     assert [row.path for row in tab.body.rows.rows] == ["status", "amount"]
-    assert tab.answer.status.value == "200"
-    assert tab.answer.body.value == "ok"
+    assert tab.response.status.value == "200"
+    assert tab.response.body.value == "ok"
     assert tab.bar.apply.description == "Apply as revision 2"
     assert tab.bar.note.text == "no delivery yet to try it on"
 
 
 def test_the_answer_is_for_asynchronous_hooks(tab):
-    assert tab.answer.body.enabled
+    assert tab.response.body.enabled
     choose(tab.general.mode, 1)
-    assert not tab.answer.body.enabled
-    assert not tab.answer.kind.enabled
+    assert not tab.response.body.enabled
+    assert not tab.response.kind.enabled
 
 
 def test_buttons_say_what_they_do(tab):
@@ -230,20 +230,20 @@ def test_the_password_stays_where_only_the_user_is_changed(hook, tab):
 
 
 def test_the_answer_is_edited(hook, tab):
-    typed(tab.answer.status, "202")
-    typed(tab.answer.headers, "X-Queue: 1")
-    typed(tab.answer.body, '{"queued": true}')
-    choose(tab.answer.kind, 1)
+    typed(tab.response.status, "202")
+    typed(tab.response.headers, "X-Queue: 1")
+    typed(tab.response.body, '{"queued": true}')
+    choose(tab.response.kind, 1)
     tab.bar.apply.click()
     assert hook.workflow.trigger.response == Response(
         202, headers={"X-Queue": "1"}, body={"queued": True}
     )
-    assert tab.answer.kind.value == "json"
-    assert tab.answer.body.value == '{\n  "queued": true\n}'
-    typed(tab.answer.status, "201")
+    assert tab.response.kind.value == "json"
+    assert tab.response.body.value == '{\n  "queued": true\n}'
+    typed(tab.response.status, "201")
     tab.bar.apply.click()
     assert hook.workflow.trigger.response.body == {"queued": True}
-    choose(tab.answer.kind, 0)
+    choose(tab.response.kind, 0)
     tab.bar.apply.click()
     assert hook.workflow.trigger.response.body == '{\n  "queued": true\n}'
 
@@ -258,15 +258,15 @@ def test_the_answer_is_edited(hook, tab):
     ],
 )
 def test_a_wrong_answer_says_where(tab, field, text, problem):
-    typed(getattr(tab.answer, field), text)
-    assert problem in getattr(tab.answer, field).error
+    typed(getattr(tab.response, field), text)
+    assert problem in getattr(tab.response, field).error
 
 
 def test_an_answer_of_bytes_stays(runtime):
     hook = runtime.webhook("bytes", response=Response(200, body=b"\x00"))
     tab = Panel(hook).trigger
-    assert not tab.answer.body.enabled
-    typed(tab.answer.status, "201")
+    assert not tab.response.body.enabled
+    typed(tab.response.status, "201")
     tab.bar.apply.click()
     assert hook.workflow.trigger.response == Response(201, body=b"\x00")
 

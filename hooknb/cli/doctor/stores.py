@@ -121,12 +121,12 @@ def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator
 
 
 def _port(host: str, port: int, *, served: bool) -> Finding:
-    answers = _answers(host, port)
-    if answers is None:
+    responses = _responses(host, port)
+    if responses is None:
         return ok("port", f"{port} is free")
-    if answers and served:
+    if responses and served:
         return ok("port", f"{port}: hooknb answers")
-    who = "another store's hooks answer there" if answers else "another program listens there"
+    who = "another store's hooks answer there" if responses else "another program listens there"
     return warning(
         "port",
         f"{port}: {who}",
@@ -135,7 +135,7 @@ def _port(host: str, port: int, *, served: bool) -> Finding:
     )
 
 
-def _answers(host: str, port: int) -> bool | None:
+def _responses(host: str, port: int) -> bool | None:
     """Whether a hooknb answers at a port; ``None`` where nothing listens. Leaves no delivery."""
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
@@ -144,12 +144,12 @@ def _answers(host: str, port: int) -> bool | None:
         return None
     try:
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        kind = answer.getheader("Content-Type", "")
+        response = connection.getresponse()
+        kind = response.getheader("Content-Type", "")
     except (OSError, http.client.HTTPException):
         return False
     else:
-        return answer.status == http.HTTPStatus.NOT_FOUND and kind.startswith(_PROBLEM)
+        return response.status == http.HTTPStatus.NOT_FOUND and kind.startswith(_PROBLEM)
     finally:
         connection.close()
 

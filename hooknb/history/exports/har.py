@@ -83,10 +83,10 @@ def _request(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
 
 
 def _response(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
-    answer = delivery.answer
-    status = 0 if answer is None else answer.status
-    headers = Headers(() if answer is None else answer.headers)
-    body = b"" if answer is None else answer.body
+    response = delivery.response
+    status = 0 if response is None else response.status
+    headers = Headers(() if response is None else response.headers)
+    body = b"" if response is None else response.body
     by_name = HeaderMap(headers)
     return {
         "status": status,

@@ -14,14 +14,14 @@ from hooknb.errors import SettingError
 from hooknb.history.exports.values import encoded, parsed, shown
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import MASK, SECRET_HEADERS, Headers, parse_head
-from hooknb.records import Answer, Delivery, Outcome
+from hooknb.records import Delivery, Outcome, SentResponse
 
 __all__ = ["read_lines", "write"]
 
 _NULL: Final = msgspec.Raw(b"null")
 
 
-class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+class _Response(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     headers: list[tuple[str, str]] = []
     body: bytes = b""
@@ -43,7 +43,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     reason: str | None = None
     detail: str | None = None
-    answer: _Answer | None = None
+    response: _Response | None = None
     duration_ms: float | None = None
 
 
@@ -60,7 +60,7 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
 
 
 def _line(delivery: Delivery, *, secrets: bool) -> _Line:
-    body, answer = parsed(delivery), delivery.answer
+    body, response = parsed(delivery), delivery.response
     is_read = body is not MISSING and not isinstance(body, bytes)
     return _Line(
         id=delivery.id,
@@ -76,12 +76,12 @@ def _line(delivery: Delivery, *, secrets: bool) -> _Line:
         outcome=delivery.outcome,
         reason=delivery.reason,
         detail=delivery.detail,
-        answer=None
-        if answer is None
-        else _Answer(
-            status=answer.status,
-            headers=shown(Headers(answer.headers), secrets=secrets),
-            body=answer.body,
+        response=None
+        if response is None
+        else _Response(
+            status=response.status,
+            headers=shown(Headers(response.headers), secrets=secrets),
+            body=response.body,
         ),
         duration_ms=delivery.duration_ms,
     )
@@ -130,7 +130,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:
 
 
 def _delivery(line: _Line) -> Delivery:
-    answer = line.answer
+    response = line.response
     return Delivery(
         id=line.id,
         workflow=line.workflow,
@@ -144,9 +144,11 @@ def _delivery(line: _Line) -> Delivery:
         outcome=line.outcome,
         reason=line.reason,
         detail=line.detail,
-        answer=None
-        if answer is None
-        else Answer(status=answer.status, headers=tuple(answer.headers), body=answer.body),
+        response=None
+        if response is None
+        else SentResponse(
+            status=response.status, headers=tuple(response.headers), body=response.body
+        ),
         duration_ms=line.duration_ms,
     )
 

@@ -81,7 +81,7 @@ def _schema(arrow: Any) -> Any:
 
 
 def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
-    body, answer = parsed(delivery), delivery.answer
+    body, response = parsed(delivery), delivery.response
     is_read = body is not MISSING and not isinstance(body, bytes)
     return {
         "id": delivery.id,
@@ -99,8 +99,8 @@ def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
         "reason": delivery.reason,
         "detail": delivery.detail,
         "status": delivery.status,
-        "answer_headers": None if answer is None else _pairs(answer.headers, secrets=secrets),
-        "answer_body": None if answer is None else answer.body,
+        "answer_headers": None if response is None else _pairs(response.headers, secrets=secrets),
+        "answer_body": None if response is None else response.body,
         "duration_ms": delivery.duration_ms,
     }
 

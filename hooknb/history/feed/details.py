@@ -109,7 +109,7 @@ class Details(TypedDict):
     query: Tree
     headers: list[list[str | bool]]
     variables: list[list[str | None]]
-    answer: dict[str, Any] | None
+    response: dict[str, Any] | None
     raw: dict[str, Any]
     execution: dict[str, Any] | None
 
@@ -152,7 +152,7 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
         remote,
         reason,
         detail,
-        *answer,
+        *response,
     ) = rows[0]
     fields = parse_head(head)
     query = payloads.parse_query_string(query_string)
@@ -169,7 +169,7 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
         "outcome": "accepted" if reason is None else "refused",
         "reason": reason,
         "detail": detail,
-        "duration_ms": None if answer[1] is None else answer[1] / 1000,
+        "duration_ms": None if response[1] is None else response[1] / 1000,
         "body": _tree(body, "body", note),
         "query": _tree(query or MISSING, "query", query_note),
         "headers": [
@@ -177,7 +177,7 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
             for name, value in fields.masked()
         ],
         "variables": _variables(trigger, found),
-        "answer": _answer(*answer),
+        "response": _response(*response),
         "raw": _raw(raw, kept=kept, size=size),
         "execution": _execution(store, workflow_id, number),
     }
@@ -222,7 +222,7 @@ def _variables(trigger: Trigger, found: Mapping[str, Any]) -> list[list[str | No
     return made
 
 
-def _answer(
+def _response(
     status: int | None, _duration: int | None, headers: bytes, body: bytes, size: int
 ) -> dict[str, Any] | None:
     if status is None:

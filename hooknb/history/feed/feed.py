@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed"]
 
-_ANSWERS: Final = 500  # whose median is given
+_RESPONSES: Final = 500  # whose median is given
 
 _DURATIONS: Final = (
     "SELECT duration_us FROM answers WHERE delivery_id IN "
@@ -129,7 +129,7 @@ class Feed:
         float or None
             Milliseconds; ``None`` where there is no answer yet.
         """
-        rows = self._store.rows(_DURATIONS, (self._workflow_id, _ANSWERS))
+        rows = self._store.rows(_DURATIONS, (self._workflow_id, _RESPONSES))
         return median(row[0] for row in rows) / 1000 if rows else None
 
     # -- the table ------------------------------------------------------------------------------

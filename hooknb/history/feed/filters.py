@@ -55,7 +55,7 @@ class Filter:
     text: str
     needs_body: bool = False
     needs_head: bool = False
-    needs_answer: bool = False
+    needs_response: bool = False
     where: tuple[str, tuple[Any, ...]] | None = None
     test: Callable[[Candidate], bool] = field(repr=False, compare=False)
     """Tells whether a candidate is found; never raises."""
@@ -133,7 +133,7 @@ def compile_filter(text: str) -> Filter:
             text=text,
             needs_body="body" in asked.names,
             needs_head="headers" in asked.names,
-            needs_answer="status" in asked.names,
+            needs_response="status" in asked.names,
             test=asked.holds,
         )
     return _words(text, text)
@@ -172,7 +172,7 @@ def _answered(
 ) -> Filter:
     return Filter(
         text=text,
-        needs_answer=True,
+        needs_response=True,
         where=(where, parameters),
         test=lambda seen: seen.status is not None and test(seen.status),
     )
@@ -183,7 +183,7 @@ def _outcome(text: str) -> Filter | None:
     if word == "pending":
         return Filter(
             text=text,
-            needs_answer=True,
+            needs_response=True,
             where=("a.status IS NULL", ()),
             test=lambda seen: seen.status is None,
         )

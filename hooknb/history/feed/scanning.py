@@ -123,7 +123,7 @@ class Scan:
         self._size = _next_size(self._size, rows, time.monotonic() - started)
 
     def _keep_open(self, numbers: Iterable[int]) -> None:
-        if self._filter.needs_answer:
+        if self._filter.needs_response:
             self._open.update(dict.fromkeys(numbers))
             while len(self._open) > _MOST_OPEN:
                 del self._open[next(iter(self._open))]

@@ -109,7 +109,7 @@ class DeliveryRows(_Rows):
         """Give the frame."""
         super().read()
         self._drop_old()
-        self._take_answers()
+        self._take_responses()
         return self._frame
 
     def _is_cleared(self) -> bool:
@@ -131,7 +131,7 @@ class DeliveryRows(_Rows):
         if gone.any():
             self._frame = self._frame[~gone]
 
-    def _take_answers(self) -> None:
+    def _take_responses(self) -> None:
         """Fill in the answers that had not been given when their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
         rows = of_ids(

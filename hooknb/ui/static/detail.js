@@ -133,7 +133,7 @@ function deliveryDetail({ take, id }) {
   }
 
   function response() {
-    const answer = details.answer;
+    const answer = details.response;
     if (answer === null) return [note("The caller waits for its answer.")];
     const took = milliseconds(details.duration_ms);
     const rows = answer.headers.map(([name, value]) =>

@@ -13,7 +13,7 @@ from hooknb.workflow.nodes.output import Output
 from hooknb.workflow.nodes.parallel import Parallel
 from hooknb.workflow.nodes.query import Query
 from hooknb.workflow.nodes.request import Request
-from hooknb.workflow.nodes.response import Response, render_answer
+from hooknb.workflow.nodes.response import Response, render_response
 from hooknb.workflow.nodes.switch import Case, Switch
 from hooknb.workflow.nodes.tree import as_nodes, built, walk, with_keys
 
@@ -37,7 +37,7 @@ __all__ = [
     "built",
     "node_types",
     "register",
-    "render_answer",
+    "render_response",
     "walk",
     "with_keys",
 ]

@@ -55,7 +55,7 @@ class Context(Protocol):
     async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
 
-    def respond(self, answer: Any) -> None:
+    def respond(self, response: Any) -> None:
         """Answer the caller and end the execution as resolved."""
 
     def end(self, status: str, reason: str | None = None, result: Any = None) -> None:

@@ -213,14 +213,14 @@ class Request(Node, frozen=True, tag="request"):
         clock = asyncio.get_running_loop()
         end = clock.time() + self.timeout
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = await self._fetch(context, sent, end - clock.time())
+            response = await self._fetch(context, sent, end - clock.time())
             fields = HeaderMap(
-                (name, value) for name, value in answer.headers if name.lower() not in _CONSUMED
+                (name, value) for name, value in response.headers if name.lower() not in _CONSUMED
             )
             location = fields.get("Location")
-            if not self.follow_redirects or answer.status not in _REDIRECTS or not location:
-                return answer.status, fields, answer.body
-            sent = sent.again(answer.status, self._target(sent, own, location))
+            if not self.follow_redirects or response.status not in _REDIRECTS or not location:
+                return response.status, fields, response.body
+            sent = sent.again(response.status, self._target(sent, own, location))
         raise RequestError(f"{sent}: more than {_MOST_REDIRECTS} redirects")
 
     async def _fetch(self, context: Context, sent: _Sent, seconds: float) -> Any:

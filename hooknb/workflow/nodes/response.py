@@ -12,11 +12,11 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.arrays import as_python
-from hooknb.records import Answer
+from hooknb.records import SentResponse
 from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.insertions import check_headers, rendered_headers, whole_number
 
-__all__ = ["Response", "encode_body", "render_answer"]
+__all__ = ["Response", "encode_body", "render_response"]
 
 # The server writes these itself; a second one would break the message's framing.
 _RESERVED: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
@@ -53,32 +53,32 @@ class Response(Node, frozen=True, tag="response", dict=True):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
-        check_answer(self.status, self.headers, self.body)
+        check_response(self.status, self.headers, self.body)
 
     async def run(self, context: Context) -> Any:
         """Answer; the result is the status code that went out."""
-        answer = self._fixed
-        if answer is None:
+        response = self._fixed
+        if response is None:
             status = self.status if isinstance(self.status, int) else _filled(context, self.status)
             body = context.render(self.body)
-            answer = render_answer(
+            response = render_response(
                 status,
                 rendered_headers(context, self.headers),
                 b"" if body is MISSING else body,
                 default_type=body is not MISSING,
             )
-        context.respond(answer)
-        return answer.status
+        context.respond(response)
+        return response.status
 
     @cached_property
-    def _fixed(self) -> Answer | None:
+    def _fixed(self) -> SentResponse | None:
         """The answer without templates, rendered once; ``None`` where there are any."""
         if not isinstance(self.status, int) or has_templates([self.headers, self.body]):
             return None
-        return render_answer(self.status, self.headers, self.body)
+        return render_response(self.status, self.headers, self.body)
 
 
-def check_answer(status: Any, headers: Any, body: Any) -> None:
+def check_response(status: Any, headers: Any, body: Any) -> None:
     """Refuse what cannot be sent, with a :class:`~hooknb.errors.SettingError` that says why."""
     varies = isinstance(status, str) and has_templates(status)
     if not varies:
@@ -87,7 +87,7 @@ def check_answer(status: Any, headers: Any, body: Any) -> None:
     if status in _BODILESS and body not in ("ok", "", b"", None):
         raise SettingError("body", f"an answer of status {status} has no body; leave it empty")
     # A template is some text until it is filled: what is wrong around it is wrong now.
-    render_answer(200 if varies else status, headers, body)
+    render_response(200 if varies else status, headers, body)
 
 
 def _check_status(status: Any, came: object) -> None:
@@ -105,9 +105,9 @@ def _filled(context: Context, template: str) -> int:
     return int(status or 0)
 
 
-def render_answer(
+def render_response(
     status: int | str, headers: dict[str, str], body: Any, *, default_type: bool = True
-) -> Answer:
+) -> SentResponse:
     """Give the answer's bytes and complete headers.
 
     Parameters
@@ -125,12 +125,12 @@ def render_answer(
     if not isinstance(status, int):
         raise SettingError("status", f"{status!r} is a template; only Response nodes can fill it")
     if status in _BODILESS:
-        return Answer(status=status, headers=tuple(headers.items()))
+        return SentResponse(status=status, headers=tuple(headers.items()))
     content, media_type = encode_body(body)
     fields = tuple(headers.items())
     if default_type and not any(name.lower() == "content-type" for name in headers):
         fields = (("Content-Type", media_type), *fields)
-    return Answer(status=status, headers=fields, body=content)
+    return SentResponse(status=status, headers=fields, body=content)
 
 
 def encode_body(body: Any) -> tuple[bytes, str]:
