@@ -298,7 +298,7 @@ def test_respond_takes_a_response_and_refuses_what_is_none(runtime: Runtime):
     assert (response.status, response.body) == (201, b"b")
     hook = runtime.webhook("wrong", sync=True, nodes=[wrong])
     assert hook.send(json=1, timeout=10).status == 500
-    assert "'hello' is no answer" in hook.execution(2).reason
+    assert "'hello' is not a response" in hook.execution(2).reason
 
 
 def test_a_node_that_stops_the_loop_does_not_stop_the_server(runtime: Runtime):

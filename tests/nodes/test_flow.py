@@ -151,7 +151,7 @@ def test_a_missing_time_is_an_error(run):
 
 
 @pytest.mark.parametrize(
-    ("node", "status", "answer", "reason"),
+    ("node", "status", "response", "reason"),
     [
         (End(), "resolved", 200, None),
         (End("failed"), "failed", 500, None),
