@@ -6,7 +6,7 @@
 
     hook = hooknb.webhook("orders")     # a live URL, at once
     hook.url
-    hook.variables                      # what came, as a DataFrame
+    hook.variables                      # the values received, as a DataFrame
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from hooknb.errors import (
 
 if TYPE_CHECKING:
     from hooknb.client.sending import HttpResponse
-    from hooknb.default import hooks, panel, serve, webhook, workflows
     from hooknb.engine import Context
     from hooknb.hook import Hook
     from hooknb.records import Delivery, Execution, Job, SentResponse, Status
-    from hooknb.runtime import Runtime
+    from hooknb.runtime import Runtime, delete, hooks, panel, serve, webhook, workflows
     from hooknb.workflow import Trigger, Workflow
     from hooknb.workflow.credentials import BasicAuth
     from hooknb.workflow.nodes import (
@@ -105,6 +104,7 @@ __all__ = [
     "WaitTimeoutError",
     "Workflow",
     "__version__",
+    "delete",
     "hooks",
     "panel",
     "parse_body",
@@ -147,14 +147,15 @@ _HOMES = {
     "Trigger": "hooknb.workflow",
     "Variable": "hooknb.workflow.variables",
     "Workflow": "hooknb.workflow",
-    "hooks": "hooknb.default",
-    "panel": "hooknb.default",
+    "delete": "hooknb.runtime",
+    "hooks": "hooknb.runtime",
+    "panel": "hooknb.runtime",
     "parse_body": "hooknb.workflow.variables",
     "parse_query": "hooknb.workflow.variables",
     "register": "hooknb.workflow.nodes",
-    "serve": "hooknb.default",
-    "webhook": "hooknb.default",
-    "workflows": "hooknb.default",
+    "serve": "hooknb.runtime",
+    "webhook": "hooknb.runtime",
+    "workflows": "hooknb.runtime",
 }
 
 

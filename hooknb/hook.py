@@ -1,51 +1,132 @@
-"""The live handle of a workflow that is being served."""
+"""The live handle of a workflow that is being served: one class, everything a user calls."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
+import operator
+import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, Unpack, overload
+from urllib.parse import quote
 
-from hooknb import summaries
-from hooknb.calls import Calls
-from hooknb.errors import ServerError, StoreError, WaitTimeoutError
+from hooknb import paths
+from hooknb.client import curl
+from hooknb.client.outgoing import Outgoing, of_delivery, of_samples
+from hooknb.client.sending import HttpResponse, exchange, send
+from hooknb.errors import (
+    PayloadError,
+    RecordNotFoundError,
+    ServerError,
+    SettingError,
+    StoreError,
+    WaitTimeoutError,
+)
 from hooknb.paths import MISSING
-from hooknb.received import as_id
-from hooknb.records import Delivery
+from hooknb.payloads.headers import MASK
+from hooknb.records import Delivery, Execution
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.workflow import samples
+from hooknb.workflow.credentials import BasicAuth
 from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooknb.history.frames import Frames
+    from hooknb.intake.served import HookState
+    from hooknb.runtime import Runtime
     from hooknb.ui import HookPanel
+    from hooknb.workflow import WebhookSettings, Workflow
     from hooknb.workflow.notation import Functions
 
 __all__ = ["Hook"]
 
+_UNSET: Final = object()
+_MAX_EXAMINED: Final = 1_000  # accepted deliveries, newest first, that a sample is looked for in
+_MAX_EXAMINED_BYTES: Final = 64 * 2**20
+_FILES: Final = (".jsonl", ".ndjson")  # suffixes of what `replay` reads as a file
 
-class Hook(Calls):
+Pairs: TypeAlias = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+
+class Hook:
     """A live URL and what it has received; made by :func:`hooknb.webhook`.
 
-    Everything that it received before, also in earlier sessions on the same store, is in its
-    frames. Its frames are pandas' own: each access reads what is new and gives a ``DataFrame``
-    that is yours to change.
+    What it received before, also in earlier sessions on the same store, is in its frames. Each
+    access to a frame reads what is new and returns a ``DataFrame`` that is yours to change.
     """
 
-    # -- what it is -----------------------------------------------------------------------------
+    # -- its names -----------------------------------------------------------------------------
 
-    def configure(self, **settings: Any) -> Self:
+    def __init__(self, runtime: Runtime, state: HookState) -> None:
+        self._runtime = runtime
+        self._state = state
+        self._store = runtime.store
+        self._workflow_id = state.workflow_id
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return self._state.name
+
+    @property
+    def key(self) -> str:
+        """The secret part of its URL; the same whenever the name is served from this store."""
+        return self._state.key
+
+    @property
+    def revision(self) -> int:
+        """The number of the current revision, from 1."""
+        return self._state.served.revision
+
+    @property
+    def workflow(self) -> Workflow:
+        """The current definition."""
+        return self._state.served.workflow
+
+    @property
+    def url(self) -> str:
+        """Where senders reach it: through the Jupyter server while it is published."""
+        published = self._runtime.publication.url(self.key)
+        return published or f"{self._runtime.base_url}/hook/{self.key}"
+
+    @property
+    def local_url(self) -> str:
+        """Where it is reached on this machine, without the Jupyter server."""
+        return f"{self._runtime.local_url}/hook/{self.key}"
+
+    @property
+    def url_with_credentials(self) -> str:
+        """The URL with user name and password percent-encoded before the host, for senders.
+
+        The same as :attr:`url` where no authentication is asked for. It holds the password:
+        do not leave it in a saved notebook.
+        """
+        return _url_with_credentials(self.url, self.workflow.trigger.auth)
+
+    @property
+    def _masked_url(self) -> str:
+        """The URL with the user name and a mask before the host, for showing."""
+        return _masked_url(self.url, self.workflow.trigger.auth)
+
+    # -- its settings --------------------------------------------------------------------------
+
+    def configure(self, **settings: Unpack[WebhookSettings]) -> Self:
         """Change settings, as a new revision; those that are not named stay, the switch too.
 
-        Nothing is held up meanwhile: what is on its way goes on with the revision that it was
-        accepted under. Where nothing differs there is no new revision.
+        Nothing is held up meanwhile: requests on their way keep the revision that accepted them.
+        Where nothing differs there is no new revision.
 
         Parameters
         ----------
         **settings
-            Any of :meth:`Runtime.webhook`'s, but not ``name``.
+            Any of the settings of :func:`hooknb.webhook`, but not ``name``.
 
         Returns
         -------
@@ -61,25 +142,25 @@ class Hook(Calls):
         StoreError
             The store cannot be written.
         """
-        self._open()
+        self._check_open()
         self._runtime.configure(self._state, lambda _workflow: settings)
         return self
 
-    def take(self, name: str, alias: str | None = None) -> Self:
-        """Take one more variable out of what comes, as a new revision.
+    def add_variable(self, path: str, alias: str | None = None) -> Self:
+        """Add a variable, as a new revision.
 
-        Its type and its sample are those of the newest accepted delivery that has it, of the last
+        Its type and sample are those of the newest accepted delivery that has it, among the last
         thousand. No sample is kept of a header that carries credentials, nor of a value of more
         than 64 KiB.
 
         Parameters
         ----------
-        name
+        path
             Its part and path, as the columns of :attr:`variables` name it: ``body.order.id``,
-            ``body[0].sku``, ``query.a``, ``headers.X-Request-Id``, ``body`` for all of it.
+            ``body[0].sku``, ``query.a``, ``headers.X-Request-Id``, ``body`` for the whole body.
         alias
-            What to call it. One that is taken already gets this alias, where it has another; it
-            keeps its own where none is given.
+            A display name. A variable that is configured already gets this alias; without one it
+            keeps its own.
 
         Returns
         -------
@@ -89,21 +170,21 @@ class Hook(Calls):
         Raises
         ------
         SettingError
-            It names no variable, or the column's name is taken by another one.
+            The path does not name a variable, or another variable has its column's name.
         ServerError
             The hook is closed.
         StoreError
             The store cannot be read or written.
         """
-        self._open()
-        part, path = split_column(name)
-        known = samples.is_taken(part, getattr(self.workflow.trigger, part), path)
-        value = MISSING if known else self._newest(part, path)
+        self._check_open()
+        part, within = split_column(path)
+        known = samples.is_taken(part, getattr(self.workflow.trigger, part), within)
+        value = MISSING if known else self._newest(part, within)
         self._runtime.configure(
             self._state,
             lambda workflow: {
                 part: samples.with_variable(
-                    part, getattr(workflow.trigger, part), path, value=value, alias=alias
+                    part, getattr(workflow.trigger, part), within, value=value, alias=alias
                 )
             },
         )
@@ -112,7 +193,7 @@ class Hook(Calls):
     @property
     def revisions(self) -> list[Revision]:
         """Every version of the workflow, oldest first: number, time, definition, what changed."""
-        rows = self._runtime.store.revisions(self._state.workflow_id)
+        rows = self._store.revisions(self._workflow_id)
         return read_revisions(rows, known=self._state.functions)
 
     def revert(self, number: int, functions: Functions = ()) -> None:
@@ -140,12 +221,12 @@ class Hook(Calls):
         StoreError
             The store cannot be written.
         """
-        self._open()
+        self._check_open()
         self._runtime.revert(self._state, number, functions)
 
     @property
     def enabled(self) -> bool:
-        """The switch: a disabled hook answers 404 and keeps what came as refused.
+        """The switch: a disabled hook responds 404 and keeps each request as refused.
 
         Settable while the hook is not closed; else that raises :class:`ServerError`.
         """
@@ -153,32 +234,204 @@ class Hook(Calls):
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        self._open()
+        self._check_open()
         self._runtime.switch(self._state, enabled=value)
 
-    def cancel(self, id: int) -> bool:
-        """End an execution that is queued or running; it is kept as aborted, ``cancelled``.
+    @property
+    def status(self) -> Literal["enabled", "disabled", "closed"]:
+        """Whether it takes deliveries, or is no longer served."""
+        if self._state.closed:
+            return "closed"
+        return "enabled" if self.enabled else "disabled"
 
-        A plain function that is running cannot be stopped: it is left behind, and its job says
-        aborted. Blocks until it is done.
+    def publish(self, while_away: Literal[202, 503] = 202) -> str:
+        """Make it reachable through the Jupyter server, without the server's token.
+
+        For Binder and JupyterHub, where nobody outside reaches this kernel's port. The extension
+        ``hooknb.relay`` must be installed where the server runs. What the server gets for this
+        hook comes here byte for byte; names of header fields come in the usual spelling, and
+        fields of one name together. While the kernel is gone (a restart), deliveries are kept on
+        the server's disk for a day, and come first, in order and each at least once, when the
+        hook is published again: a restarted kernel must do that. Called again, it is the same.
+
+        Parameters
+        ----------
+        while_away
+            What senders get meanwhile: 202, and their delivery is kept as far as there is room,
+            or 503 with ``Retry-After``. The callers of a synchronous hook get 503 always.
 
         Returns
         -------
-        bool
-            False where it had ended already, or there is none.
+        str
+            :attr:`url`, which from now on is ``<the server's public address>hooknb/<key>``. That
+            address is ``HOOKNB_PUBLIC_URL``; or what JupyterHub says; or what a browser that was
+            logged in called the server; or what the server that started this kernel calls itself.
+
+        Raises
+        ------
+        PublicationError
+            The address is not known, or the registration cannot be written.
+        SettingError
+            The runtime listens where the server does not reach it, is deterministic, or
+            ``while_away`` is something else.
+        ServerError
+            The hook is closed.
+        """
+        self._check_open()
+        workflow = self.workflow
+        return self._runtime.publication.publish(
+            self.key,
+            sync=workflow.sync,
+            max_body=workflow.trigger.max_body,
+            while_away=while_away,
+        )
+
+    def unpublish(self) -> None:
+        """End what :meth:`publish` began; :attr:`url` is the local one again.
+
+        What an earlier kernel published under its key is taken back too. What the server still
+        keeps for it comes when it is published again within a week. Idempotent.
+
+        Raises
+        ------
+        PublicationError
+            The registration cannot be written.
+        """
+        self._runtime.publication.withdraw(self.key)
+
+    @property
+    def published(self) -> bool:
+        """Whether it is reached through the Jupyter server; see :meth:`publish`."""
+        return self._runtime.publication.url(self.key) is not None
+
+    # -- what it received ----------------------------------------------------------------------
+
+    @property
+    def deliveries(self) -> pd.DataFrame:
+        """Every request that is kept, accepted or refused, oldest first, indexed by id.
+
+        Columns: received_at, method, content_type, size (bytes), remote, outcome, reason, status
+        (of the response), duration_ms, headers, query, body. Credentials in headers are masked.
+        """
+        self._flush()
+        return self._frames.deliveries()
+
+    @property
+    def executions(self) -> pd.DataFrame:
+        """Every execution, indexed by id, which is that of its delivery.
+
+        Columns: delivery, revision, status, reason, started_at, finished_at, duration_ms,
+        response_status, missing (configured variables that the request did not have), recovered.
+        """
+        self._flush()
+        return self._frames.executions()
+
+    @property
+    def variables(self) -> pd.DataFrame:
+        """The variables of every accepted delivery: received_at, then a column each.
+
+        Without configured variables: the leaves of all queries and bodies, most frequent first, at
+        most 500; how many were left out stands in ``attrs["left_out"]``. Headers are shown where
+        they are configured.
+        """
+        self._flush()
+        return self._frames.variables(self.workflow.trigger)
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """Every run of every node.
+
+        Columns: execution, node, type, status, started_at, finished_at, duration_ms, result,
+        output (what it printed), error.
+        """
+        self._flush()
+        return self._frames.jobs()
+
+    def delivery(self, id: int) -> Delivery:
+        """Return one delivery with everything, its raw bytes too.
 
         Raises
         ------
         RecordNotFoundError
-            That is no id.
-        ServerError
-            The hook is closed.
+            There is no such delivery of this hook.
         """
-        self._open()
-        return self._runtime.cancel(self._state, as_id(id))
+        self._flush()
+        return self._store.delivery(self._workflow_id, as_id(id))
+
+    def execution(self, id: int) -> Execution:
+        """Return one execution with its jobs.
+
+        Raises
+        ------
+        RecordNotFoundError
+            It is not one of this hook's.
+        """
+        self._flush()
+        return self._store.execution(self._workflow_id, as_id(id))
+
+    def search(self, text: str, limit: int | None = None) -> pd.DataFrame:
+        """Return the rows of :attr:`deliveries` that a filter finds, oldest first.
+
+        Blocks while it searches: some seconds for a text or an expression in 100,000 deliveries.
+
+        Parameters
+        ----------
+        text
+            A status (``4xx``, ``>=400``), an outcome (``refused``), an expression in CEL
+            (``body.amount > 100``), or any other text, which is searched for in method, reason,
+            query and body; see :func:`hooknb.history.feed.compile_filter`.
+        limit
+            Only the newest ``limit`` of them; ``None`` for all.
+
+        Raises
+        ------
+        SettingError
+            The text is not a filter, and why; or the limit is not a number.
+        StoreError
+            The store cannot be read.
+        """
+        found = self._matching(text, limit)
+        frame = self.deliveries
+        # Some may have been cleared in between.
+        return frame[frame.index.isin(found)]
+
+    def export(
+        self, path: str | os.PathLike[str], format: str | None = None, *, secrets: bool = False
+    ) -> int:
+        """Write every delivery that is kept to a file, refused ones too, oldest first.
+
+        Blocks until all is written. A file of that name is replaced once the new one is complete.
+
+        Parameters
+        ----------
+        path
+            ``.jsonl`` keeps everything, every byte, and can be sent again by :meth:`replay`.
+            ``.har`` is the archive of browsers' network tools; ``.parquet`` is for tables, and
+            needs ``pip install "hooknb[parquet]"``.
+        format
+            ``jsonl``, ``har`` or ``parquet``; ``None`` for that of the suffix.
+        secrets
+            Whether to write credentials in headers as they came; they are masked otherwise. Bodies
+            and queries are written as they came in any case.
+
+        Returns
+        -------
+        int
+            How many were written.
+
+        Raises
+        ------
+        SettingError
+            There is no such format, its package is not installed, or the file cannot be written.
+        StoreError
+            The store cannot be read; there is no new file then.
+        """
+        from hooknb.history.exports import export  # a hook is made without it
+
+        return export(self._each(), path, format, secrets=secrets)
 
     def clear(self) -> None:
-        """Forget what came: deliveries, executions, jobs, and what still waits to be run.
+        """Delete what it received: deliveries, executions, jobs, and what is still queued.
 
         Blocks until the store has written it.
 
@@ -189,15 +442,227 @@ class Hook(Calls):
         StoreError
             The store cannot be written.
         """
-        self._open()
+        self._check_open()
         self._runtime.clear(self._state)
 
-    # -- waiting --------------------------------------------------------------------------------
+    # -- requests to it ------------------------------------------------------------------------
+
+    def send(
+        self,
+        *,
+        json: Any = _UNSET,
+        data: str | bytes | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        params: str | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        method: str = "POST",
+        timeout: float = 60.0,
+    ) -> HttpResponse:
+        """Send a real HTTP request to this hook's own URL, with its credentials.
+
+        It goes to :attr:`local_url`, also while the hook is published. Blocks until the
+        response is there; a synchronous hook responds without the calling thread.
+
+        Parameters
+        ----------
+        json
+            Sent as ``application/json``.
+        data
+            Bytes or text as they are; a mapping or pairs as a form.
+        params
+            The query: pairs, a mapping, or text that stands behind ``?`` as it is.
+        headers
+            By name, or pairs. They replace those that are made here, ``Authorization`` too.
+        method
+            Of the request.
+        timeout
+            Seconds.
+
+        Returns
+        -------
+        HttpResponse
+            ``status``, ``headers``, ``body`` (bytes), ``text`` and ``json()``.
+
+        Raises
+        ------
+        ServerError
+            There was no response in time, or the call was made on the server's own thread, which
+            could not respond to itself.
+        """
+        if json is not _UNSET and data is not None:
+            raise SettingError("data", "give json or data, not both")
+        with self._waiting("send"):
+            return send(
+                self.local_url,
+                auth=self.workflow.trigger.auth,
+                method=method,
+                body=data if json is _UNSET else json,
+                is_json=json is not _UNSET,
+                params=params,
+                headers=headers,
+                timeout=timeout,
+            )
+
+    def send_sample(self, timeout: float = 60.0) -> HttpResponse:
+        """Send a test request built from the samples of the variables, with the hook's credentials.
+
+        Body, query and headers are built from the samples of their variables, in a media type that
+        the hook accepts. Where no variable of the body has a sample, the body is that of the newest
+        accepted delivery, or ``{}``. Headers that carry credentials are left out. Blocks until the
+        response is there.
+
+        Parameters
+        ----------
+        timeout
+            Seconds.
+
+        Raises
+        ------
+        SettingError
+            A sample cannot be sent where it belongs.
+        ServerError
+            There was no response in time, the hook is closed, or the call was made on the server's
+            own thread.
+        StoreError
+            The store cannot be read.
+        """
+        self._check_open()
+        return self._exchange("send_sample", self._sample(), timeout)
+
+    @overload
+    def replay(self, what: int, *, timeout: float = 60.0) -> HttpResponse: ...
+
+    @overload
+    def replay(
+        self, what: str | os.PathLike[str] | Iterable[int], *, timeout: float = 60.0
+    ) -> list[HttpResponse]: ...
+
+    def replay(
+        self, what: int | str | os.PathLike[str] | Iterable[int], *, timeout: float = 60.0
+    ) -> HttpResponse | list[HttpResponse]:
+        """Send deliveries to this hook again: their method, query, header fields and raw bytes.
+
+        Each becomes a delivery of its own. Connection fields, ``Host``, ``Content-Length`` and the
+        credentials that came with it are left out, as are headers that an export masked; the
+        hook's own credentials are sent. They are sent one after the other. Blocks until the last
+        response is there.
+
+        Parameters
+        ----------
+        what
+            The id of a delivery; several ids, in their order; a filter as of :meth:`search`
+            (``"accepted"``, ``"body.amount > 100"``), oldest first; or a file that :meth:`export`
+            wrote as JSON lines: a path object, or text that ends in ``.jsonl`` or ``.ndjson``.
+        timeout
+            Seconds to wait for each response.
+
+        Returns
+        -------
+        HttpResponse or list of HttpResponse
+            One for an id; else a list, in the order of sending.
+
+        Raises
+        ------
+        RecordNotFoundError
+            There is no such delivery of this hook.
+        SettingError
+            The text is not a filter, the file cannot be read, or a delivery was refused and its
+            body is not kept whole; nothing was sent.
+        ServerError
+            There was no response in time, the hook is closed, or the call was made on the server's
+            own thread.
+        StoreError
+            The store cannot be read.
+        """
+        self._check_open()
+        if isinstance(what, os.PathLike) or (isinstance(what, str) and what.endswith(_FILES)):
+            return self._replay_file(os.fspath(what), timeout)
+        if isinstance(what, str):
+            ids = self._matching(what, None)
+        elif isinstance(what, Iterable):
+            ids = [as_id(id) for id in what]
+        else:
+            return self._exchange("replay", of_delivery(self.delivery(what)), timeout)
+        for id in ids:
+            of_delivery(self.delivery(id))  # none is sent where one cannot be
+        return [self._exchange("replay", of_delivery(self.delivery(id)), timeout) for id in ids]
+
+    def _replay_file(self, path: str, timeout: float) -> list[HttpResponse]:
+        from hooknb.history.exports import read_lines  # a hook is made without it
+
+        for delivery in read_lines(path):
+            try:
+                of_delivery(delivery)
+            except SettingError as error:
+                raise SettingError(
+                    f"{path}, {error.setting}",
+                    f"{error.problem}; take its line out of the file",
+                ) from None
+        return [
+            self._exchange("replay", of_delivery(delivery), timeout)
+            for delivery in read_lines(path)
+        ]
+
+    def curl(self, id: int | None = None) -> str:
+        """Return a shell command that sends a test to :attr:`url`, or a delivery again.
+
+        It is for a POSIX shell with curl and sends the bytes of the body exactly: those that are
+        not printable text through ``printf``, four characters for each byte. It holds the
+        password, in plain text: do not leave it in a saved notebook.
+
+        Parameters
+        ----------
+        id
+            Of the delivery that :meth:`replay` would send; ``None`` for what :meth:`send_sample`
+            would.
+
+        Raises
+        ------
+        RecordNotFoundError
+            There is no such delivery of this hook.
+        SettingError
+            The delivery was refused and its body not kept whole, or a sample cannot be sent.
+        StoreError
+            The store cannot be read.
+        """
+        request = self._sample() if id is None else of_delivery(self.delivery(id))
+        auth = self.workflow.trigger.auth
+        return curl.command(
+            method=request.method,
+            url=f"{self.url}?{request.query}" if request.query else self.url,
+            fields=request.fields,
+            content=request.content,
+            credentials=None if auth is None else f"{auth.user}:{auth.password}",
+        )
+
+    def _sample(self) -> Outgoing:
+        return of_samples(self.workflow.trigger, lambda: next(self._accepted(), None))
+
+    def _exchange(self, call: str, request: Outgoing, timeout: float) -> HttpResponse:
+        with self._waiting(call):
+            return exchange(
+                self.local_url, request, auth=self.workflow.trigger.auth, timeout=timeout
+            )
+
+    @contextmanager
+    def _waiting(self, call: str) -> Iterator[None]:
+        """Wait for a response, unless the calling thread is the one that would make it."""
+        self._check_open()
+        if self._runtime.is_server_thread:
+            message = (
+                f"hook.{call}() waits for the thread that it was called on; in an async node, "
+                f"use `await asyncio.to_thread(hook.{call}, …)`"
+            )
+            raise ServerError(message)
+        with self._runtime.lent_worker():
+            yield
+
+    # -- waiting -------------------------------------------------------------------------------
 
     def wait(self, n: int | None = None, timeout: float | None = 30) -> None:
-        """Wait until ``n`` more deliveries have come, and nothing is queued or running.
+        """Wait until ``n`` deliveries have arrived since this call and all executions have ended.
 
-        Blocks the calling thread; deliveries are counted from the call, refused ones too.
+        Blocks the calling thread. Refused deliveries count too; those that arrived before the call
+        do not: :meth:`wait_for` finds those.
 
         Parameters
         ----------
@@ -209,11 +674,11 @@ class Hook(Calls):
         Raises
         ------
         WaitTimeoutError
-            (a ``TimeoutError``) with what had come instead.
+            (a ``TimeoutError``) with what had arrived instead.
         ServerError
             The hook is closed, or it was called on the server's own thread.
         """
-        self._open()
+        self._check_open()
         if self._runtime.is_server_thread:
             raise ServerError(
                 "hook.wait() would hold up the thread that it waits for; call it from a cell"
@@ -224,18 +689,19 @@ class Hook(Calls):
             before = state.arrived
             target = before + more
             done = state.changed.wait_for(
-                lambda: self._closed or (state.arrived >= target and state.unfinished == 0), timeout
+                lambda: state.closed or (state.arrived >= target and state.unfinished == 0),
+                timeout,
             )
             came, unfinished = state.arrived - before, state.unfinished
-        if self._closed:
-            message = f"hook {self.name!r} was closed while it was waited for"
+        if self._state.closed:
+            message = f"hook {self.name!r} was closed during the wait"
             raise ServerError(message)
         if not done:
-            wanted = "" if n is None else f"{came} of {n} more deliveries came; "
+            wanted = "" if n is None else f"{came} of {n} more deliveries arrived; "
             message = (
                 f"{self.name}: after {timeout:g} s {wanted}{unfinished} executions are queued or "
-                f"running ({before} deliveries had come before the call). Send first in another "
-                "thread or cell, or give a longer timeout."
+                f"running ({before} deliveries had arrived before the call). Send them before this "
+                "call from another thread or cell, or set a longer timeout."
             )
             raise WaitTimeoutError(message)
 
@@ -259,8 +725,9 @@ class Hook(Calls):
     ) -> Delivery | list[Delivery]:
         """Wait until ``n`` deliveries that a filter finds are kept, and their executions ended.
 
-        Blocks the calling thread. Those that are kept already count, also of earlier sessions on
-        the same store; :meth:`clear` forgets them. Refused ones count where the filter finds them.
+        Blocks the calling thread. Deliveries that are kept already count, also those of earlier
+        sessions on the same store; :meth:`clear` deletes them. Refused ones count where the filter
+        finds them.
 
         Parameters
         ----------
@@ -280,9 +747,9 @@ class Hook(Calls):
         Raises
         ------
         WaitTimeoutError
-            (a ``TimeoutError``) with a table of what came instead, at most ten rows.
+            (a ``TimeoutError``) with a table of what arrived instead, at most ten rows.
         SettingError
-            The text is no filter, or ``n`` no number from 1.
+            The text is not a filter, or ``n`` is not a number from 1.
         ServerError
             The hook is closed, or it was called on the server's own thread.
         StoreError
@@ -292,13 +759,11 @@ class Hook(Calls):
 
         __tracebackhide__ = True  # pytest shows the line of the test
         with self._waiting("wait_for"):
-            found = wait_for(
-                self.store, self._state, text, n, timeout, is_closed=lambda: self._closed
-            )
+            found = wait_for(self._store, self._state, text, n, timeout)
         return found[0] if n == 1 else found
 
     async def next(self, timeout: float | None = None) -> Delivery:
-        """Wait for the next delivery and give it; for ``await hook.next()`` in a cell.
+        """Wait for the next delivery and return it; for ``await hook.next()`` in a cell.
 
         Nothing is blocked: other coroutines of the caller's loop run meanwhile.
 
@@ -310,11 +775,11 @@ class Hook(Calls):
         Raises
         ------
         WaitTimeoutError
-            (a ``TimeoutError``) where none came within ``timeout`` seconds.
+            (a ``TimeoutError``) if none arrived within ``timeout`` seconds.
         ServerError
-            The hook is closed, or was while it was waited for.
+            The hook is closed, or was closed during the wait.
         """
-        self._open()
+        self._check_open()
         timeout = checked_timeout(timeout)
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[int | None] = loop.create_future()
@@ -332,7 +797,7 @@ class Hook(Calls):
         try:
             number = await asyncio.wait_for(arrived, timeout)
         except TimeoutError:
-            message = f"{self.name}: no delivery came within {timeout:g} s"
+            message = f"{self.name}: no delivery arrived within {timeout:g} s"
             raise WaitTimeoutError(message) from None
         finally:
             self._state.listeners.remove(listen)
@@ -340,25 +805,126 @@ class Hook(Calls):
             raise ServerError(f"hook {self.name!r} was closed while it was waited for")
         return self.delivery(number)
 
+    # -- executions and the end ----------------------------------------------------------------
+
+    def cancel(self, id: int) -> bool:
+        """End an execution that is queued or running; it is kept as aborted, ``cancelled``.
+
+        A plain function that is running cannot be stopped: it is left behind, and its job says
+        aborted. Blocks until it is done.
+
+        Returns
+        -------
+        bool
+            False if it had ended already, or there is none.
+
+        Raises
+        ------
+        RecordNotFoundError
+            That is not an id.
+        ServerError
+            The hook is closed.
+        """
+        self._check_open()
+        return self._runtime.cancel(self._state, as_id(id))
+
     def close(self) -> None:
         """Stop serving it; what it received stays in the store. Idempotent.
 
-        What still waits is run when the hook is made again. Blocks until what runs has ended, for
-        the runtime's ``drain`` at the most. Its panel stays where it is shown, and says that it is
-        closed, until the panel of a new hook of the same name is shown.
+        What is still queued runs when the hook is made again. Blocks until running executions have
+        ended, for the runtime's ``drain`` at most. Its panel stays where it is shown and says that
+        it is closed, until the panel of a new hook of the same name is shown.
         """
-        if not self._closed:
-            self._runtime.stop_serving(self)
-            self.mark_closed()
+        if not self._state.closed:
+            self._runtime.stop_serving(self.name, self._state)
+            self._state.close()
 
-    def mark_closed(self) -> None:
-        """Note that it is served no more, and wake those who wait for it."""
-        self._closed = True
-        self._state.count()
-        for listener in tuple(self._state.listeners):
-            listener(None)
+    def delete(self) -> None:
+        """Close it and delete it with all that it received; its name and URL are free again.
 
-    # -- for its panel --------------------------------------------------------------------------
+        Blocks until the store has written it. It cannot be undone: :meth:`export` first what is to
+        be kept.
+
+        Raises
+        ------
+        ServerError
+            The hook is closed; :func:`hooknb.delete` deletes what is not served.
+        StoreError
+            The store cannot be written.
+        """
+        self._check_open()
+        self._runtime.delete(self.name)
+
+    def _check_open(self) -> None:
+        if self._state.closed:
+            message = f"hook {self.name!r} is closed; hooknb.webhook({self.name!r}) serves it again"
+            raise ServerError(message)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    @cached_property
+    def _frames(self) -> Frames:
+        from hooknb.history.frames import Frames  # pandas takes half a second to load
+
+        return Frames(self._store, self._workflow_id)
+
+    def _flush(self) -> None:
+        """Wait until what is known to have happened can be read; blocks for some milliseconds."""
+        if not self._state.closed:
+            self._store.flush()
+
+    def _matching(self, text: str, limit: int | None) -> list[int]:
+        """Return the ids of the deliveries that a filter finds, oldest first."""
+        from hooknb.history.feed import compile_filter, matching_ids  # a hook is made without it
+
+        compiled = compile_filter(text)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
+            raise SettingError("limit", f"{limit!r} is not a whole number, or None")
+        self._flush()
+        return matching_ids(self._store, self._workflow_id, compiled, limit)
+
+    def _each(self) -> Iterator[Delivery]:
+        """Yield the deliveries that are kept, oldest first; each is read when it is due."""
+        self._flush()
+        workflow_id = self._workflow_id
+        for (number,) in self._store.rows(
+            "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id", (workflow_id,)
+        ):
+            with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
+                yield self._store.delivery(workflow_id, number)
+
+    def _accepted(self) -> Iterator[Delivery]:
+        """Yield accepted deliveries, newest first: the last thousand, or 64 MiB of them."""
+        from hooknb.history.feed import accepted  # a hook is made without it
+
+        self._flush()
+        rows = accepted(self._store, self._workflow_id, _MAX_EXAMINED)
+        read = 0
+        for number, size in rows:
+            read += size
+            if read > _MAX_EXAMINED_BYTES and number != rows[0][0]:
+                return
+            try:
+                yield self._store.delivery(self._workflow_id, number)
+            except RecordNotFoundError:
+                return  # cleared meanwhile
+
+    def _newest(self, part: str, path: str) -> Any:
+        """Return a variable's value in the newest accepted delivery that has it, or ``MISSING``."""
+        for delivery in self._accepted():
+            try:
+                if part == "headers":
+                    value = delivery.header_map.get(path, MISSING)
+                else:
+                    whole = delivery.query if part == "query" else delivery.body_or_missing
+                    value = paths.get(whole, path)
+            except PayloadError:
+                continue
+            if value is not MISSING:
+                return value
+        return MISSING
+
+    # -- how it looks --------------------------------------------------------------------------
 
     @cached_property
     def panel(self) -> HookPanel:
@@ -367,21 +933,12 @@ class Hook(Calls):
 
         return HookPanel(self)
 
-    @property
-    def status(self) -> Literal["enabled", "disabled", "closed"]:
-        """Whether it takes deliveries, or is served no more."""
-        if self._closed:
-            return "closed"
-        return "enabled" if self.enabled else "disabled"
-
-    # -- how it looks ---------------------------------------------------------------------------
-
     def __repr__(self) -> str:
         """Say what it is, without secrets; the key of its URL is one. :attr:`url` has it."""
-        return summaries.as_text(self._summary())
+        return _as_text(self._summary())
 
     def _repr_html_(self) -> str:
-        return summaries.as_html(self._summary())
+        return _as_html(self._summary())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panel in a kernel; where widgets cannot be shown, the summary is.
@@ -390,21 +947,101 @@ class Hook(Calls):
         number.
         """
         summary = self._summary()
-        shown = {"text/plain": summaries.as_text(summary), "text/html": summaries.as_html(summary)}
+        shown = {"text/plain": _as_text(summary), "text/html": _as_html(summary)}
         ipython = sys.modules.get("IPython")
         shell = None if ipython is None else ipython.get_ipython()
         return {**shown, **self.panel.view()} if getattr(shell, "kernel", None) else shown
 
     def _summary(self) -> list[tuple[str, str]]:
         try:
-            counts = self._runtime.store.counts(self._state.workflow_id)
+            counts = self._store.counts(self._workflow_id)
             deliveries = f"{counts.deliveries}, {counts.refused} of them refused"
         except StoreError as error:
-            deliveries = f"not to be read: {error}"
-        return summaries.summary(
+            deliveries = f"not readable: {error}"
+        return _summary(
             self.workflow,
             url=self.url,
             status=self.status,
             revision=self.revision,
             deliveries=deliveries,
         )
+
+
+def as_id(id: Any) -> int:
+    """Take an id, a whole number of Python's or of numpy's."""
+    try:
+        number = operator.index(id)
+    except TypeError:
+        raise RecordNotFoundError(
+            f"{id!r} is not an id; write the number of the frame's row"
+        ) from None
+    if not 0 < number < 2**63:
+        raise RecordNotFoundError(f"there is nothing with the id {number}")
+    return number
+
+
+def _url_with_credentials(url: str, auth: BasicAuth | None) -> str:
+    """Put user name and password, percent-encoded, before the host (RFC 3986, section 3.2.1)."""
+    return url if auth is None else _with_userinfo(url, auth.user, quote(auth.password, safe=""))
+
+
+def _masked_url(url: str, auth: BasicAuth | None) -> str:
+    """Put the user name and a mask before the host."""
+    return url if auth is None else _with_userinfo(url, auth.user, MASK)
+
+
+def _saved_url(url: str, auth: BasicAuth | None) -> str:
+    """Mask the key too, for what is saved with a notebook and read by others.
+
+    Whoever has the key can call the hook once it is published, if not now.
+    """
+    return _masked_url(f"{url.rpartition('/')[0]}/{MASK}", auth)
+
+
+def _with_userinfo(url: str, user: str, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{password}@{rest}"
+
+
+def _summary(
+    workflow: Workflow, *, url: str, status: str, revision: int, deliveries: str
+) -> list[tuple[str, str]]:
+    """List what a hook is, as pairs of a label and a text, without secrets.
+
+    Parameters
+    ----------
+    workflow
+        Its current definition.
+    url
+        Where senders reach it; credentials are masked here, and its key as of
+        :func:`_saved_url`.
+    status
+        Such as ``enabled``.
+    revision
+        The number of the current one.
+    deliveries
+        How many came, in words.
+    """
+    trigger = workflow.trigger
+    return [
+        ("hook", f"{workflow.name} ({status})"),
+        ("url", f"{', '.join(trigger.methods)} {_saved_url(url, trigger.auth)}"),
+        ("mode", "synchronous" if workflow.sync else "asynchronous"),
+        ("revision", str(revision)),
+        ("deliveries", deliveries),
+    ]
+
+
+def _as_text(rows: list[tuple[str, str]]) -> str:
+    """Write a summary as lines of text."""
+    return "\n".join(f"{label:<11}{text}" for label, text in rows)
+
+
+def _as_html(rows: list[tuple[str, str]]) -> str:
+    """Write a summary as a table; whatever it says is text there."""
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for label, text in rows
+    )
+    return f"<table>{cells}</table>"

@@ -150,10 +150,8 @@ def _file_name(name: str) -> str:
 
 def _received(hook: Hook, headers: Sequence[str]) -> str:
     from hooknb.history.exports import as_text, snapshot
-    from hooknb.history.feed import compile_filter, matching_ids
 
-    hook.flush()
-    ids = matching_ids(hook.store, hook.state.workflow_id, compile_filter(""))
+    ids = hook.deliveries.index
     return as_text(snapshot((hook.delivery(number) for number in ids), headers))
 
 

@@ -1,14 +1,15 @@
-"""One server, one store, and the hooks that they serve."""
+"""One server, one store, and the hooks that they serve; the default runtime of a process."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hooknb import _registry
 from hooknb.engine import Queue
@@ -29,7 +30,10 @@ from hooknb.workflow.nodes import Node, Response
 from hooknb.workflow.notation import Functions
 from hooknb.workflow.variables import Variable
 
-__all__ = ["Runtime"]
+if TYPE_CHECKING:
+    from hooknb.ui import Panels
+
+__all__ = ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows"]
 
 
 class Runtime:
@@ -73,6 +77,7 @@ class Runtime:
         except TypeError as error:
             raise SettingError("Runtime", str(error).partition("() ")[2]) from error
         self._hooks: dict[str, Hook] = {}
+        self._states: dict[str, HookState] = {}
         self._closed = False
         self._lock = _registry.lock()
         self._hosting = Hosting(self.settings)
@@ -102,39 +107,46 @@ class Runtime:
         concurrency: int = 1,
         enabled: bool = True,
     ) -> Hook:
-        """Serve a workflow, and give its hook: a live URL when this returns.
+        """Serve a workflow and return its hook: a live URL when this returns.
 
         The same name again is the same hook with the same URL; where a setting differs, it has a
-        new revision. What an earlier process accepted and did not finish is run.
+        new revision. Executions that an earlier process accepted and did not finish are run.
 
         Parameters
         ----------
         name
             Of the workflow; unique in its store.
         sync
-            Whether the caller waits for the workflow's answer.
+            Whether the caller waits for the workflow's response.
         methods
             Such as ``("POST", "PUT")``; ``"*"`` for any.
         accept
             Media types of bodies; ``"application/*"`` and ``"*/*"`` as usual.
         auth
-            Credentials that callers must send.
+            What callers must prove; ``BasicAuth(user, password)``.
         headers, query, body
-            Variables: paths, or :class:`hooknb.Variable`; ``parse_body(sample)`` makes a list.
+            Variables: paths such as ``"order.id"``, or :class:`hooknb.Variable`;
+            ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` make lists of them.
+            None at all means every leaf that arrives.
         response
             What callers of an asynchronous hook get; ``Response(200, body="ok")`` by default.
         nodes
             Functions of the context, and other nodes, run one after the other.
         timeout
-            Seconds that one execution may take.
+            Seconds that one execution may take; ``None`` for no limit.
         max_body
-            Bytes of a body at the most, 10 MiB by default, also after decompression.
+            Bytes of a body at most, 10 MiB by default, also after decompression.
         concurrency
             Executions of an asynchronous hook at a time. The callers of a synchronous one do not
             wait for each other.
         enabled
             Whether it takes deliveries. The call is the whole definition: made again without it,
             a hook that was switched off is on again.
+
+        Returns
+        -------
+        Hook
+            Live when this returns. In a terminal its URL is printed to standard error.
 
         Raises
         ------
@@ -168,7 +180,7 @@ class Runtime:
     def serve(self, name: str, functions: Functions = ()) -> Hook:
         """Serve a stored workflow as it stands: its current revision, its switch, its URL.
 
-        What an earlier process accepted and did not finish is run.
+        Executions that an earlier process accepted and did not finish are run.
 
         Parameters
         ----------
@@ -194,18 +206,37 @@ class Runtime:
                 raise RecordNotFoundError(
                     f"there is no workflow {name!r} in this store; there is {known}"
                 )
-            hook = self._hooks.get(name)
+            state = self._states.get(name)
             workflow = loaded(
                 stored.definition,
                 functions,
-                known=None if hook is None else hook.state.functions,
+                known=None if state is None else state.functions,
                 what=f"workflow {name!r}",
                 call=f"hooknb.serve({name!r}, ",
             )
             return self._serve(workflow, enabled=stored.enabled)
 
+    def delete(self, name: str) -> None:
+        """Delete a workflow: its hook, its revisions, its URL, and all that it received.
+
+        A hook of that name is closed first, which blocks for ``drain`` at most. What is deleted
+        cannot be brought back; the same name later is a new workflow with a new URL.
+
+        Raises
+        ------
+        RecordNotFoundError
+            The store has none of that name.
+        StoreError
+            The store cannot be written.
+        """
+        self._open()
+        hook = self._hooks.get(name)
+        if hook is not None:
+            hook.close()
+        self.store.delete(name)
+
     def workflows(self) -> list[str]:
-        """Name the workflows that the store holds, in the order in which they were made."""
+        """Return the names of the workflows in the store, in the order in which they were made."""
         self._open()
         return self.store.names()
 
@@ -222,9 +253,8 @@ class Runtime:
         """
         with self._lock:
             self._open()
-            hook = self._hooks.get(state.name)
-            if hook is None or hook.state is not state:
-                raise ServerError(f"hook {state.name!r} is not served any more")
+            if self._states.get(state.name) is not state:
+                raise ServerError(f"hook {state.name!r} is no longer served")
             current = state.served.workflow
             workflow, enabled = changed(current, change(current))
             self._serve(workflow, enabled=state.enabled if enabled is None else enabled)
@@ -243,13 +273,12 @@ class Runtime:
         server = self._hosting.start(name)
         definition = self.store.define(name, workflow.encode(), enabled=enabled)
         served = Served(workflow, definition.revision)
-        known = self._hooks.get(name)
+        known = self._states.get(name)
         if known is not None:
-            state = known.state
-            state.serve(served)
-            state.enabled = enabled
-            self._hosting.advance(state)
-            return known
+            known.serve(served)
+            known.enabled = enabled
+            self._hosting.advance(known)
+            return self._hooks[name]
         state = HookState(
             workflow_id=definition.workflow_id,
             name=name,
@@ -262,16 +291,20 @@ class Runtime:
         left = self.store.claim(definition.workflow_id, definition.revision)
         state.count(unfinished=len(left))
         self.store.remember_port(definition.workflow_id, server.port)
+        self._states[name] = state
         hook = self._hooks[name] = Hook(self, state)
         self._hosting.open(state, left)
+        if sys.stderr is not None and sys.stderr.isatty():
+            # A terminal shows nothing by itself, and the URL is what one needs next.
+            print(f"{name}: {hook.url}", file=sys.stderr)  # noqa: T201 - only where a person looks
         return hook
 
     def _nodes_before(self, name: object) -> tuple[Node, ...]:
         """Give the nodes of the current revision, whose keys the next one keeps."""
         if not isinstance(name, str):
             return ()
-        if name in self._hooks:
-            return self._hooks[name].workflow.nodes
+        if name in self._states:
+            return self._states[name].served.workflow.nodes
         stored = None if self._closed else self.store.current(name)
         return () if stored is None else nodes_of(stored.definition)
 
@@ -305,14 +338,14 @@ class Runtime:
         """The hooks being served, by name."""
         return dict(self._hooks)
 
-    def stop_serving(self, hook: Hook) -> None:
-        """Serve a hook no more; see :meth:`hooknb.Hook.close`."""
+    def stop_serving(self, name: str, state: HookState) -> None:
+        """End serving a hook; see :meth:`hooknb.Hook.close`."""
         with self._lock:
-            if self._hooks.get(hook.name) is not hook:
+            if self._states.get(name) is not state:
                 return
-            del self._hooks[hook.name]
-            self._hosting.shut(hook.state)
-        self._hosting.drain(hook.state)
+            del self._hooks[name], self._states[name]
+            self._hosting.shut(state)
+        self._hosting.drain(state)
 
     def cancel(self, state: HookState, number: int) -> bool:
         """End an execution from outside; see :meth:`hooknb.Hook.cancel`."""
@@ -379,21 +412,22 @@ class Runtime:
         with contextlib.ExitStack() as steps:
             steps.callback(self.store.close)
             steps.callback(self._close_hooks)
-            steps.callback(self._hosting.close, [hook.state.queue for hook in self._hooks.values()])
+            steps.callback(self._hosting.close, [state.queue for state in self._states.values()])
             steps.callback(atexit.unregister, self.close)
             steps.callback(_registry.forget, self)
 
     def _close_hooks(self) -> None:
-        for hook in self._hooks.values():
-            hook.mark_closed()
+        for state in self._states.values():
+            state.close()
         self._hooks.clear()
+        self._states.clear()
 
     def let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""
         self._closed = True
         atexit.unregister(self.close)
-        for hook in self._hooks.values():
-            hook._closed = True  # noqa: SLF001 - its lock may be held by a thread that is gone
+        for state in self._states.values():
+            state.closed = True  # its lock may be held by a thread that is gone
         self._hosting.let_go()
         self.store.forget()
 
@@ -414,3 +448,178 @@ class Runtime:
         """Say where it listens and keeps."""
         where = "not started" if self.port is None else self.base_url
         return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
+
+
+# -- the default runtime, one per process ----------------------------------------------------------
+
+
+def webhook(
+    name: str,
+    *,
+    sync: bool = False,
+    methods: str | Sequence[str] = ("POST",),
+    accept: str | Sequence[str] = ("application/json",),
+    auth: BasicAuth | None = None,
+    headers: Iterable[str | Variable] | None = None,
+    query: Iterable[str | Variable] | None = None,
+    body: Iterable[str | Variable] | None = None,
+    response: Response | None = None,
+    nodes: Iterable[Node | Callable[..., Any]] | None = None,
+    timeout: float | None = None,
+    max_body: int = DEFAULT_MAX_BODY,
+    concurrency: int = 1,
+    enabled: bool = True,
+) -> Hook:
+    """Serve a workflow on the default runtime and return its hook: a live URL when this returns.
+
+    The same name again is the same hook with the same URL; where a setting differs, it has a new
+    revision. Executions that an earlier process accepted and did not finish are run.
+
+    The default runtime is made with the first hook: one per process, with its store in
+    ``.hooknb/store.db`` of the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
+    ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` or ``HOOKNB_DETERMINISTIC`` say otherwise.
+
+    Parameters
+    ----------
+    name
+        Of the workflow; unique in its store.
+    sync
+        Whether the caller waits for the workflow's response.
+    methods
+        Such as ``("POST", "PUT")``; ``"*"`` for any.
+    accept
+        Media types of bodies; ``"application/*"`` and ``"*/*"`` as usual.
+    auth
+        What callers must prove; ``BasicAuth(user, password)``.
+    headers, query, body
+        Variables: paths such as ``"order.id"``, or :class:`hooknb.Variable`;
+        ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` make lists of them.
+        None at all means every leaf that arrives.
+    response
+        What callers of an asynchronous hook get; ``Response(200, body="ok")`` by default.
+    nodes
+        Functions of the context, and other nodes, run one after the other.
+    timeout
+        Seconds that one execution may take; ``None`` for no limit.
+    max_body
+        Bytes of a body at most, 10 MiB by default, also after decompression.
+    concurrency
+        Executions of an asynchronous hook at a time. The callers of a synchronous one do not
+        wait for each other.
+    enabled
+        Whether it takes deliveries. The call is the whole definition: made again without it,
+        a hook that was switched off is on again.
+
+    Returns
+    -------
+    Hook
+        Live when this returns. In a terminal its URL is printed to standard error.
+
+    Raises
+    ------
+    SettingError
+        A setting is wrong; the message names it and the remedy.
+    PortInUseError
+        The port that was asked for is taken by another program.
+    StoreError
+        The store cannot be written.
+    """
+    with _default() as runtime:
+        return runtime.webhook(
+            name,
+            sync=sync,
+            methods=methods,
+            accept=accept,
+            auth=auth,
+            headers=headers,
+            query=query,
+            body=body,
+            response=response,
+            nodes=nodes,
+            timeout=timeout,
+            max_body=max_body,
+            concurrency=concurrency,
+            enabled=enabled,
+        )
+
+
+def serve(name: str, functions: Functions = ()) -> Hook:
+    """Serve a stored workflow on the default runtime as it stands; see :meth:`Runtime.serve`."""
+    with _default() as runtime:
+        return runtime.serve(name, functions)
+
+
+def delete(name: str) -> None:
+    """Delete a workflow of the default runtime: its hook, revisions and all that it received.
+
+    See :meth:`Runtime.delete`.
+    """
+    with _default() as runtime:
+        runtime.delete(name)
+
+
+def workflows() -> list[str]:
+    """Return the names of the workflows in the default runtime's store, oldest first.
+
+    Where there is no default runtime yet, the store that it would use is opened, and made where
+    there is none.
+    """
+    with _registry.lock():
+        runtime = _registry.default()
+        if runtime is not None:
+            names: list[str] = runtime.workflows()
+            return names
+        # Not kept: the first hook reads the environment anew.
+        with _made() as runtime:
+            return runtime.workflows()
+
+
+def hooks() -> dict[str, Hook]:
+    """Return the hooks served in this process by name; those of the default runtime win."""
+    with _registry.lock():
+        found: dict[str, Hook] = {}
+        for runtime in _registry.runtimes():
+            for name, hook in runtime.hooks.items():
+                if runtime is _registry.default() or name not in found:
+                    found[name] = hook
+        return found
+
+
+def panel() -> Panels:
+    """Return the panel of all hooks of this process, with *New webhook*.
+
+    A widget: put it at the end of a cell. A hook can be made, configured and used in it without
+    writing a line; workflows of the store that nobody serves are offered too.
+    """
+    from hooknb.ui import Panels  # ipywidgets take a third of a second to load
+
+    return Panels(sys.modules[__name__])
+
+
+@contextmanager
+def _default() -> Iterator[Runtime]:
+    """Yield the default runtime; one that is made here stays once its first hook is made."""
+    with _registry.lock():
+        runtime = _registry.default()
+        if runtime is not None:
+            yield runtime
+            return
+        runtime = _made()
+        try:
+            yield runtime
+        except BaseException:
+            # The next try reads the environment anew.
+            runtime.close()
+            raise
+        _registry.set_default(runtime)
+
+
+def _made() -> Runtime:
+    chosen = RuntimeSettings.from_environment()
+    return Runtime(
+        chosen.store,
+        chosen.host,
+        chosen.port,
+        public_url=chosen.public_url,
+        deterministic=chosen.deterministic,
+    )

@@ -214,7 +214,7 @@ def test_what_was_written_is_sent_again_byte_for_byte(
 
     settings["auth"] = hooknb.BasicAuth("me", "other")
     other = runtime.webhook("other", **settings)
-    responses = other.load(path)
+    responses = other.replay(path)
     assert [response.status for response in responses] == [200] * (len(ODD_BODIES) + 1) + [400]
     for number, response in enumerate(responses, 1):
         before, after = hook.delivery(number), other.delivery(response.delivery)
@@ -244,7 +244,7 @@ def test_credentials_are_written_only_where_that_is_asked_for(
         assert token not in text
         assert MASK in text
     hook.export(tmp_path / "came.jsonl", secrets=True)
-    [response] = hook.load(tmp_path / "came.jsonl")
+    [response] = hook.replay(tmp_path / "came.jsonl")
     assert hook.delivery(response.delivery).header_map["Cookie"] == "session=hunter2"
 
 
@@ -275,7 +275,7 @@ def test_files_of_forms_are_base64(runtime: hooknb.Runtime, tmp_path: Path) -> N
     hook.export(tmp_path / "came.ndjson")
     line = json.loads((tmp_path / "came.ndjson").read_bytes())
     assert line["body"]["f"]["content"] == {"base64": "AP8="}
-    assert [response.status for response in hook.load(tmp_path / "came.ndjson")] == [200]
+    assert [response.status for response in hook.replay(tmp_path / "came.ndjson")] == [200]
 
 
 def test_progress_counts_what_is_written(runtime: hooknb.Runtime, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_nothing_is_a_file_too(runtime: hooknb.Runtime, tmp_path: Path, name: st
     elif name == "har":
         assert json.loads((tmp_path / "none.har").read_bytes())["log"]["entries"] == []
     else:
-        assert hook.load(tmp_path / "none.jsonl") == []
+        assert hook.replay(tmp_path / "none.jsonl") == []
 
 
 # -- the file
@@ -384,13 +384,13 @@ def test_a_line_that_is_no_delivery_is_named_and_nothing_is_sent(
     hook.export(path)
     path.write_text(f"{path.read_text()}\n{line}\n")
     with pytest.raises(SettingError, match=r"came.jsonl, line 3: that is no delivery"):
-        hook.load(path)
+        hook.replay(path)
     assert len(hook.deliveries) == 1
 
 
 def test_a_file_that_is_not_there_is_said(runtime: hooknb.Runtime, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot be read: No such file"):
-        runtime.webhook("orders").load(tmp_path / "none.jsonl")
+        runtime.webhook("orders").replay(tmp_path / "none.jsonl")
 
 
 def test_what_was_not_kept_whole_is_not_sent(runtime: hooknb.Runtime, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_what_was_not_kept_whole_is_not_sent(runtime: hooknb.Runtime, tmp_path: 
     hook.send(json="x" * 100)
     hook.export(tmp_path / "came.jsonl")
     with pytest.raises(SettingError, match=r"delivery 2: .* take its line out of the file"):
-        hook.load(tmp_path / "came.jsonl")
+        hook.replay(tmp_path / "came.jsonl")
     assert len(hook.deliveries) == 2
 
 
@@ -410,7 +410,7 @@ def test_headers_in_a_file_cannot_add_others(runtime: hooknb.Runtime, tmp_path: 
     hook.export(path)
     path.write_text(path.read_text().replace("marker", r"a\r\nX-B: b"))
     with pytest.raises(SettingError, match=r"line 1: that is no delivery: .*line break"):
-        hook.load(path)
+        hook.replay(path)
     assert len(hook.deliveries) == 1
 
 
@@ -471,10 +471,10 @@ def test_nothing_is_sent_where_one_line_cannot_be(
     line = json.loads(path.read_text())
     path.write_text(json.dumps(line) + "\n" + json.dumps({**line, **changes}) + "\n")
     with pytest.raises(SettingError, match=r"came\.jsonl, delivery 1: .*request line"):
-        hook.load(path)
+        hook.replay(path)
     path.write_text(json.dumps({**line, "body": 0}).replace('"body": 0', f'"body": {"[" * 10**5}'))
     with pytest.raises(SettingError, match="line 1: that is no delivery"):
-        hook.load(path)
+        hook.replay(path)
     assert len(hook.deliveries) == 1
 
 
@@ -482,7 +482,7 @@ def test_a_pipe_is_not_loaded(runtime: hooknb.Runtime, tmp_path: Path) -> None:
     hook, pipe = runtime.webhook("orders"), tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
     with pytest.raises(SettingError, match="is no file"):
-        hook.load(pipe)
+        hook.replay(pipe)
 
 
 def test_the_standard_output_is_written_to(runtime: hooknb.Runtime) -> None:

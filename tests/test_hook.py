@@ -105,7 +105,9 @@ def test_wait_counts_from_the_call(runtime: Runtime) -> None:
     hook.wait(2)
     sender.join()
     assert len(hook.deliveries) == 3
-    with pytest.raises(TimeoutError, match=r"0 of 1 more deliveries came.*3 deliveries had come"):
+    with pytest.raises(
+        TimeoutError, match=r"0 of 1 more deliveries arrived.*3 deliveries had arrived"
+    ):
         hook.wait(1, timeout=0.01)
 
 
@@ -120,7 +122,7 @@ def test_next_gives_the_next_delivery(runtime: Runtime) -> None:
         return await waiting
 
     assert asyncio.run(cell()).body == "after"
-    with pytest.raises(TimeoutError, match="no delivery came within"):
+    with pytest.raises(TimeoutError, match="no delivery arrived within"):
         asyncio.run(hook.next(timeout=0.01))
 
 

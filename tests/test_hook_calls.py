@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import inspect
 import math
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -20,11 +22,13 @@ import pytest
 
 import hooknb
 from hooknb import BasicAuth, Response, Runtime, SettingError, Variable
+from hooknb.workflow import WebhookSettings
 from hooknb.workflow.notation import SETTINGS
 from wire import exchange, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def newest(hook: hooknb.Hook) -> hooknb.Delivery:
@@ -131,7 +135,7 @@ def test_of_changes_at_the_same_time_all_are_kept(runtime: Runtime) -> None:
     hook = runtime.webhook("threads")
     names = [f"a{number}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: hook.take(f"body.{name}"), names))
+        list(pool.map(lambda name: hook.add_variable(f"body.{name}"), names))
         list(pool.map(lambda n: hook.configure(concurrency=n + 1, timeout=n + 1), range(8)))
     assert sorted(item.path for item in hook.workflow.trigger.body) == sorted(names)
     assert hook.workflow.timeout == hook.workflow.concurrency
@@ -160,7 +164,9 @@ def test_a_node_may_change_its_own_hook(runtime: Runtime) -> None:
     async def later(_context):
         hook.configure(timeout=7)
 
-    hook = runtime.webhook("node", nodes=[lambda _context: hook.take("body.a") and None, later])
+    hook = runtime.webhook(
+        "node", nodes=[lambda _context: hook.add_variable("body.a") and None, later]
+    )
     hook.send(json={"a": 1})
     hook.wait()
     assert hook.executions["status"].tolist() == ["resolved"]
@@ -173,7 +179,7 @@ def test_a_closed_hook_is_not_changed(runtime: Runtime) -> None:
     again = runtime.webhook("closed")
     for call in (
         lambda: hook.configure(timeout=1),
-        lambda: hook.take("body"),
+        lambda: hook.add_variable("body"),
         lambda: hook.replay(1),
         hook.send_sample,
     ):
@@ -190,9 +196,11 @@ def test_a_variable_is_taken_with_what_it_last_was(runtime: Runtime) -> None:
     hook.send(json={"order": {"id": 1}, "old": "x"}, headers={"X-Id": "a"}, params="a[b]=1")
     hook.send(json={"order": {"id": 2**70, "null": None}})
     hook.send(data=b"{", headers={"Content-Type": "application/json"})
-    assert hook.take("body.order.id") is hook
-    hook.take("body.old", alias="Old").take("body.order.null").take("body.never")
-    hook.take("headers.x-ID").take("query.a.b").take("body")
+    assert hook.add_variable("body.order.id") is hook
+    hook.add_variable("body.old", alias="Old").add_variable("body.order.null").add_variable(
+        "body.never"
+    )
+    hook.add_variable("headers.x-ID").add_variable("query.a.b").add_variable("body")
     trigger = hook.workflow.trigger
     assert trigger.body == (
         Variable("order.id", type="integer", sample=2**70),
@@ -217,30 +225,36 @@ def test_a_variable_is_taken_with_what_it_last_was(runtime: Runtime) -> None:
 
 def test_what_is_taken_already_only_gets_another_alias(runtime: Runtime) -> None:
     hook = runtime.webhook("again", body=["a", Variable("b.c", "C")])
-    assert hook.take("body.a").take('body["b"].c').take("body.b.c", alias="C").revision == 1
-    assert hook.take("body.b.c", alias="Other").revision == 2
+    assert (
+        hook.add_variable("body.a")
+        .add_variable('body["b"].c')
+        .add_variable("body.b.c", alias="C")
+        .revision
+        == 1
+    )
+    assert hook.add_variable("body.b.c", alias="Other").revision == 2
     assert hook.workflow.trigger.body == (Variable("a"), Variable("b.c", "Other"))
     with pytest.raises(SettingError, match="'Other' is taken"):
-        hook.take("body.d", alias="Other")
+        hook.add_variable("body.d", alias="Other")
     with pytest.raises(SettingError, match="'order' is no variable"):
-        hook.take("order")
+        hook.add_variable("order")
     assert hook.revision == 2
 
 
 def test_a_list_and_a_file_are_taken(runtime: Runtime) -> None:
     hook = runtime.webhook("parts", accept="*/*")
     hook.send(json=[{"sku": "x"}, {"sku": "y"}])
-    hook.take("body[0].sku").take("body[*].sku")
+    hook.add_variable("body[0].sku").add_variable("body[*].sku")
     assert [item.sample for item in hook.workflow.trigger.body] == ["x", ["x", "y"]]
     hook.send(data=b"\x00\xff", headers={"Content-Type": "image/png"})
-    hook.take("body")
+    hook.add_variable("body")
     assert hook.workflow.trigger.body[-1] == Variable("", type="file", sample=b"\x00\xff")
 
 
 def test_no_secret_and_nothing_large_is_kept_with_the_definition(runtime: Runtime) -> None:
     hook = runtime.webhook("secret", auth=BasicAuth("shop", "s3cret"))
     hook.send(json={"a": "x" * 70_000}, headers={"Cookie": "session=s3cret"})
-    hook.take("headers.Authorization").take("headers.Cookie").take("body.a")
+    hook.add_variable("headers.Authorization").add_variable("headers.Cookie").add_variable("body.a")
     text = f"{hook.workflow!r}{hook.workflow.to_json()}{hook.variables.to_csv()}"
     assert "s3cret" not in text
     assert base64.b64encode(b"shop:s3cret").decode() not in text
@@ -315,9 +329,106 @@ def test_what_was_cut_or_is_not_there_cannot_be_sent(runtime: Runtime) -> None:
     sent = hook.send(data=b"x" * 200_000)
     with pytest.raises(SettingError, match=r"delivery 1: .* 65,536 of its 200,000 bytes"):
         hook.replay(sent.delivery)
-    for number in (2, "1", 0):
+    for number in (2, 1.5, 0):
         with pytest.raises(hooknb.RecordNotFoundError):
             hook.replay(number)
+
+
+def test_replay_takes_an_id_several_a_filter_or_a_file(runtime: Runtime, tmp_path: Path) -> None:
+    hook = runtime.webhook("again")
+    for number in (1, 2, 3):
+        hook.send(json={"n": number})
+    hook.export(tmp_path / "sent.jsonl")
+    assert hook.replay(1).status == 200
+    assert newest(hook).body == {"n": 1}
+    hook.replay(np.array([3, 2]))
+    assert [hook.delivery(id).body["n"] for id in hook.deliveries.index[-2:]] == [3, 2]
+    sent = len(hook.deliveries)
+    assert [response.status for response in hook.replay("body.n == 3")] == [200, 200]
+    assert [hook.delivery(id).body["n"] for id in hook.deliveries.index[sent:]] == [3, 3]
+    assert hook.replay("refused") == []
+    assert len(hook.replay(tmp_path / "sent.jsonl")) == 3
+    assert len(hook.replay(str(tmp_path / "sent.jsonl"))) == 3
+
+
+def test_none_of_several_is_replayed_where_one_cannot_be(runtime: Runtime) -> None:
+    hook = runtime.webhook("none", max_body=100_000)
+    hook.send(json=1)
+    hook.send(data=b"x" * 200_000)
+    with pytest.raises(SettingError, match="delivery 2: "):
+        hook.replay([1, 2])
+    with pytest.raises(hooknb.RecordNotFoundError):
+        hook.replay([1, 9])
+    assert len(hook.deliveries) == 2
+
+
+# -- delete
+
+
+def test_a_deleted_hook_leaves_nothing_and_its_name_is_free(runtime: Runtime) -> None:
+    kept = runtime.webhook("kept")
+    kept.send(json=1)
+    hook = runtime.webhook("gone", nodes=[total])
+    hook.send(json={"amount": 1})
+    hook.wait()
+    key = hook.key
+    hook.delete()
+    assert hook.status == "closed"
+    assert runtime.workflows() == ["kept"]
+    with pytest.raises(hooknb.ServerError, match="is closed"):
+        hook.delete()
+    again = runtime.webhook("gone")
+    assert again.key != key
+    assert again.revision == 1
+    assert [len(frame) for frame in (again.deliveries, again.executions, again.jobs)] == [0, 0, 0]
+    assert len(kept.deliveries) == 1
+
+
+def test_a_workflow_that_is_not_served_is_deleted_by_name(runtime: Runtime) -> None:
+    runtime.webhook("orders").close()
+    runtime.delete("orders")
+    assert runtime.workflows() == []
+    for name in ("orders", "a\x00b"):
+        with pytest.raises(hooknb.RecordNotFoundError, match="there is no workflow"):
+            runtime.delete(name)
+
+
+# -- the face
+
+
+def test_webhook_repeats_every_parameter_with_type_and_docstring() -> None:
+    said = inspect.signature(hooknb.webhook, eval_str=False).parameters
+    meant = dict(inspect.signature(Runtime.webhook, eval_str=False).parameters)
+    del meant["self"]
+    assert dict(said) == meant
+    assert set(WebhookSettings.__annotations__) == set(meant) - {"name"}
+    documented = (hooknb.webhook.__doc__ or "").split("Parameters\n")[1].split("Returns\n")[0]
+    for name in meant:
+        assert re.search(rf"^ +(\w+, )*{name}(, \w+)*$", documented, re.MULTILINE), name
+    assert (
+        documented.split()
+        == (Runtime.webhook.__doc__ or "").split("Parameters\n")[1].split("Returns\n")[0].split()
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_shows_the_url_where_the_hook_is_made(tmp_path: Path) -> None:
+    import pty
+
+    program = "import hooknb; print(hooknb.webhook('orders').url)"
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "HOOKNB_STORE": ":memory:"},
+        check=True,
+        timeout=60,
+    )
+    assert os.read(ours, 1000).decode().strip() == f"orders: {done.stdout.decode().strip()}"
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_a_chain_of_replays_ends(runtime: Runtime) -> None:
@@ -511,7 +622,7 @@ HALF = "\ud800"  # of a surrogate pair: a Python text, and no character of any e
 @pytest.mark.parametrize(
     ("attempt", "place"),
     [
-        (lambda hook: hook.take(f"body.{HALF}"), r"body\[0\]"),
+        (lambda hook: hook.add_variable(f"body.{HALF}"), r"body\[0\]"),
         (lambda hook: hook.configure(query=[HALF]), r"query\[0\]"),
         (lambda hook: hook.send(data=HALF), "data"),
     ],

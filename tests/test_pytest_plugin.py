@@ -122,8 +122,8 @@ def test_a_failure_to_come_shows_what_came_and_the_line_of_the_test(
         [
             ">       hook.wait_for('body.status == \"paid\"', timeout=0.1)",
             "E       hooknb.errors.WaitTimeoutError: orders: after 0.1 s 0 of 1 delivery *",
-            "E       id  found  answer  execution  what came",
-            "E       1   no     200     resolved   body.status: open",
+            "E       id  found  response  execution  what came",
+            "E       1   no     200       resolved   body.status: open",
         ],
         consecutive=False,
     )

@@ -247,7 +247,7 @@ def test_a_closed_store_in_memory_says_so_and_a_repr_never_raises():
     with Runtime(":memory:") as runtime:
         hook = runtime.webhook("n")
         hook.send(json=1)
-    assert "not to be read" in repr(hook)
+    assert "not readable" in repr(hook)
     with pytest.raises(hooknb.StoreError, match="in memory and is closed"):
         hook.deliveries  # noqa: B018
 

@@ -112,7 +112,7 @@ def test_what_was_cleared_counts_no_more(runtime: hooknb.Runtime) -> None:
 def test_a_hook_that_is_closed_is_waited_for_no_more(runtime: hooknb.Runtime) -> None:
     hook = runtime.webhook("orders")
     thread = later(hook.close)
-    with pytest.raises(ServerError, match="was closed while it was waited for"):
+    with pytest.raises(ServerError, match="was closed during the wait"):
         hook.wait_for(timeout=30)
     thread.join()
     with pytest.raises(ServerError, match="is closed"):
@@ -171,7 +171,7 @@ def test_a_table_says_what_came_instead(runtime: hooknb.Runtime) -> None:
         "orders: after 0.1 s 1 of 2 deliveries that 'body.amount > 3' finds had come. What came:"
     )
     assert [re.split(r" {2,}", line) for line in lines[2:]] == [
-        ["id", "found", "answer", "execution", "what came"],
+        ["id", "found", "response", "execution", "what came"],
         ["1", "yes", "200", "resolved", '{"amount":4}'],
         ["2", "no", "400", "refused: invalid json", '{"amount: 4}'],
         ["3", "no", "200", "error: KeyError: 'amount'", lines[5].rpartition("  ")[2]],

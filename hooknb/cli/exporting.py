@@ -47,7 +47,8 @@ def export(
 ) -> None:
     """Write the deliveries of a hook to a file, oldest first: JSON lines, HAR or Parquet.
 
-    JSON lines hold every byte, and hook.load() sends them again. A file that is there is replaced.
+    JSON lines hold every byte, and hook.replay() sends them again. An existing file is
+    replaced.
     """
     from hooknb.history import exports  # the other commands start without it
 

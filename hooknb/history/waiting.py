@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
@@ -42,8 +42,6 @@ def wait_for(
     text: str,
     n: int,
     timeout: float | None,
-    *,
-    is_closed: Callable[[], bool],
 ) -> list[Delivery]:
     """Wait until ``n`` deliveries that a filter finds are kept, and their executions have ended.
 
@@ -59,8 +57,6 @@ def wait_for(
         How many.
     timeout
         Seconds, or ``None`` for ever.
-    is_closed
-        Tells whether the hook is served no more.
 
     Returns
     -------
@@ -84,8 +80,8 @@ def wait_for(
     while True:
         with state.changed:
             before = (state.arrived, state.unfinished)
-        if is_closed():
-            message = f"hook {state.name!r} was closed while it was waited for"
+        if state.closed:
+            message = f"hook {state.name!r} was closed during the wait"
             raise ServerError(message)
         store.flush()
         found = search.look(end)
@@ -96,7 +92,7 @@ def wait_for(
             message = _message(store, state, search, f"{timeout:g} s")
             raise WaitTimeoutError(message)
         with state.changed:
-            if before == (state.arrived, state.unfinished) and not is_closed():
+            if before == (state.arrived, state.unfinished) and not state.closed:
                 state.changed.wait(_AGAIN if left is None else min(left, _AGAIN))
 
 

@@ -59,6 +59,8 @@ class HookState:
         ``changed``.
     changed
         Notified whenever one of the two changes.
+    closed
+        Whether it is no longer served; set by :meth:`close`.
     listeners
         Called with the id of each delivery that was stored, and with ``None`` at the end.
     functions
@@ -74,6 +76,7 @@ class HookState:
     queue: Queue
     arrived: int = 0
     unfinished: int = 0
+    closed: bool = False
     changed: Condition = field(default_factory=Condition)
     listeners: list[Callable[[int | None], None]] = field(default_factory=list)
     functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
@@ -83,6 +86,13 @@ class HookState:
         self.functions.update(known_functions(served.workflow.nodes))
         self.queue.concurrency = served.workflow.concurrency
         self.served = served
+
+    def close(self) -> None:
+        """Note that it is no longer served, and wake everyone who waits for it."""
+        self.closed = True
+        self.count()
+        for listener in tuple(self.listeners):
+            listener(None)
 
     def count(self, *, arrived: int = 0, unfinished: int = 0) -> None:
         """Change the counts and wake those who wait."""

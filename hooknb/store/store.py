@@ -236,21 +236,32 @@ class Store:
 
     def clear(self, workflow_id: int) -> None:
         """Forget the deliveries, executions and jobs of a workflow."""
+        self._writer.call(lambda connection: _clear(connection, workflow_id))
 
-        def write(connection: Connection) -> None:
-            parameters = (workflow_id,)
-            connection.exec_driver_sql(
-                "DELETE FROM answers WHERE delivery_id IN "
-                "(SELECT id FROM deliveries WHERE workflow_id = ?)",
-                parameters,
-            )
-            for table in ("jobs", "executions", "deliveries"):
-                connection.exec_driver_sql(
-                    f"DELETE FROM {table} WHERE workflow_id = ?",  # noqa: S608 - own names
-                    parameters,
-                )
+    def delete(self, name: str) -> None:
+        """Delete a workflow with its revisions and everything it received.
 
-        self._writer.call(write)
+        Raises
+        ------
+        RecordNotFoundError
+            There is none of that name.
+        """
+
+        def write(connection: Connection) -> bool:
+            execute = connection.exec_driver_sql
+            found = execute("SELECT id FROM workflows WHERE name = ?", (name,)).fetchone()
+            if found is None:
+                return False
+            (workflow_id,) = found
+            _clear(connection, workflow_id)
+            execute("DELETE FROM revisions WHERE workflow_id = ?", (workflow_id,))
+            execute("DELETE FROM workflows WHERE id = ?", (workflow_id,))
+            return True
+
+        if has_control(name) or not self._writer.call(write):
+            known = ", ".join(map(repr, self.names())) or "none"
+            message = f"there is no workflow {name!r} in this store; it has {known}"
+            raise RecordNotFoundError(message)
 
     def _write(self, statement: str, parameters: tuple[Any, ...]) -> None:
         self._writer.call(lambda connection: connection.exec_driver_sql(statement, parameters))
@@ -328,3 +339,16 @@ class Store:
     def execution(self, workflow_id: int, number: int) -> Execution:
         """Read one execution with its jobs; as :func:`~hooknb.store.single.read_execution`."""
         return read_execution(self.rows, workflow_id, number)
+
+
+def _clear(connection: Connection, workflow_id: int) -> None:
+    connection.exec_driver_sql(
+        "DELETE FROM answers WHERE delivery_id IN "
+        "(SELECT id FROM deliveries WHERE workflow_id = ?)",
+        (workflow_id,),
+    )
+    for table in ("jobs", "executions", "deliveries"):
+        connection.exec_driver_sql(
+            f"DELETE FROM {table} WHERE workflow_id = ?",  # noqa: S608 - own names
+            (workflow_id,),
+        )

@@ -106,7 +106,7 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         hook = self._panel.hook
         if self._served is not hook.workflow:
             try:
-                last = hook.store.revisions(hook.state.workflow_id)[-1][0]
+                last = hook._store.revisions(hook._state.workflow_id)[-1][0]
             except StoreError:
                 return hook.revision + 1
             self._served, self._number = hook.workflow, last + 1

@@ -178,8 +178,8 @@ class Deliveries(Part):
         self._follows = False
 
     def on_take(self, content: dict[str, Any]) -> None:
-        """Take a value as a variable: ``hook.take(name)``."""
-        self._panel.hook.take(str(content.get("name")))
+        """Take a value as a variable: ``hook.add_variable(name)``."""
+        self._panel.hook.add_variable(str(content.get("name")))
         self._panel.poke()
 
     def on_replay(self, content: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ class Deliveries(Part):
         feed, hook = self._panel.feed, self._panel.hook
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
-            *(hook.state.arrived, hook.state.unfinished, hook.revision),
+            *(hook._state.arrived, hook._state.unfinished, hook.revision),
             _clock.now() // _BAR,
         )
 
@@ -322,7 +322,7 @@ class Deliveries(Part):
         self._details = None
         if number is not None:
             try:
-                found = details(hook.store, hook.state.workflow_id, number, hook.workflow.trigger)
+                found = details(hook._store, hook._state.workflow_id, number, hook.workflow.trigger)
                 _trim(found["body"])
                 _trim(found["query"])
                 self._details = found

@@ -50,7 +50,7 @@ class Flow(Part):
         self._panel = panel
         self._on_choose = on_choose
         self._on_add = on_add
-        self._counts = FlowCounts(panel.hook.store, panel.hook.state.workflow_id)
+        self._counts = FlowCounts(panel.hook._store, panel.hook._state.workflow_id)
         self._said_counts: dict[str, Any] = {}
         self._next = 0.0
         self._marked: tuple[str | None, Place | None] = (None, None)

@@ -58,8 +58,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.lock = threading.RLock()
-        state = hook.state
-        self.feed = Feed(hook.store, state.workflow_id, lambda: hook.workflow.trigger)
+        self.feed: Feed = Feed(hook._store, hook._state.workflow_id, lambda: hook.workflow.trigger)
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
         self._shown = hook.workflow
@@ -131,7 +130,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         with self.lock:
             hook = self.hook
             try:
-                hook.flush()
+                hook._flush()
                 self.feed.refresh()
                 if self._shown is not hook.workflow:
                     # Another revision, or the same one with its functions made anew.

@@ -138,14 +138,14 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
     def newest(self) -> Delivery | None:
         """Give the newest delivery that was accepted, as it was looked for last."""
         hook = self._panel.hook
-        workflow_id = hook.state.workflow_id
+        workflow_id = hook._state.workflow_id
         try:
-            found = accepted(hook.store, workflow_id, 1)
+            found = accepted(hook._store, workflow_id, 1)
             number = found[0][0] if found else None
             if number is None:
                 self._newest = None
             elif self._newest is None or self._newest.id != number:
-                self._newest = hook.store.delivery(workflow_id, number)
+                self._newest = hook._store.delivery(workflow_id, number)
         except (RecordNotFoundError, StoreError):
             # Cleared in between, or not to be read for now: the forms go on without it.
             self._newest = None

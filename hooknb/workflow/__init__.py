@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from hooknb.workflow.workflow import DEFAULT_MAX_BODY, Trigger, Workflow, define
+from hooknb.workflow.workflow import (
+    DEFAULT_MAX_BODY,
+    Trigger,
+    WebhookSettings,
+    Workflow,
+    define,
+)
 
-__all__ = ["DEFAULT_MAX_BODY", "Trigger", "Workflow", "define"]
+__all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define"]

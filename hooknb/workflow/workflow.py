@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 
@@ -23,11 +23,29 @@ from hooknb.workflow.nodes.data import exactly_equal
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.variables import Variable, as_variables, column
 
-__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "Workflow", "define"]
+__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "WebhookSettings", "Workflow", "define"]
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
+
+
+class WebhookSettings(TypedDict, total=False):
+    """The settings of a webhook, as users write them; see :func:`hooknb.webhook`."""
+
+    sync: bool
+    methods: str | Sequence[str]
+    accept: str | Sequence[str]
+    auth: BasicAuth | None
+    headers: Iterable[str | Variable] | None
+    query: Iterable[str | Variable] | None
+    body: Iterable[str | Variable] | None
+    response: Response | None
+    nodes: Iterable[Node | Callable[..., Any]] | None
+    timeout: float | None
+    max_body: int
+    concurrency: int
+    enabled: bool
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def frames() -> dict[str, Any]:
                 start = time.perf_counter()
                 frame = pd.json_normalize([json.loads(raw) for raw in bodies])
                 normalize.append(time.perf_counter() - start)
-                fresh = hooknb.Hook(runtime, hook.state)
+                fresh = hooknb.Hook(runtime, hook._state)
                 start = time.perf_counter()
                 ours = fresh.variables
                 cold.append(time.perf_counter() - start)
@@ -230,7 +230,7 @@ def shown() -> dict[str, Any]:
         )
         with running_lab(Path(folder) / "lab", browser) as lab:
             wire = Wire(lab.page)
-            again = "hook = hooknb.Hook(hook._runtime, hook.state)\nhook"
+            again = "hook = hooknb.Hook(hook._runtime, hook._state)\nhook"
             lab.open(lab.write("many.ipynb", FILLED + "hook", again, again, again))
             lab.run_cell(0, timeout=300)
             panels, taken = lab.page.locator(".hk-panel"), []

@@ -60,7 +60,7 @@ class Views:
         """Go one round of the publisher, and give what was said."""
         with self.panel.lock:
             self.said.clear()
-            self.hook.flush()
+            self.hook._flush()
             self.panel.feed.refresh()
             assert self.part.publish() == len(self.said)
             return list(self.said)
@@ -89,7 +89,7 @@ def fill(hook: hooknb.Hook, count: int) -> None:
     """Have many deliveries, as copies of one."""
     hook.send(json={"n": 0, "text": "first"})
     hook.wait()
-    store = hook.store
+    store = hook._store
     [[number]] = store.rows("SELECT max(id) FROM deliveries")
     store._write(
         "INSERT INTO deliveries (workflow_id, received_at, method, query, content_type, "
@@ -404,7 +404,7 @@ def test_a_pause_outlives_what_is_pruned(hook: hooknb.Hook, views: Views) -> Non
     views.send("pause", on=True)
     hook.send(json={"n": 1})
     hook.wait()
-    hook.store._write("DELETE FROM deliveries WHERE id <= 2", ())
+    hook._store._write("DELETE FROM deliveries WHERE id <= 2", ())
     [said] = views.publish()
     assert (said["total"], said["fresh"]) == (8, 1)
     assert ids(said) == list(range(10, 2, -1))
@@ -434,7 +434,7 @@ def test_a_view_finds_its_place_again(hook: hooknb.Hook, views: Views) -> None:
     views.open()
     views.open("b")
     views.look(200, 220, anchor=220)
-    hook.store._write("DELETE FROM deliveries WHERE id <= 7", ())
+    hook._store._write("DELETE FROM deliveries WHERE id <= 7", ())
     [said] = views.publish()
     # Row 220 has the ordinal 212 now; the other view stays at the top.
     assert said["places"] == {"a": 212}

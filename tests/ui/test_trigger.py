@@ -18,7 +18,7 @@ class Panel(HookPanel):
         self.pokes += 1
 
     def publish(self) -> int:
-        self.hook.flush()
+        self.hook._flush()
         self.trigger._next_look = 0
         self.trigger._look()
         return 0
@@ -321,7 +321,7 @@ def test_the_last_delivery_is_a_sample(hook, panel, tab):
                      params="ref=spring&items[0][sku]=a")  # fmt: skip
     assert sent.status == 200
     hook.send(data="refused", headers={"Content-Type": "text/plain"})
-    hook.flush()
+    hook._flush()
     tab.body.last.click()
     assert tab.body.sample.value == '{"amount": 42.00}'
     assert "delivery #1" in tab.body.sample.note

@@ -61,7 +61,7 @@ class Listened:
         return [node.key for node in self.panel.draft.nodes]
 
     def publish(self) -> None:
-        self.panel.hook.flush()
+        self.panel.hook._flush()
         self.tab.flow._next = 0
         self.tab.flow.publish()
 

@@ -81,7 +81,7 @@ function valueTree({ lines, label, chips, folds, take }) {
         type: "button",
         class: "hk-link hk-take",
         tabindex: "-1",
-        title: "Take it as a variable, in a new revision: hook.take(…)",
+        title: "Take it as a variable, in a new revision: hook.add_variable(…)",
         onclick: () => take(name),
       },
       "+ take ",
