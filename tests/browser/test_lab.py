@@ -63,7 +63,7 @@ def test_the_notebooks_run_and_run_again_on_what_they_left(start_lab: Callable[.
     """People run all, restart the kernel and run all again: on one store, with ids that go on."""
     shows = {
         "00_quickstart": (6, "ok"),
-        "01_answering": (2, """<200 '{"ok":true,"total":52.5}'>"""),
+        "01_responding": (2, """<200 '{"ok":true,"total":52.5}'>"""),
         "02_parsing": (17, "('order', 'a.b', 'c')"),
         "03_inspecting": (2, "inbox (enabled)"),
         "04_panel": (2, "checkout (enabled)"),
