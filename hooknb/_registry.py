@@ -1,7 +1,7 @@
-"""What belongs to the process: the runtimes that are alive, and the default one.
+"""The state of this process: the runtimes that are alive, and the default one.
 
-Kept in a module of its own making, which no reload of hooknb reaches: a reloaded module would
-start a second server beside the one whose thread goes on running.
+Kept in a module that no reload of hooknb reaches: a reloaded module would start a second server
+beside the one whose thread is still running.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def _state() -> Any:
 
 
 def lock() -> threading.RLock:
-    """Give the lock that guards the registry."""
+    """Return the lock that guards the registry."""
     found: threading.RLock = _state().lock
     return found
 
 
 def runtimes() -> list[Any]:
-    """Give the list of the runtimes that are alive; change it under :func:`lock`."""
+    """Return the list of the runtimes that are alive; change it under :func:`lock`."""
     found: list[Any] = _state().runtimes
     return found
 
 
 def default() -> Any:
-    """Give the default runtime, or ``None``."""
+    """Return the default runtime, or ``None``."""
     return _state().default
 
 
@@ -59,7 +59,7 @@ def set_default(runtime: Any) -> None:
 
 
 def forget(runtime: Any) -> None:
-    """Strike a runtime that is closed from the registry."""
+    """Remove a closed runtime from the registry."""
     state = _state()
     with state.lock:
         if runtime in state.runtimes:
@@ -79,7 +79,7 @@ def want_switch_interval(who: int, seconds: float) -> None:
 
 
 def leave_switch_interval(who: int) -> None:
-    """Want nothing any more; the last one to leave gives back what was there before."""
+    """Withdraw a wish; the last one to leave restores the interval of before."""
     state = _state()
     with state.lock:
         if state.intervals.pop(who, None) is not None:
@@ -88,7 +88,7 @@ def leave_switch_interval(who: int) -> None:
 
 
 def release_in_forks() -> None:
-    """Have forked children let go of this process's runtimes: they get sockets, but no threads."""
+    """Have forked children release this process's runtimes: they get sockets, but no threads."""
     state = _state()
     if not getattr(state, "releases", False):
         state.releases = True

@@ -3,20 +3,20 @@
 ::
 
     HooknbError
-    ├── SettingError (ValueError)      a setting that cannot be: names it and the remedy
-    │   └── PathError                  a path that is not one, with the column
-    ├── PayloadError (ValueError)      a body that cannot be read as what it says it is
+    ├── SettingError (ValueError)      an invalid setting: names it and the remedy
+    │   └── PathError                  an invalid path, with the column
+    ├── PayloadError (ValueError)      a body that does not match its declared type
     │   └── SampleError                a pasted sample that cannot be read, and where
     ├── ExpressionError                an expression does not apply to these values
-    ├── RequestError                   a node's request gets no answer, or may not be sent
+    ├── RequestError                   a node's request gets no response, or may not be sent
     ├── StoreError                     the store cannot be opened, read or written
     │   ├── StoreVersionError          written by a newer hooknb
-    │   └── StoreUnavailableError      locked, full or read-only: may pass
-    ├── ServerError                    the server cannot start or answer
+    │   └── StoreUnavailableError      locked, full or read-only: try again
+    ├── ServerError                    the server cannot start, or is not running
     │   ├── PortInUseError (OSError)   another program has the port
     │   └── PublicationError           a hook cannot be reached through the Jupyter server
     ├── RecordNotFoundError (LookupError)   no such delivery or execution
-    └── WaitTimeoutError (TimeoutError)     what was waited for did not come
+    └── WaitTimeoutError (TimeoutError)     nothing matching arrived in time
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class HooknbError(Exception):
 
 
 class SettingError(HooknbError, ValueError):
-    """A setting has a value that it cannot have.
+    """A setting has an invalid value.
 
     Parameters
     ----------
     setting
-        Where the value stands: ``max_body``, ``nodes[1].status``.
+        Which setting: ``max_body``, ``nodes[1].status``.
     problem
         What is wrong with it, and what to write instead.
     """
@@ -67,9 +67,9 @@ class PathError(SettingError):
     Parameters
     ----------
     path
-        The text that was given.
+        The text.
     column
-        Where it stops being a path, counted from 1.
+        The first column that is wrong, counted from 1.
     problem
         What is wrong there, and what to write instead.
     """
@@ -81,16 +81,16 @@ class PathError(SettingError):
 
 
 class PayloadError(HooknbError, ValueError):
-    """A body cannot be read as what it says it is.
+    """A body does not match its declared type.
 
     Parameters
     ----------
     status
-        The HTTP status that a sender gets for it: 400, 413 or 415.
+        The HTTP status of the response: 400, 413 or 415.
     reason
         The short word that the delivery keeps: ``invalid json``.
     detail
-        One sentence for people: what is wrong, where, and the remedy.
+        One sentence: what is wrong, where, and the remedy.
     """
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
@@ -112,9 +112,9 @@ class ExpressionError(HooknbError):
 
 
 class RequestError(HooknbError):
-    """A request that a node sends gets no answer, or would go where it may not.
+    """A node's request gets no response, or its address is not allowed.
 
-    The message has its address without user name, password and query.
+    The message names the address without user name, password and query.
     """
 
 
@@ -127,7 +127,7 @@ class StoreVersionError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store is locked, full or read-only for now; nothing was written."""
+    """The store is locked, full or read-only at the moment; nothing was written."""
 
 
 class ServerError(HooknbError):
@@ -143,8 +143,8 @@ class PublicationError(ServerError):
 
 
 class RecordNotFoundError(HooknbError, LookupError):
-    """No delivery or execution has that id here."""
+    """There is no delivery, execution, revision or workflow of that id or name."""
 
 
 class WaitTimeoutError(HooknbError, TimeoutError):
-    """What was waited for did not come in time; the message says what did."""
+    """Nothing matching arrived in time; the message says what did."""

@@ -1,4 +1,4 @@
-"""The settings of a runtime: where it keeps, where it listens, how much it bears."""
+"""The settings of a runtime: its store, its address, its limits."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _SWITCHES: Final = {
 
 
 def default_store(*, deterministic: bool) -> str:
-    """Give where a runtime keeps that was not told: a deterministic one begins with nothing."""
+    """Return the default store; a deterministic runtime starts with an empty one."""
     return ":memory:" if deterministic else DEFAULT_STORE
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeSettings:
-    """What one runtime was told.
+    """The settings of one runtime.
 
     Attributes
     ----------
     store
         A path, ``sqlite:///path`` or ``":memory:"``.
     host
-        The address to listen on. The loopback unless told otherwise.
+        The address to listen on; the loopback by default.
     port
         0 for any free port, ``None`` for the one used last.
     public_url
@@ -49,38 +49,37 @@ class RuntimeSettings:
         Host names beyond the machine's own that a request may be addressed to; ``"*"`` for any.
     switch_interval
         Seconds after which Python makes a running thread let another one run, for the whole
-        process, or ``None`` to leave it alone. Between a request and its answer the server needs
-        the interpreter some fifteen times, and a cell that computes in pure Python gives it up
-        only after this long. Measured: such a cell makes an answer take 3 ms at 0.0001 s and
-        8 ms at 0.0005 s, where an idle kernel takes 1 ms. It costs the cell a fifth of its speed
-        while 600 requests a second come, and nothing while none do.
+        process; ``None`` leaves it unchanged. Between a request and its response the server needs
+        the interpreter some fifteen times, and a cell that computes in pure Python releases it
+        only after this long. Measured: beside such a cell a response takes 3 ms at 0.0001 s and
+        8 ms at 0.0005 s, in an idle kernel 1 ms. It costs the cell a fifth of its speed at 600
+        requests a second, and nothing without requests.
     executor
         Where plain functions of Code nodes run; ``None`` makes a pool of ``workers`` threads.
     workers
         Threads of that pool.
     max_connections
-        Open connections at the most; a new one then takes the place of the one that has been
-        silent longest.
+        Maximum of open connections; beyond it idle ones are closed first.
     header_timeout, body_timeout
-        Seconds within which a sender must have sent its headers, and its body.
+        Seconds a sender may take for its headers, and for its body.
     drain
         Seconds that closing waits for running executions before it aborts them.
     max_queued
-        Executions of one hook that may wait; further deliveries are answered 503.
+        Executions of one hook that may be queued; beyond it senders get 503.
     max_depth
-        Executions that may stand in a chain in which each sends to the next one's hook.
+        Length of a chain of executions that each send to the next one's hook.
     env
         What templates and expressions see as ``env``; the environment of the process by default.
     deterministic
-        Whether keys, ids, times and the port are the same in every run, so that what one run
-        shows can be compared with what another does. For tests and examples, not for real
-        senders: a key is made of its hook's name and can be guessed, so that neither a ``host``
-        beyond the loopback nor a ``public_url`` goes with it. The store must be new: in memory,
-        where none is named. Delivery ``n`` comes ``n`` seconds after 2026-01-01T00:00:00Z, which
-        is also when workflows and revisions are made; the clock of its execution, ``now`` in
-        templates and expressions included, goes on by a millisecond with each reading; an answer
-        takes one. The port is 8765 where that is free and none is given. What is not made the
-        same: the order of what happens at the same time, and what functions read by themselves.
+        Whether keys, ids, times and the port are the same in every run, so that the outputs of
+        two runs can be compared. For tests and examples, not for real senders: a key is derived
+        from its hook's name and can be guessed, so it is refused with a ``host`` beyond the
+        loopback or a ``public_url``. The store must be new; it is in memory if none is named.
+        Delivery ``n`` arrives ``n`` seconds after 2026-01-01T00:00:00Z, which is also when
+        workflows and revisions are made; the clock of its execution, ``now`` in templates and
+        expressions included, advances by a millisecond with each reading; a response takes one.
+        The port is 8765 if that is free and none is given. Not deterministic: the order of what
+        happens at the same time, and what functions read by themselves.
     """
 
     store: str | os.PathLike[str] = DEFAULT_STORE
@@ -102,7 +101,7 @@ class RuntimeSettings:
     own_hosts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, naming the setting and the remedy."""
+        """Refuse invalid settings; the error names the setting and the remedy."""
         if not isinstance(self.store, (str, os.PathLike)) or not os.fspath(self.store):
             raise SettingError(
                 "store", f'{self.store!r} is not a path, a sqlite:/// URL or ":memory:"'
@@ -138,12 +137,12 @@ class RuntimeSettings:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
 
     def local_url(self, port: int | None) -> str:
-        """Give the base of the URLs at a port, on this machine."""
+        """Return the base of the URLs at a port, on this machine."""
         host = self.local_host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _check_deterministic(self) -> None:
-        """Keep keys that can be guessed where only this machine can use them."""
+        """Refuse keys that can be guessed where others than this machine could use them."""
         if not isinstance(self.deterministic, bool):
             raise SettingError("deterministic", f"{self.deterministic!r} is not True or False")
         if not self.deterministic:
@@ -171,7 +170,7 @@ class RuntimeSettings:
         return frozenset(names)
 
     def allows_host(self, header: str | None) -> bool:
-        """Whether a request with this ``Host`` header may come in.
+        """Whether a request with this ``Host`` header is allowed.
 
         A page in a browser can make its own host name resolve to the loopback (DNS rebinding)
         and would then reach a hook as if it were on this machine; its ``Host`` header still
@@ -199,7 +198,7 @@ class RuntimeSettings:
         """Read the settings of the default runtime.
 
         ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and
-        ``HOOKNB_DETERMINISTIC`` are looked at.
+        ``HOOKNB_DETERMINISTIC`` are read.
         """
         port = environ.get("HOOKNB_PORT")
         if port is not None and not port.isascii():
@@ -265,12 +264,12 @@ def _whole(setting: str, value: object, low: int, high: int) -> None:
 
 
 def checked_count(n: object, least: int) -> int:
-    """Give a number of deliveries, from ``least`` up.
+    """Return a number of deliveries, ``least`` or more.
 
     Raises
     ------
     SettingError
-        It is no such number.
+        It is not such a number.
     """
     try:
         number = least - 1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
@@ -282,12 +281,12 @@ def checked_count(n: object, least: int) -> int:
 
 
 def checked_timeout(timeout: object) -> float | None:
-    """Give a number of seconds to wait, from 0 up; ``None`` for ever, as for infinity.
+    """Return a number of seconds to wait, 0 or more; ``None`` for no limit, as for infinity.
 
     Raises
     ------
     SettingError
-        It is no such number.
+        It is not such a number.
     """
     if timeout is None:
         return None
