@@ -89,7 +89,7 @@ class Delivery:
     Attributes
     ----------
     id
-        Its number in the store, rising in the order of arrival.
+        Its number in its hook, from 1, rising in the order of arrival.
     workflow
         The name of the workflow that it came for.
     received_at

@@ -143,7 +143,8 @@ def test_a_node_may_wait_for_the_nodes_of_another_hook() -> None:
 
         def node(_context) -> int:
             other.send(json={})
-            return other.wait_for(timeout=20).id
+            other.send(json={})
+            return other.wait_for(n=2, timeout=20)[-1].id
 
         hook = runtime.webhook("orders", nodes=[node])
         hook.send(json={})

@@ -26,17 +26,19 @@ _PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given a
 _MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
 
 _JOINED: Final = (
-    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
-    "LEFT JOIN executions e ON e.id = d.id WHERE d.id IN (SELECT value FROM json_each(?))"
+    "FROM json_each(?) k CROSS JOIN deliveries d "
+    "ON d.workflow_id = k.value ->> 0 AND d.id = k.value ->> 1 "
+    "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
+    "LEFT JOIN executions e ON e.workflow_id = d.workflow_id AND e.id = d.id WHERE 1"
 )
 _STATES: Final = (
     "SELECT d.id, d.workflow_id, a.status, d.reason, e.id IS NULL, e.status, e.reason "
-    f"{_JOINED} ORDER BY d.id"
+    f"{_JOINED} ORDER BY k.key"
 )
 _FACTS: Final = (
     "SELECT d.id, d.workflow_id, d.received_at, d.method, d.reason, a.status, a.duration_us, "
     "e.id IS NULL, e.status, e.reason, d.head, d.query, d.content_type, d.content_encoding, "
-    f"CASE WHEN length(d.body) <= ? THEN d.body END {_JOINED} ORDER BY d.id"
+    f"CASE WHEN length(d.body) <= ? THEN d.body END {_JOINED} ORDER BY k.key"
 )
 _BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
 _UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
@@ -49,7 +51,7 @@ class Seen:
     Attributes
     ----------
     id
-        Its number in the store.
+        Its number in its hook.
     hook
         The name of its workflow.
     received_us
@@ -99,10 +101,11 @@ class Following:
         self._store = store
         self._names = names
         self._asked = asked
-        self._last = 0
+        self._last: dict[int, int] = {}
+        # Keys are workflow and id.
         # When each was first seen, and what was told of it: its status and why it went wrong.
-        self._open: dict[int, float] = {}
-        self._told: dict[int, tuple[int | None, str | None]] = {}
+        self._open: dict[tuple[int, int], float] = {}
+        self._told: dict[tuple[int, int], tuple[int | None, str | None]] = {}
         self._columns: dict[int, Columns] = {}
         self._triggers: dict[int, tuple[int, Trigger]] = {}
 
@@ -114,17 +117,17 @@ class Following:
         count
             How many at the most.
         """
-        [(self._last,)] = self._store.rows("SELECT coalesce(max(id), 0) FROM deliveries")
+        self._last = dict(self._store.rows("SELECT id, last_delivery FROM workflows"))
         found = [
-            number
+            (workflow, number)
             for workflow in self._workflows()
             for number in matching_ids(self._store, workflow, self._asked, count)
         ]
-        newest = sorted(found)[-count:] if count else []
+        newest = self._by_arrival(found)[-count:] if count else []
         yield from self._read(newest)
-        for number, _, state, is_settled in self._states(newest):
+        for key, state, is_settled in self._states(newest):
             if not is_settled:
-                self._open[number], self._told[number] = time.monotonic(), state
+                self._open[key], self._told[key] = time.monotonic(), state
 
     def news(self) -> Iterator[Seen]:
         """Give what has come since, and what has become of deliveries given before; looks once.
@@ -143,53 +146,62 @@ class Following:
             raise StoreUnavailableError(message)
         now = time.monotonic()
         followed = self._workflows()
-        for number, workflow in self._store.rows(
-            "SELECT id, workflow_id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?",
-            (self._last, _MOST),
-        ):
-            self._last = number
-            if workflow in followed:
-                self._open[number] = now
+        for workflow, last in self._store.rows("SELECT id, last_delivery FROM workflows"):
+            if workflow in followed and last > self._last.get(workflow, 0):
+                rows = self._store.rows(
+                    "SELECT id FROM deliveries WHERE workflow_id = ? AND id > ? "
+                    "ORDER BY id LIMIT ?",
+                    (workflow, self._last.get(workflow, 0), _MOST),
+                )
+                self._open.update({(workflow, number): now for (number,) in rows})
+                self._last[workflow] = rows[-1][0] if rows else last
         yield from self._read(self._matching(self._changed(now)))
 
     def _changed(self, now: float) -> list[tuple[int, int]]:
-        """Give the ids and workflows of those of which there is something to tell."""
+        """Return the workflows and ids of those of which there is something to tell."""
         changed: list[tuple[int, int]] = []
         since, self._open = self._open, {}
-        for number, workflow, state, is_settled in self._states(list(since)):
-            is_due = state[0] is not None or now - since[number] >= _PATIENCE
-            if is_due and self._told.get(number) != state:
-                changed.append((number, workflow))
-                self._told[number] = state
+        for key, state, is_settled in self._states(list(since)):
+            is_due = state[0] is not None or now - since[key] >= _PATIENCE
+            if is_due and self._told.get(key) != state:
+                changed.append(key)
+                self._told[key] = state
             if not is_settled:
-                self._open[number] = since[number]
-        for number in list(self._open)[:-_MOST_OPEN]:
-            del self._open[number]
-        self._told = {number: self._told[number] for number in self._open if number in self._told}
-        return changed
+                self._open[key] = since[key]
+        for key in list(self._open)[:-_MOST_OPEN]:
+            del self._open[key]
+        self._told = {key: self._told[key] for key in self._open if key in self._told}
+        return self._by_arrival(changed)
+
+    def _by_arrival(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Sort workflows and ids by the time at which they came, those of one hook by id."""
+        rows = self._store.rows(
+            f"SELECT d.workflow_id, d.id, d.received_at {_JOINED}", (json.dumps(keys),)
+        )
+        # By workflow first: a clock that was set back does not change the order within a hook.
+        return [(row[0], row[1]) for row in sorted(rows, key=lambda row: (row[2], row[0], row[1]))]
 
     def _states(
-        self, ids: list[int]
-    ) -> Iterator[tuple[int, int, tuple[int | None, str | None], bool]]:
-        """Give id, workflow, what can be told, and whether nothing will change, of those there."""
-        rows = self._store.rows(_STATES, (json.dumps(ids),)) if ids else []
+        self, keys: list[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, int], tuple[int | None, str | None], bool]]:
+        """Yield key, what can be told, and whether nothing will change, of those there."""
+        rows = self._store.rows(_STATES, (json.dumps(keys),)) if keys else []
         for number, workflow, status, refusal, is_missing, code, why in rows:
             ended = None if is_missing else Status(code)
             is_settled = status is not None and ended not in _UNENDED
-            yield number, workflow, (status, _reason(refusal, ended, why)), is_settled
+            yield (workflow, number), (status, _reason(refusal, ended, why)), is_settled
 
-    def _matching(self, candidates: list[tuple[int, int]]) -> list[int]:
-        """Give those that the filter finds by now."""
+    def _matching(self, candidates: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return those that the filter finds by now."""
         asked = self._asked
-        ids = [number for number, _ in candidates]
         if asked.where is not None:
             condition, parameters = asked.where
             rows = self._store.rows(
-                f"SELECT d.id {_JOINED} AND {condition} ORDER BY d.id",
-                (json.dumps(ids), *parameters),
+                f"SELECT d.workflow_id, d.id {_JOINED} AND {condition} ORDER BY k.key",
+                (json.dumps(candidates), *parameters),
             )
-            return [number for (number,) in rows]
-        return [number for number, workflow in candidates if self._is_found(workflow, number)]
+            return [(workflow, number) for workflow, number in rows]
+        return [key for key in candidates if self._is_found(*key)]
 
     def _is_found(self, workflow: int, number: int) -> bool:
         try:
@@ -204,10 +216,10 @@ class Following:
             return self._names
         return dict(self._store.rows("SELECT id, name FROM workflows"))
 
-    def _read(self, ids: list[int]) -> Iterator[Seen]:
-        names = self._workflows() if ids else {}
-        for start in range(0, len(ids), _PIECE):
-            listed = json.dumps(ids[start : start + _PIECE])
+    def _read(self, keys: list[tuple[int, int]]) -> Iterator[Seen]:
+        names = self._workflows() if keys else {}
+        for start in range(0, len(keys), _PIECE):
+            listed = json.dumps(keys[start : start + _PIECE])
             triggers = self._read_triggers()
             for row in self._store.rows(_FACTS, (LOOKED_AT, listed)):
                 if row[1] in names:

@@ -193,7 +193,7 @@ class Context:
             self._job(node, started, output, status=Status.STARTED)
             for node, started, output in state.running.values()
         ]
-        self._services.keep(self.execution.id, state.jobs + running)
+        self._services.keep(state.workflow_id, self.execution.id, state.jobs + running)
         state.jobs, state.shown = [], set(state.running)
 
     async def in_worker(self, function: Callable[[Context], Any]) -> Any:

@@ -119,14 +119,14 @@ class Engine:
     load
         Reads a delivery: ``load(workflow_id, id)``.
     started
-        Told of each execution that starts: ``started(id, microseconds)``.
+        Told of each execution that starts: ``started(workflow_id, id, microseconds)``.
     """
 
     def __init__(
         self,
         services: Services,
         load: Callable[[int, int], Delivery],
-        started: Callable[[int, int], None],
+        started: Callable[[int, int, int], None],
     ) -> None:
         self._services = services
         self._load = load
@@ -191,7 +191,7 @@ class Engine:
     def _start(self, queue: Queue, execution: QueuedExecution) -> None:
         run = _Run(self, queue, execution)
         if not execution.started:
-            self._started(execution.id, run.started_at)
+            self._started(queue.workflow_id, execution.id, run.started_at)
         queue.running.add(run)
         run.task = asyncio.get_running_loop().create_task(run.go())
 

@@ -36,7 +36,8 @@ class Services:
     fetcher
         Sends HTTP requests.
     keep
-        Has rows of jobs of an execution written before it has ended.
+        Has rows of jobs written before their execution has ended:
+        ``keep(workflow_id, id, rows)``.
     env
         What templates and expressions see as ``env``.
     clock
@@ -45,7 +46,7 @@ class Services:
 
     executor: Executor
     fetcher: Fetcher
-    keep: Callable[[int, list[tuple[Any, ...]]], None]
+    keep: Callable[[int, int, list[tuple[Any, ...]]], None]
     env: Mapping[str, str]
     clock: Clock
 

@@ -30,9 +30,12 @@ _AGAIN: Final = 1.0  # seconds
 _MOST_ROWS: Final = 10
 _WIDEST: Final = 72  # characters of a cell
 
-_KEPT: Final = "SELECT id FROM deliveries WHERE id IN (SELECT value FROM json_each(?))"
+_KEPT: Final = (
+    "SELECT id FROM deliveries WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
+)
 _RUNNING: Final = (
-    "SELECT id FROM executions WHERE owner IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+    "SELECT id FROM executions WHERE owner IS NOT NULL AND workflow_id = ? "
+    "AND id IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -133,7 +136,8 @@ class _Search:
             return None
 
     def _those(self, statement: str, ids: Iterable[int]) -> list[int]:
-        return [number for (number,) in self._store.rows(statement, (json.dumps(list(ids)),))]
+        rows = self._store.rows(statement, (self._workflow_id, json.dumps(list(ids))))
+        return [number for (number,) in rows]
 
 
 # -- what came instead

@@ -119,12 +119,16 @@ class Hosting:
             Services(
                 executor=self.executor,
                 fetcher=fetcher,
-                keep=lambda number, rows: self.store.submit(NewJobs(execution=number, rows=rows)),
+                keep=lambda workflow_id, number, rows: self.store.submit(
+                    NewJobs(workflow_id=workflow_id, execution=number, rows=rows)
+                ),
                 env=settings.env,
                 clock=self.clock,
             ),
             self.store.delivery,
-            lambda number, at: self.store.submit(StartExecution(id=number, started_at=at)),
+            lambda workflow_id, number, at: self.store.submit(
+                StartExecution(workflow_id=workflow_id, id=number, started_at=at)
+            ),
         )
         self._server = server
         server.start()

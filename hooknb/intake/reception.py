@@ -101,6 +101,7 @@ class Desk:
         costs as much as running them.
         """
         end = EndExecution(
+            workflow_id=ending.workflow_id,
             id=ending.id,
             status=ending.status.value or 0,
             reason=ending.reason,
@@ -398,9 +399,11 @@ class _Reception:
 
     def _record(self, response: SentResponse, number: int, headers: bytes | None) -> NewResponse:
         return NewResponse(
+            workflow_id=self.state.workflow_id,
             delivery_id=number,
             status=response.status,
             duration_us=self._desk.clock.duration(self._request.started),
             headers=encode_pairs(response.headers) if headers is None else headers,
             body=response.body,
+            revision=self._served.revision if response is self._served.response else None,
         )

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import (
+    Integer,
+    Table,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+    values,
+)
+
+from hooknb.store.prepared import Prepared
+from hooknb.store.schema import (
+    deliveries,
+    executions,
+    fixed_responses,
+    jobs,
+    responses,
+    workflows,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +58,8 @@ KEPT_REFUSED: Final = 1000
 class NewDelivery:
     """Keep a delivery and, where it was accepted, its execution.
 
-    After the commit ``id`` is its number; where it could not be written, ``error`` says why.
+    After the commit ``id`` is its number in its workflow; where it could not be written, ``error``
+    says why.
 
     Attributes
     ----------
@@ -70,9 +98,10 @@ class NewDelivery:
     error: Exception | None = None
 
     def row(self) -> tuple[Any, ...]:
-        """Give the row of ``deliveries``, but for the id that it will get."""
+        """Return the row of ``deliveries``."""
         return (
             self.workflow_id,
+            self.id,
             self.received_at,
             self.method,
             self.query,
@@ -87,11 +116,11 @@ class NewDelivery:
         )
 
     def execution_row(self) -> tuple[Any, ...]:
-        """Give the row of ``executions``."""
+        """Return the row of ``executions``."""
         ended = self.received_at if self.status == 1 else None
         return (
-            self.id,
             self.workflow_id,
+            self.id,
             self.revision,
             self.status,
             None,
@@ -106,19 +135,39 @@ class NewDelivery:
 
 @dataclass(slots=True, kw_only=True)
 class NewResponse:
-    """Keep what a caller got, its header pairs as JSON, and after how many microseconds."""
+    """Keep what a caller got, its header pairs as JSON, and after how many microseconds.
 
+    ``revision`` is that whose fixed response it is: headers and body are then kept once for all
+    of its deliveries.
+    """
+
+    workflow_id: int
     delivery_id: int
     status: int
     duration_us: int
     headers: bytes
     body: bytes
+    revision: int | None = None
+
+    def row(self, max_kept: int | None) -> tuple[Any, ...]:
+        """Return the row of ``responses``, with at most ``max_kept`` bytes of the body."""
+        kept = (self.headers, self.body[:max_kept]) if self.revision is None else (None, None)
+        return (
+            self.workflow_id,
+            self.delivery_id,
+            self.status,
+            self.duration_us,
+            self.revision,
+            *kept,
+            len(self.body),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class StartExecution:
     """Mark an execution as started."""
 
+    workflow_id: int
     id: int
     started_at: int
 
@@ -130,6 +179,7 @@ class EndExecution:
     ``shown`` tells whether jobs were written as running before.
     """
 
+    workflow_id: int
     id: int
     status: int
     reason: str | None
@@ -139,6 +189,18 @@ class EndExecution:
     jobs: tuple[tuple[Any, ...], ...] = ()
     shown: bool = False
 
+    def row(self) -> tuple[Any, ...]:
+        """Return the parameters of the statement that ends it."""
+        return _END.row(
+            of=self.workflow_id,
+            number=self.id,
+            with_status=self.status,
+            why=None if self.reason is None else storable(self.reason),
+            start=self.started_at,
+            end=self.finished_at,
+            responded=self.response_status,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class NewJobs:
@@ -147,6 +209,7 @@ class NewJobs:
     Those that run have no end; they are there until the execution's next jobs are kept.
     """
 
+    workflow_id: int
     execution: int
     rows: list[tuple[Any, ...]]
 
@@ -162,136 +225,228 @@ class Call:
 Operation = NewDelivery | NewResponse | NewJobs | StartExecution | EndExecution
 
 
-_DELIVERY: Final = (
-    "workflow_id, received_at, method, query, content_type, content_encoding, head, body, size, "
-    "remote, reason, detail"
-)
-_EXECUTION: Final = (
-    "id, workflow_id, revision, status, reason, started_at, finished_at, response_status, "
-    "missing, recovered, owner"
-)
-_JOB: Final = (
-    "execution_id, workflow_id, node, type, status, started_at, finished_at, result, is_repr, "
-    "output, error"
-)
-# What was cleared in the meantime must not come back in parts.
-_RESPONSE: Final = "delivery_id, status, duration_us, headers, body"
-_ARRIVED: Final = "UPDATE deliveries SET received_at = ? WHERE id = ?"
-_START: Final = "UPDATE executions SET status = 0, started_at = ? WHERE id = ?"
-_END: Final = (
-    "UPDATE executions SET status = ?, reason = ?, started_at = coalesce(?, started_at), "
-    "finished_at = ?, response_status = ?, owner = NULL WHERE id = ?"
-)
-_NO_LONGER: Final = "DELETE FROM jobs WHERE execution_id = ? AND finished_at IS NULL"
-_PRUNE: Final = (
-    "SELECT id FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL "
-    "ORDER BY id DESC LIMIT -1 OFFSET ?"
-)
 _ROWS: Final = (64, 16, 4, 1)  # rows of one statement
+
+_NEXT_DELIVERY: Final = Prepared(
+    update(workflows)
+    .where(workflows.c.id == bindparam("of"))
+    .values(last_delivery=workflows.c.last_delivery + bindparam("count", type_=Integer))
+    .returning(workflows.c.last_delivery)
+)
+_NEXT_JOB: Final = Prepared(
+    update(workflows)
+    .where(workflows.c.id == bindparam("of"))
+    .values(last_job=workflows.c.last_job + bindparam("count", type_=Integer))
+    .returning(workflows.c.last_job)
+)
+_START: Final = Prepared(
+    update(executions)
+    .where(executions.c.workflow_id == bindparam("of"), executions.c.id == bindparam("number"))
+    .values(status=0, started_at=bindparam("at"))
+)
+_END: Final = Prepared(
+    update(executions)
+    .where(executions.c.workflow_id == bindparam("of"), executions.c.id == bindparam("number"))
+    .values(
+        status=bindparam("with_status"),
+        reason=bindparam("why"),
+        started_at=func.coalesce(bindparam("start"), executions.c.started_at),
+        finished_at=bindparam("end"),
+        response_status=bindparam("responded"),
+        owner=null(),
+    )
+)
+_NO_LONGER: Final = Prepared(
+    delete(jobs).where(
+        jobs.c.workflow_id == bindparam("of"),
+        jobs.c.execution_id == bindparam("number"),
+        jobs.c.finished_at.is_(None),
+    )
+)
+_LAST_PRUNED: Final = Prepared(
+    select(deliveries.c.id)
+    .where(deliveries.c.workflow_id == bindparam("of"), deliveries.c.reason.is_not(None))
+    .order_by(deliveries.c.id.desc())
+    .limit(1)
+    .offset(bindparam("kept"))
+)
+_PRUNED: Final = (
+    select(deliveries.c.id)
+    .where(
+        deliveries.c.workflow_id == bindparam("of"),
+        deliveries.c.id <= bindparam("upto"),
+        deliveries.c.reason.is_not(None),
+    )
+    .scalar_subquery()
+)
+_PRUNE: Final = tuple(
+    Prepared(delete(table).where(table.c.workflow_id == bindparam("of"), number.in_(_PRUNED)))
+    for table, number in ((responses, responses.c.delivery_id), (deliveries, deliveries.c.id))
+)
+_IS_FIXED_KEPT: Final = Prepared(
+    select(literal_column("1")).where(
+        fixed_responses.c.workflow_id == bindparam("of"),
+        fixed_responses.c.revision == bindparam("number"),
+    )
+)
+_KEEP_FIXED: Final = Prepared(insert(fixed_responses))
 
 
 @cache
-def _insert(table: str, columns: str, rows: int, parent: str | None) -> str:
-    """Write an insert of several rows; only of those whose ``parent`` is still there."""
-    marks = ", ".join(["(" + ", ".join("?" * len(columns.split(", "))) + ")"] * rows)
+def _insert(table: Table, rows: int) -> Prepared:
+    """Insert several rows; with a parent, only those whose ``(workflow, id)`` is still there."""
+    columns = table.columns.keys()
+    parent = _PARENTS.get(table)
     if parent is None:
-        return f"INSERT INTO {table} ({columns}) VALUES {marks}"  # noqa: S608 - own names
-    return (
-        f"INSERT INTO {table} ({columns}) SELECT * FROM (VALUES {marks}) AS new "  # noqa: S608
-        f"WHERE EXISTS (SELECT 1 FROM {parent} WHERE id = new.column1)"
+        places: list[dict[str, Any]] = [
+            {name: bindparam(f"{name}_{row}") for name in columns} for row in range(rows)
+        ]
+        return Prepared(insert(table).values(places))
+    new = (
+        values(*[column(name) for name in columns])
+        .data([tuple(bindparam(f"{name}_{row}") for name in columns) for row in range(rows)])
+        .cte("new")
     )
+    workflow_id, number = (new.c[name] for name in parent[1])
+    is_there = exists().where(parent[0].c.workflow_id == workflow_id, parent[0].c.id == number)
+    return Prepared(insert(table).from_select(columns, select(new).where(is_there)))
 
 
-def _insert_all(
-    connection: Connection,
-    table: str,
-    columns: str,
-    rows: list[tuple[Any, ...]],
-    parent: str | None = None,
-) -> int:
-    """Insert rows and give the last one's id.
+# What was cleared in the meantime must not come back in parts.
+_PARENTS: Final = {
+    responses: (deliveries, ("workflow_id", "delivery_id")),
+    jobs: (executions, ("workflow_id", "execution_id")),
+}
+
+
+def _insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows, each with all columns of the table in their order.
 
     Each step of a statement gives the interpreter to whoever waits for it, and waits to get it
     back; with a statement for each row the writer spends its time on that while requests come.
     """
-    last, at = 0, 0
+    at = 0
     for size in _ROWS:
         while len(rows) - at >= size:
             flat = tuple(chain.from_iterable(rows[at : at + size]))
-            result = connection.exec_driver_sql(_insert(table, columns, size, parent), flat)
-            last = result.lastrowid
+            _insert(table, size).run(connection, flat)
             at += size
-    return last
+
+
+def _give_ids(connection: Connection, prepared: Prepared, counts: Counter[int]) -> dict[int, int]:
+    """Raise a counter of each workflow by a count; return the first ids that were given."""
+    first = {}
+    for workflow_id, count in counts.items():
+        last = prepared.run(connection, prepared.row(of=workflow_id, count=count)).scalar_one()
+        first[workflow_id] = last - count + 1
+    return first
 
 
 def apply(
     connection: Connection,
     operations: list[Operation],
     arrival: Callable[[int], int] | None = None,
+    max_kept_response: int | None = None,
 ) -> None:
     """Write the operations inside the transaction that the caller has begun.
 
-    ``arrival`` gives the time of a delivery by its id; where it is ``None``, it came when it says.
+    Parameters
+    ----------
+    connection
+        Holds the write lock.
+    operations
+        In the order in which they were submitted.
+    arrival
+        Returns the time of a delivery by its id; where it is ``None``, it came when it says.
+    max_kept_response
+        Bytes of a response's body that are kept; ``None`` for all.
     """
-    deliveries = [item for item in operations if isinstance(item, NewDelivery)]
-    if deliveries:
-        # The write lock is held: ids are given in one row, and the last tells the others.
-        rows = [delivery.row() for delivery in deliveries]
-        last = _insert_all(connection, "deliveries", _DELIVERY, rows)
-        for number, delivery in enumerate(deliveries, last - len(deliveries) + 1):
-            delivery.id = number
-        if arrival is not None:
-            for delivery in deliveries:
-                delivery.received_at = arrival(delivery.id)
-            times = [(delivery.received_at, delivery.id) for delivery in deliveries]
-            connection.exec_driver_sql(_ARRIVED, times)
-        accepted = [item.execution_row() for item in deliveries if item.reason is None]
-        _insert_all(connection, "executions", _EXECUTION, accepted)
-        for workflow_id in {item.workflow_id for item in deliveries if item.reason is not None}:
-            _prune(connection, workflow_id)
-    starts = [(item.started_at, item.id) for item in operations if isinstance(item, StartExecution)]
+    _apply_deliveries(connection, operations, arrival)
+    starts = [item for item in operations if isinstance(item, StartExecution)]
     if starts:
-        connection.exec_driver_sql(_START, starts)
-    ends = [item for item in operations if isinstance(item, EndExecution)]
-    if ends:
-        connection.exec_driver_sql(
-            _END,
+        _START.run(
+            connection,
             [
-                (
-                    item.status,
-                    None if item.reason is None else storable(item.reason),
-                    item.started_at,
-                    item.finished_at,
-                    item.response_status,
-                    item.id,
-                )
-                for item in ends
+                _START.row(of=item.workflow_id, number=item.id, at=item.started_at)
+                for item in starts
             ],
         )
+    ends = [item for item in operations if isinstance(item, EndExecution)]
+    if ends:
+        _END.run(connection, [item.row() for item in ends])
+    _apply_jobs(connection, operations, ends)
+    _apply_responses(connection, operations, max_kept_response)
+
+
+def _apply_deliveries(
+    connection: Connection, operations: list[Operation], arrival: Callable[[int], int] | None
+) -> None:
+    new = [item for item in operations if isinstance(item, NewDelivery)]
+    if not new:
+        return
+    # The write lock is held: nobody else gives ids meanwhile.
+    ids = _give_ids(connection, _NEXT_DELIVERY, Counter(item.workflow_id for item in new))
+    for delivery in new:
+        delivery.id = ids[delivery.workflow_id]
+        ids[delivery.workflow_id] += 1
+        if arrival is not None:
+            delivery.received_at = arrival(delivery.id)
+    _insert_all(connection, deliveries, [delivery.row() for delivery in new])
+    accepted = [item.execution_row() for item in new if item.reason is None]
+    _insert_all(connection, executions, accepted)
+    for workflow_id in {item.workflow_id for item in new if item.reason is not None}:
+        _prune(connection, workflow_id)
+
+
+def _apply_jobs(
+    connection: Connection, operations: list[Operation], ends: list[EndExecution]
+) -> None:
     going_on = [item for item in operations if isinstance(item, NewJobs)]
-    for item in going_on:
-        connection.exec_driver_sql(_NO_LONGER, (item.execution,))
-        _insert_all(connection, "jobs", _JOB, item.rows, parent="executions")
     # What was written as running may be part of a transaction before this one.
-    shown = [(item.id,) for item in ends if item.shown]
+    shown = [item for item in ends if item.shown]
+    rows: list[tuple[Any, ...]] = []
+    for item in going_on:
+        row = _NO_LONGER.row(of=item.workflow_id, number=item.execution)
+        _NO_LONGER.run(connection, row)
+        _insert_jobs(connection, item.rows)
     if shown:
-        connection.exec_driver_sql(_NO_LONGER, shown)
-    jobs = [row for item in ends for row in item.jobs]
-    _insert_all(connection, "jobs", _JOB, jobs, parent="executions")
-    responses = [
-        (item.delivery_id, item.status, item.duration_us, item.headers, item.body)
-        for item in operations
-        if isinstance(item, NewResponse)
-    ]
-    _insert_all(connection, "answers", _RESPONSE, responses, parent="deliveries")
+        _NO_LONGER.run(
+            connection, [_NO_LONGER.row(of=item.workflow_id, number=item.id) for item in shown]
+        )
+    rows = [row for item in ends for row in item.jobs]
+    _insert_jobs(connection, rows)
+
+
+def _insert_jobs(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    if not rows:
+        return
+    ids = _give_ids(connection, _NEXT_JOB, Counter(row[0] for row in rows))
+    numbered = []
+    for workflow_id, *rest in rows:
+        numbered.append((workflow_id, ids[workflow_id], *rest))
+        ids[workflow_id] += 1
+    _insert_all(connection, jobs, numbered)
+
+
+def _apply_responses(
+    connection: Connection, operations: list[Operation], max_kept: int | None
+) -> None:
+    new = [item for item in operations if isinstance(item, NewResponse)]
+    fixed = {(item.workflow_id, item.revision): item for item in new if item.revision is not None}
+    for (workflow_id, revision), item in fixed.items():
+        known = _IS_FIXED_KEPT.row(of=workflow_id, number=revision)
+        if _IS_FIXED_KEPT.run(connection, known).scalar() is None:
+            body = item.body[:max_kept]
+            _KEEP_FIXED.run(connection, (workflow_id, revision, item.headers, body))
+    _insert_all(connection, responses, [item.row(max_kept) for item in new])
 
 
 def _prune(connection: Connection, workflow_id: int) -> None:
-    old = connection.exec_driver_sql(_PRUNE, (workflow_id, KEPT_REFUSED)).fetchall()
-    if old:
-        ids = [tuple(row) for row in old]
-        connection.exec_driver_sql("DELETE FROM deliveries WHERE id = ?", ids)
-        connection.exec_driver_sql("DELETE FROM answers WHERE delivery_id = ?", ids)
+    parameters = _LAST_PRUNED.row(of=workflow_id, kept=KEPT_REFUSED)
+    last = _LAST_PRUNED.run(connection, parameters).scalar()
+    if last is not None:
+        for prepared in _PRUNE:
+            prepared.run(connection, prepared.row(of=workflow_id, upto=last))
 
 
 def job_row(
@@ -307,11 +462,14 @@ def job_row(
     output: str,
     error: str | None,
 ) -> tuple[Any, ...]:
-    """Make the row of a job; ``result`` is what :func:`hooknb.records.encode_result` gave."""
+    """Make the row of a job, but for its id.
+
+    ``result`` is what :func:`hooknb.records.encode_result` returned.
+    """
     text, is_repr = result
     return (
-        execution,
         workflow_id,
+        execution,
         node,
         type,
         status,

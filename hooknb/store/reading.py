@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.database import configure_reading, store_path
 from hooknb.store.ownership import living
-from hooknb.store.schema import MIGRATIONS, check
+from hooknb.store.schema import VERSION, check
 from hooknb.store.store import Store
 
 __all__ = ["Reading"]
@@ -95,9 +95,9 @@ class Reading(Store):
             raise StoreError(self._unopened("file is not a database; name another file"))
         if version == 0:
             raise StoreError(self._unopened("it is empty; serve a hook on it first"))
-        if version < len(MIGRATIONS):
+        if version < VERSION:
             message = (
-                f"it has version {version} and this hooknb reads {len(MIGRATIONS)}; serve a hook "
+                f"it has version {version} and this hooknb reads {VERSION}; serve a hook "
                 "on it once with this hooknb, which brings it up"
             )
             raise StoreError(self._unopened(message))

@@ -1,8 +1,4 @@
-"""The tables, and the migrations that made them.
-
-A migration and the record of it are one transaction. Tables are described once more with
-SQLAlchemy for the statements; a test holds the two descriptions together.
-"""
+"""The tables, each described once, and how an old store is brought to them."""
 
 from __future__ import annotations
 
@@ -12,17 +8,36 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    func,
+    insert,
     inspect,
+    select,
 )
 
 from hooknb.errors import StoreError, StoreVersionError
 
-__all__ = ["MIGRATIONS", "check", "metadata", "migrate"]
+__all__ = [
+    "VERSION",
+    "check",
+    "deliveries",
+    "executions",
+    "fixed_responses",
+    "jobs",
+    "metadata",
+    "migrate",
+    "responses",
+    "revisions",
+    "workflows",
+]
+
+VERSION: Final = 2
+"""The version of the tables below."""
 
 metadata = MetaData()
 
@@ -43,12 +58,22 @@ workflows = Table(
     Column("port", Integer),  # the one it was served on last
     Column("current", Integer, nullable=False),  # the number of its current revision
     Column("created_at", Integer, nullable=False),
+    # The last ids given in this workflow: an id is never given again, also after a clearing.
+    Column("last_delivery", Integer, nullable=False, server_default="0"),
+    Column("last_job", Integer, nullable=False, server_default="0"),
+    # What still runs of a deleted workflow must not end up in a later one.
+    sqlite_autoincrement=True,
 )
+
+
+def _workflow_id() -> Column[int]:
+    return Column("workflow_id", Integer, ForeignKey("workflows.id"), primary_key=True)
+
 
 revisions = Table(
     "revisions",
     metadata,
-    Column("workflow_id", Integer, ForeignKey("workflows.id"), primary_key=True),
+    _workflow_id(),
     Column("number", Integer, primary_key=True),
     Column("definition", LargeBinary, nullable=False),  # JSON, credentials included
     Column("created_at", Integer, nullable=False),
@@ -57,8 +82,8 @@ revisions = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("workflow_id", Integer, ForeignKey("workflows.id"), nullable=False),
+    _workflow_id(),
+    Column("id", Integer, primary_key=True),  # counts from 1 in each workflow
     Column("received_at", Integer, nullable=False),
     Column("method", Text, nullable=False),
     Column("query", Text, nullable=False),  # as it stood in the URL
@@ -70,24 +95,42 @@ deliveries = Table(
     Column("remote", Text, nullable=False),
     Column("reason", Text),  # why it was refused; null where it was accepted
     Column("detail", Text),
-    sqlite_autoincrement=True,  # an id is never given again, also after a hook was cleared
+)
+Index(
+    "refused_of_workflow",
+    deliveries.c.workflow_id,
+    deliveries.c.id,
+    sqlite_where=deliveries.c.reason.is_not(None),
+    postgresql_where=deliveries.c.reason.is_not(None),
 )
 
 responses = Table(
-    "answers",
+    "responses",
     metadata,
+    _workflow_id(),
     Column("delivery_id", Integer, primary_key=True),
     Column("status", Integer, nullable=False),
     Column("duration_us", Integer, nullable=False),
-    Column("headers", LargeBinary, nullable=False),  # JSON pairs
+    Column("revision", Integer),  # whose fixed response it is; headers and body are kept there
+    Column("headers", LargeBinary),  # JSON pairs
+    Column("body", LargeBinary),
+    Column("size", Integer, nullable=False),  # bytes that were sent, also where body was cut
+)
+
+fixed_responses = Table(
+    "fixed_responses",
+    metadata,
+    _workflow_id(),
+    Column("revision", Integer, primary_key=True),
+    Column("headers", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 
 executions = Table(
     "executions",
     metadata,
+    _workflow_id(),
     Column("id", Integer, primary_key=True),  # that of its delivery
-    Column("workflow_id", Integer, ForeignKey("workflows.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("status", Integer),  # the code; null while queued
     Column("reason", Text),
@@ -98,13 +141,20 @@ executions = Table(
     Column("recovered", Integer, nullable=False),
     Column("owner", Text),  # the runtime that will end it; null once it has ended
 )
+Index(
+    "unfinished_of_workflow",
+    executions.c.workflow_id,
+    executions.c.id,
+    sqlite_where=executions.c.owner.is_not(None),
+    postgresql_where=executions.c.owner.is_not(None),
+)
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    _workflow_id(),
+    Column("id", Integer, primary_key=True),  # counts from 1 in each workflow
     Column("execution_id", Integer, nullable=False),
-    Column("workflow_id", Integer, ForeignKey("workflows.id"), nullable=False),
     Column("node", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("status", Integer, nullable=False),
@@ -115,47 +165,46 @@ jobs = Table(
     Column("output", Text, nullable=False),
     Column("error", Text),
 )
+Index("jobs_of_execution", jobs.c.workflow_id, jobs.c.execution_id)
 
-_FIRST = """
-CREATE TABLE workflows (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,
-    enabled INTEGER NOT NULL, port INTEGER, current INTEGER NOT NULL,
-    created_at INTEGER NOT NULL);
-CREATE TABLE revisions (
-    workflow_id INTEGER NOT NULL REFERENCES workflows (id), number INTEGER NOT NULL,
-    definition BLOB NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (workflow_id, number));
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, workflow_id INTEGER NOT NULL REFERENCES workflows (id),
-    received_at INTEGER NOT NULL, method TEXT NOT NULL, query TEXT NOT NULL, content_type TEXT,
-    content_encoding TEXT, head BLOB NOT NULL, body BLOB NOT NULL, size INTEGER NOT NULL,
-    remote TEXT NOT NULL, reason TEXT, detail TEXT);
-CREATE INDEX deliveries_of_workflow ON deliveries (workflow_id);
-CREATE INDEX refused_of_workflow ON deliveries (workflow_id) WHERE reason IS NOT NULL;
-CREATE TABLE answers (
-    delivery_id INTEGER PRIMARY KEY, status INTEGER NOT NULL, duration_us INTEGER NOT NULL,
-    headers BLOB NOT NULL, body BLOB NOT NULL);
-CREATE TABLE executions (
-    id INTEGER PRIMARY KEY, workflow_id INTEGER NOT NULL REFERENCES workflows (id),
-    revision INTEGER NOT NULL, status INTEGER, reason TEXT, started_at INTEGER,
-    finished_at INTEGER, response_status INTEGER, missing TEXT, recovered INTEGER NOT NULL,
-    owner TEXT);
-CREATE INDEX executions_of_workflow ON executions (workflow_id);
-CREATE INDEX unfinished_of_workflow ON executions (workflow_id) WHERE owner IS NOT NULL;
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY, execution_id INTEGER NOT NULL,
-    workflow_id INTEGER NOT NULL REFERENCES workflows (id), node TEXT NOT NULL, type TEXT NOT NULL,
-    status INTEGER NOT NULL, started_at INTEGER NOT NULL, finished_at INTEGER, result TEXT,
-    is_repr INTEGER NOT NULL, output TEXT NOT NULL, error TEXT);
-CREATE INDEX jobs_of_workflow ON jobs (workflow_id);
-CREATE INDEX jobs_of_execution ON jobs (execution_id);
+# Version 1 numbered deliveries over all workflows, and called responses answers. SQLite cannot
+# change the key of a table: everything is copied into the tables of today.
+_RENAMED: Final = ("jobs", "executions", "answers", "deliveries", "revisions", "workflows")
+_FROM_1: Final = """
+INSERT INTO workflows
+    (id, name, key, enabled, port, current, created_at, last_delivery, last_job)
+SELECT id, name, key, enabled, port, current, created_at,
+    (SELECT coalesce(max(d.id), 0) FROM old_deliveries d WHERE d.workflow_id = w.id),
+    (SELECT coalesce(max(j.id), 0) FROM old_jobs j WHERE j.workflow_id = w.id)
+FROM old_workflows w;
+INSERT INTO revisions (workflow_id, number, definition, created_at)
+SELECT workflow_id, number, definition, created_at FROM old_revisions;
+INSERT INTO deliveries
+    (workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
+    size, remote, reason, detail)
+SELECT workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
+    size, remote, reason, detail
+FROM old_deliveries;
+INSERT INTO responses (workflow_id, delivery_id, status, duration_us, headers, body, size)
+SELECT d.workflow_id, a.delivery_id, a.status, a.duration_us, a.headers, a.body, length(a.body)
+FROM old_answers a JOIN old_deliveries d ON d.id = a.delivery_id;
+INSERT INTO executions
+    (workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
+    recovered, owner)
+SELECT workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
+    recovered, owner
+FROM old_executions;
+INSERT INTO jobs
+    (workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
+    output, error)
+SELECT workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
+    output, error
+FROM old_jobs
 """
-
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
-"""SQL scripts in order; the first makes version 1."""
 
 
 def check(connection: Connection) -> int:
-    """Give the version of a store, 0 for an empty database; changes nothing.
+    """Return the version of a store, 0 for an empty database; change nothing.
 
     Raises
     ------
@@ -175,10 +224,10 @@ def check(connection: Connection) -> int:
         some = ", ".join(sorted(tables)[:3])
         message = f"it is another program's database (it has the tables {some}); name a new file"
         raise StoreError(message)
-    version: int = connection.exec_driver_sql("SELECT max(version) FROM migrations").scalar() or 0
-    if version > len(MIGRATIONS):
+    version: int = connection.execute(select(func.max(migrations.c.version))).scalar() or 0
+    if version > VERSION:
         message = (
-            f"it has version {version} and this hooknb knows versions up to {len(MIGRATIONS)}; "
+            f"it has version {version} and this hooknb knows versions up to {VERSION}; "
             "update hooknb, or name another store"
         )
         raise StoreVersionError(message)
@@ -201,13 +250,23 @@ def migrate(connection: Connection, now: int) -> None:
         As of :func:`check`.
     """
     found = check(connection)
-    if found == 0:
-        connection.exec_driver_sql(
-            "CREATE TABLE IF NOT EXISTS migrations "
-            "(version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)"
-        )
-    for version in range(found + 1, len(MIGRATIONS) + 1):
-        for statement in MIGRATIONS[version - 1].split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement.strip().rstrip(";"))
-        connection.exec_driver_sql("INSERT INTO migrations VALUES (?, ?)", (version, now))
+    if found == VERSION:
+        return
+    if found == 1:
+        _replace_version_1(connection)
+    else:
+        metadata.create_all(connection)
+    connection.execute(insert(migrations).values(version=VERSION, applied_at=now))
+
+
+def _replace_version_1(connection: Connection) -> None:
+    execute = connection.exec_driver_sql
+    for table in _RENAMED:
+        for index in inspect(connection).get_indexes(table):
+            execute(f"DROP INDEX {index['name']}")
+        execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    metadata.create_all(connection)
+    for statement in _FROM_1.split(";"):
+        execute(statement)
+    for table in _RENAMED:
+        execute(f"DROP TABLE old_{table}")

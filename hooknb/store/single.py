@@ -28,9 +28,11 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     """
     found = rows(
         "SELECT w.name, d.received_at, d.method, d.query, d.head, d.body, d.size, d.remote, "
-        "d.reason, d.detail, a.status, a.duration_us, a.headers, a.body "
-        "FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
-        "LEFT JOIN answers a ON a.delivery_id = d.id WHERE d.id = ? AND d.workflow_id = ?",
+        "d.reason, d.detail, a.status, a.duration_us, coalesce(a.headers, f.headers), "
+        "coalesce(a.body, f.body) FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
+        "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
+        "LEFT JOIN fixed_responses f ON f.workflow_id = a.workflow_id "
+        "AND f.revision = a.revision WHERE d.id = ? AND d.workflow_id = ?",
         (number, workflow_id),
     )
     if not found:
@@ -75,8 +77,8 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
     name, revision, status, reason, started, finished, response, missing, recovered = found[0]
     jobs = rows(
         "SELECT execution_id, node, type, status, started_at, finished_at, result, is_repr, "
-        "output, error FROM jobs WHERE execution_id = ? ORDER BY id",
-        (number,),
+        "output, error FROM jobs WHERE workflow_id = ? AND execution_id = ? ORDER BY id",
+        (workflow_id, number),
     )
     return Execution(
         id=number,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DatabaseError
 
 from hooknb._clock import Clock, moment
@@ -21,6 +22,15 @@ from hooknb.records import Delivery, Execution
 from hooknb.store.database import open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
+from hooknb.store.schema import (
+    deliveries,
+    executions,
+    fixed_responses,
+    jobs,
+    responses,
+    revisions,
+    workflows,
+)
 from hooknb.store.single import read_delivery, read_execution
 from hooknb.store.writer import Writer
 from hooknb.workflow.credentials import has_control
@@ -235,11 +245,13 @@ class Store:
         return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
-        """Forget the deliveries, executions and jobs of a workflow."""
+        """Forget the deliveries, responses, executions and jobs of a workflow."""
         self._writer.call(lambda connection: _clear(connection, workflow_id))
 
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
+
+        What still runs of it leaves nothing behind, and its number is never given again.
 
         Raises
         ------
@@ -248,14 +260,14 @@ class Store:
         """
 
         def write(connection: Connection) -> bool:
-            execute = connection.exec_driver_sql
-            found = execute("SELECT id FROM workflows WHERE name = ?", (name,)).fetchone()
-            if found is None:
+            found = select(workflows.c.id).where(workflows.c.name == name)
+            workflow_id = connection.execute(found).scalar()
+            if workflow_id is None:
                 return False
-            (workflow_id,) = found
             _clear(connection, workflow_id)
-            execute("DELETE FROM revisions WHERE workflow_id = ?", (workflow_id,))
-            execute("DELETE FROM workflows WHERE id = ?", (workflow_id,))
+            for table in (fixed_responses, revisions):
+                connection.execute(delete(table).where(table.c.workflow_id == workflow_id))
+            connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
             return True
 
         if has_control(name) or not self._writer.call(write):
@@ -291,12 +303,13 @@ class Store:
             if mine:
                 connection.exec_driver_sql(
                     "UPDATE executions SET owner = ?, revision = ?, started_at = NULL, "
-                    "status = NULL, recovered = ? WHERE id = ?",
-                    [(self.owner, revision, int(again), number) for number, again in mine],
+                    "status = NULL, recovered = ? WHERE workflow_id = ? AND id = ?",
+                    [(self.owner, revision, int(again), workflow_id, n) for n, again in mine],
                 )
                 # They are run from their beginning; what they did before is not part of that.
                 connection.exec_driver_sql(
-                    "DELETE FROM jobs WHERE execution_id = ?", [(number,) for number, _ in mine]
+                    "DELETE FROM jobs WHERE workflow_id = ? AND execution_id = ?",
+                    [(workflow_id, number) for number, _ in mine],
                 )
             return mine
 
@@ -342,13 +355,5 @@ class Store:
 
 
 def _clear(connection: Connection, workflow_id: int) -> None:
-    connection.exec_driver_sql(
-        "DELETE FROM answers WHERE delivery_id IN "
-        "(SELECT id FROM deliveries WHERE workflow_id = ?)",
-        (workflow_id,),
-    )
-    for table in ("jobs", "executions", "deliveries"):
-        connection.exec_driver_sql(
-            f"DELETE FROM {table} WHERE workflow_id = ?",  # noqa: S608 - own names
-            (workflow_id,),
-        )
+    for table in (responses, jobs, executions, deliveries):
+        connection.execute(delete(table).where(table.c.workflow_id == workflow_id))

@@ -65,7 +65,11 @@ class Source:
 
     def response(self, delivery: int, status: int = 200, **changes: Any) -> None:
         settings = {"duration_us": 1500, "headers": b"[]", "body": b"ok"}
-        self.store.submit(NewResponse(delivery_id=delivery, status=status, **(settings | changes)))
+        self.store.submit(
+            NewResponse(
+                workflow_id=self.id, delivery_id=delivery, status=status, **(settings | changes)
+            )
+        )
         self.store.flush()
 
     def job(self, execution: int, node: str, **changes: Any) -> tuple[Any, ...]:
@@ -83,7 +87,7 @@ class Source:
         return job_row(execution=execution, workflow_id=self.id, node=node, **settings)
 
     def running(self, execution: int, *jobs: tuple[Any, ...]) -> None:
-        self.store.submit(NewJobs(execution=execution, rows=list(jobs)))
+        self.store.submit(NewJobs(workflow_id=self.id, execution=execution, rows=list(jobs)))
         self.store.flush()
 
     def end(self, execution: int, *jobs: tuple[Any, ...], **changes: Any) -> None:
@@ -95,7 +99,9 @@ class Source:
             "response_status": None,
             "shown": True,
         }
-        self.store.submit(EndExecution(id=execution, jobs=jobs, **(settings | changes)))
+        self.store.submit(
+            EndExecution(workflow_id=self.id, id=execution, jobs=jobs, **(settings | changes))
+        )
         self.store.flush()
 
     def delete(self, condition: str) -> None:

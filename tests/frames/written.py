@@ -47,7 +47,12 @@ class Hook:
 
     def response(self, delivery: int, status: int = 200, duration_us: int = 1500) -> None:
         response = NewResponse(
-            delivery_id=delivery, status=status, duration_us=duration_us, headers=b"[]", body=b""
+            workflow_id=self.id,
+            delivery_id=delivery,
+            status=status,
+            duration_us=duration_us,
+            headers=b"[]",
+            body=b"",
         )
         self.store.submit(response)
         self.store.flush()
@@ -75,5 +80,7 @@ class Hook:
             "response_status": None,
         }
         rows = tuple(self._row(job) for job in changes.pop("jobs", ()))
-        self.store.submit(EndExecution(id=execution, jobs=rows, **(settings | changes)))
+        self.store.submit(
+            EndExecution(workflow_id=self.id, id=execution, jobs=rows, **(settings | changes))
+        )
         self.store.flush()

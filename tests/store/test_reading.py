@@ -13,7 +13,7 @@ import hooknb
 from hooknb import Runtime, SettingError, StoreError, StoreUnavailableError, StoreVersionError
 from hooknb.store import Reading
 from hooknb.store.ownership import living
-from hooknb.store.schema import MIGRATIONS
+from hooknb.store.schema import VERSION
 
 NOBODY = 65534
 
@@ -26,7 +26,7 @@ def test_what_another_runtime_keeps_is_read_while_it_serves(stored_runtime: Runt
         hook.wait()
         assert reading.delivery(1, number).body == {"id": 1}
         assert reading.execution(1, number).status.word == "resolved"
-        assert reading.version == 1
+        assert reading.version == VERSION
         assert reading.served_by() == [os.getpid()]
     assert hook.send(json={}).status == 200
 
@@ -88,7 +88,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path, monkeypatch) -> N
         Reading(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM migrations WHERE version = 99")
-    monkeypatch.setattr("hooknb.store.reading.MIGRATIONS", (*MIGRATIONS, "SELECT 1;"))
+    monkeypatch.setattr("hooknb.store.reading.VERSION", VERSION + 1)
     with pytest.raises(StoreError, match="serve a hook on it once"):
         Reading(path)
 

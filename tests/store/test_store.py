@@ -29,8 +29,8 @@ from hooknb import (
 from hooknb.payloads import parse_query_string
 from hooknb.payloads.headers import parse_head
 from hooknb.records import Status
-from hooknb.store import EndExecution, NewDelivery, NewResponse, StartExecution, Store
-from hooknb.store.schema import MIGRATIONS, metadata
+from hooknb.store import EndExecution, NewDelivery, NewResponse, StartExecution, Store, job_row
+from hooknb.store.schema import VERSION, metadata
 from wire import Wire, exchange, request
 
 NOBODY = 65534
@@ -53,6 +53,21 @@ def new(workflow: int, **fields: Any) -> NewDelivery:
         "owner": "somebody",
     }
     return NewDelivery(**{**given_fields, **fields})
+
+
+def job(workflow: int, execution: int) -> tuple[Any, ...]:
+    return job_row(
+        execution=execution,
+        workflow_id=workflow,
+        node="n",
+        type="code",
+        status=1,
+        started_at=1,
+        finished_at=2,
+        result=("1", False),
+        output="",
+        error=None,
+    )
 
 
 def content(path: Path) -> dict[str, str]:
@@ -110,9 +125,10 @@ def test_whatever_comes_is_read_back_exactly(store, workflow, **fields):
     assert (kept.received_at - EPOCH) // timedelta(microseconds=1) == fields["received_at"]
     assert kept.headers == parse_head(fields["head"])
     assert kept.query == parse_query_string(fields["query"])
-    assert store.rows("SELECT content_type FROM deliveries WHERE id = ?", (delivery.id,)) == [
-        (fields["content_type"],)
-    ]
+    assert store.rows(
+        "SELECT content_type FROM deliveries WHERE workflow_id = ? AND id = ?",
+        (workflow, delivery.id),
+    ) == [(fields["content_type"],)]
 
 
 token = st.text("abcXYZ019-_!#", min_size=1, max_size=12).map(lambda name: f"X-{name}")
@@ -169,11 +185,16 @@ def test_a_poisoned_answer_does_not_stop_the_others(store, workflow):
     store.submit(delivery)
     store.flush()
     response = NewResponse(
-        delivery_id=delivery.id, status=200, duration_us=1, headers=b"[]", body=b""
+        workflow_id=workflow,
+        delivery_id=delivery.id,
+        status=200,
+        duration_us=1,
+        headers=b"[]",
+        body=b"",
     )
     for _ in range(2):  # the second has a key that is taken
         store.submit(response)
-    store.submit(EndExecution(**END, id=delivery.id))
+    store.submit(EndExecution(**END, workflow_id=workflow, id=delivery.id))
     store.flush()
     after = new(workflow, body=b"after")
     store.submit(after)
@@ -199,10 +220,10 @@ def test_an_execution_starts_and_ends(store, workflow):
     store.submit(delivery)
     store.flush()
     assert store.execution(workflow, delivery.id).status is Status.QUEUED
-    store.submit(StartExecution(id=delivery.id, started_at=2_000_000))
+    store.submit(StartExecution(workflow_id=workflow, id=delivery.id, started_at=2_000_000))
     store.flush()
     assert store.execution(workflow, delivery.id).status is Status.STARTED
-    store.submit(EndExecution(**END, id=delivery.id))
+    store.submit(EndExecution(**END, workflow_id=workflow, id=delivery.id))
     store.flush()
     execution = store.execution(workflow, delivery.id)
     assert execution.status is Status.RESOLVED
@@ -268,13 +289,91 @@ def test_clear_leaves_nothing_and_no_id_is_given_again(backed):
     backed.store.flush()
     counts = {
         table: backed.store.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - own names
-        for table in ("deliveries", "answers", "executions", "jobs")
+        for table in ("deliveries", "responses", "executions", "jobs")
     }
-    assert counts == {"deliveries": 1, "answers": 1, "executions": 1, "jobs": 1}
+    assert counts == {"deliveries": 1, "responses": 1, "executions": 1, "jobs": 1}
     assert other.delivery(kept).body == 1
     with pytest.raises(RecordNotFoundError):
         hook.delivery(last)
     assert hook.send(json=1).delivery > last + 3
+
+
+# -- ids ------------------------------------------------------------------------------------------
+
+
+def test_ids_count_from_1_in_each_hook(backed):
+    first = backed.webhook("first", nodes=[lambda context: context.delivery.id])
+    second = backed.webhook("second", nodes=[lambda context: context.delivery.id])
+    sent = [hook.send(json=number).delivery for number in range(3) for hook in (first, second)]
+    assert sent == [1, 1, 2, 2, 3, 3]
+    for hook in (first, second):
+        hook.wait()
+        assert hook.deliveries.index.tolist() == [1, 2, 3]
+        assert hook.executions.index.tolist() == [1, 2, 3]
+        assert hook.jobs.index.tolist() == [1, 2, 3]
+        assert hook.jobs["result"].tolist() == [1, 2, 3]
+        assert hook.delivery(2).body == 1
+    first.clear()
+    assert first.send(json=3).delivery == 4
+    first.wait()
+    assert first.jobs.index.tolist() == [4]
+    assert second.deliveries.index.tolist() == [1, 2, 3]
+
+
+def test_ids_go_on_where_another_process_left_off(tmp_path):
+    path = tmp_path / "store.db"
+    with Runtime(path, port=0) as one, Runtime(path, port=0) as two:
+        hooks = one.webhook("orders"), two.webhook("orders")
+        assert [hooks[turn % 2].send(json={}).delivery for turn in range(4)] == [1, 2, 3, 4]
+        hooks[0].clear()
+    with Runtime(path, port=0) as again:
+        assert again.webhook("orders").send(json={}).delivery == 5
+
+
+# -- removing a workflow --------------------------------------------------------------------------
+
+
+def test_a_deleted_workflow_leaves_nothing_behind(store):
+    number = store.define("doomed", b"1", enabled=True).workflow_id
+    store.define("doomed", b"2", enabled=True)
+    other = store.define("neighbour", b"1", enabled=True).workflow_id
+    group = [new(number), new(other), new(number, reason="method", revision=None, owner=None)]
+    store.submit(*group)
+    store.flush()
+    end = EndExecution(**END, workflow_id=number, id=1, jobs=(job(number, 1),))
+    for workflow_id in (number, other):
+        fixed = {"revision": 1, "headers": b"[]", "body": b"ok", "duration_us": 1, "status": 200}
+        store.submit(NewResponse(workflow_id=workflow_id, delivery_id=1, **fixed))
+    store.submit(end)
+    store.delete(number)
+    store.submit(end)  # what was running ends after its workflow has gone
+    late = new(number)
+    store.submit(late)
+    store.flush()
+    assert late.error is not None
+    assert "doomed" not in store.names()
+    for table in metadata.tables.values():
+        if "workflow_id" in table.c:
+            left = store.rows(f"SELECT DISTINCT workflow_id FROM {table.name}")  # noqa: S608
+            assert (number,) not in left
+            assert table.name == "jobs" or (other,) in left
+    assert store.delivery(other, 1).response.body == b"ok"
+    again = store.define("doomed", b"1", enabled=True)
+    assert again.workflow_id > max(number, other)
+    assert again.revision == 1
+
+
+def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
+    store = backed.store
+    gone = store.define("gone", b"1", enabled=True).workflow_id
+    store.submit(new(gone))
+    store.delete(gone)
+    made = store.define("made", b"1", enabled=True).workflow_id
+    delivery = new(made)
+    store.submit(delivery)
+    store.submit(EndExecution(**END, workflow_id=gone, id=delivery.id))
+    store.flush()
+    assert store.execution(made, delivery.id).status is Status.QUEUED
 
 
 # -- while it cannot be written -------------------------------------------------------------------
@@ -410,7 +509,7 @@ def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path, tab
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "store.db"
     Runtime(path, port=0).close()
-    newer = len(MIGRATIONS) + 1
+    newer = VERSION + 1
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("INSERT INTO migrations VALUES (?, 0)", (newer,))
     before = content(tmp_path)
@@ -552,11 +651,9 @@ def test_the_migrated_schema_is_the_described_one(tmp_path):
         }
     engine.dispose()
     with closing(sqlite3.connect(path)) as db:
-        statement = "SELECT sql FROM sqlite_master WHERE name = 'deliveries'"
+        statement = "SELECT sql FROM sqlite_master WHERE name = 'workflows'"
         assert "AUTOINCREMENT" in db.execute(statement).fetchone()[0]
-        assert db.execute("SELECT version FROM migrations").fetchall() == [
-            (number,) for number in range(1, len(MIGRATIONS) + 1)
-        ]
+        assert db.execute("SELECT version FROM migrations").fetchall() == [(VERSION,)]
 
 
 def test_what_is_acknowledged_is_on_disk(stored_runtime):

@@ -92,19 +92,21 @@ def fill(hook: hooknb.Hook, count: int) -> None:
     store = hook._store
     [[number]] = store.rows("SELECT max(id) FROM deliveries")
     store._write(
-        "INSERT INTO deliveries (workflow_id, received_at, method, query, content_type, "
+        "INSERT INTO deliveries (workflow_id, id, received_at, method, query, content_type, "
         "content_encoding, head, body, size, remote, reason, detail) "
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?) "
-        "SELECT workflow_id, received_at + n, method, query, content_type, content_encoding, "
-        "head, CAST('{\"n\":' || n || ',\"text\":\"row ' || n || '\"}' AS BLOB), size, remote, "
+        "SELECT workflow_id, id + n, received_at + n, method, query, content_type, "
+        "content_encoding, head, "
+        "CAST('{\"n\":' || n || ',\"text\":\"row ' || n || '\"}' AS BLOB), size, remote, "
         "reason, detail FROM c, deliveries WHERE id = ?",
         (count - 1, number),
     )
     store._write(
-        "INSERT INTO answers SELECT d.id, 200, 1000, a.headers, a.body FROM deliveries d, "
-        "answers a WHERE a.delivery_id = ? AND d.id > ?",
+        "INSERT INTO responses SELECT d.workflow_id, d.id, 200, 1000, a.revision, a.headers, "
+        "a.body, a.size FROM deliveries d, responses a WHERE a.delivery_id = ? AND d.id > ?",
         (number, number),
     )
+    store._write("UPDATE workflows SET last_delivery = last_delivery + ?", (count - 1,))
 
 
 @pytest.fixture

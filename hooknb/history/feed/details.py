@@ -39,8 +39,10 @@ _DELIVERY: Final = (
     "SELECT d.received_at, d.method, d.query, d.content_type, d.content_encoding, d.head, "
     "CASE WHEN length(d.body) <= ?1 THEN d.body ELSE substr(d.body, 1, ?2) END, "
     "length(d.body), d.size, d.remote, d.reason, d.detail, "
-    "a.status, a.duration_us, a.headers, substr(a.body, 1, ?2), length(a.body) "
-    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+    "a.status, a.duration_us, coalesce(a.headers, f.headers), "
+    "substr(coalesce(a.body, f.body), 1, ?2), a.size FROM deliveries d "
+    "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
+    "LEFT JOIN fixed_responses f ON f.workflow_id = a.workflow_id AND f.revision = a.revision "
     "WHERE d.id = ?3 AND d.workflow_id = ?4"
 )
 _EXECUTION: Final = (
@@ -49,10 +51,10 @@ _EXECUTION: Final = (
 )
 _JOBS: Final = (
     "SELECT node, type, status, started_at, finished_at, substr(result, 1, ?1), is_repr, "
-    "substr(output, 1, ?1), substr(error, 1, ?1) FROM jobs WHERE execution_id = ?2 "
-    "ORDER BY started_at, id DESC LIMIT ?3"
+    "substr(output, 1, ?1), substr(error, 1, ?1) FROM jobs "
+    "WHERE workflow_id = ?4 AND execution_id = ?2 ORDER BY started_at, id DESC LIMIT ?3"
 )
-_COUNT_JOBS: Final = "SELECT count(*) FROM jobs WHERE execution_id = ?"
+_COUNT_JOBS: Final = "SELECT count(*) FROM jobs WHERE workflow_id = ? AND execution_id = ?"
 
 
 class Tree(TypedDict):
@@ -272,10 +274,10 @@ def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | 
     if not rows:
         return None
     status, reason, started, finished, revision, recovered, missing = rows[0]
-    jobs = store.rows(_JOBS, (_LONGEST + 1, number, _MOST_JOBS))
+    jobs = store.rows(_JOBS, (_LONGEST + 1, number, _MOST_JOBS, workflow_id))
     total = len(jobs)
     if total == _MOST_JOBS:
-        [(total,)] = store.rows(_COUNT_JOBS, (number,))
+        [(total,)] = store.rows(_COUNT_JOBS, (workflow_id, number))
     start = started if started is not None or not jobs else jobs[0][3]
     return {
         "status": Status(status).word,

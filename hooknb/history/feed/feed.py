@@ -24,8 +24,8 @@ __all__ = ["Feed"]
 _RESPONSES: Final = 500  # whose median is given
 
 _DURATIONS: Final = (
-    "SELECT duration_us FROM answers WHERE delivery_id IN "
-    "(SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id DESC LIMIT ?)"
+    "SELECT duration_us FROM responses WHERE workflow_id = ?1 AND delivery_id IN "
+    "(SELECT id FROM deliveries WHERE workflow_id = ?1 ORDER BY id DESC LIMIT ?2)"
 )
 
 

@@ -25,7 +25,7 @@ _FOUND: Final = (
     "WHERE workflow_id = ? AND id > ? AND id <= ? AND finished_at IS NOT NULL "
     "GROUP BY 1, 2, 3, 4, 5"
 )
-_MARK: Final = "SELECT execution_id, started_at, node FROM jobs WHERE id = ?"
+_MARK: Final = "SELECT execution_id, started_at, node FROM jobs WHERE workflow_id = ? AND id = ?"
 
 
 class FlowCounts:
@@ -85,8 +85,8 @@ class FlowCounts:
         return forgotten or self._last != before
 
     def _read_mark(self) -> tuple[Any, ...] | None:
-        """Give what the last known job is: ids are given again once the last jobs are gone."""
-        rows = self._store.rows(_MARK, (self._last,))
+        """Give what the last known job is; ``None`` once it is gone."""
+        rows = self._store.rows(_MARK, (self._workflow_id, self._last))
         return rows[0] if rows else None
 
     def _read(self, after: int, upto: int) -> int:

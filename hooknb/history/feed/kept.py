@@ -38,8 +38,8 @@ _CHECK: Final = (
     "SELECT (SELECT min(id) FROM deliveries WHERE workflow_id = ?1 AND reason IS NOT NULL), "
     "(SELECT count(*) FROM deliveries "
     "WHERE workflow_id = ?1 AND reason IS NOT NULL AND id <= ?2), "
-    "?3 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?3), "
-    "?4 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?4)"
+    "?3 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE workflow_id = ?1 AND id = ?3), "
+    "?4 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE workflow_id = ?1 AND id = ?4)"
 )
 _REFUSED: Final = "SELECT count(*) FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL"
 _COUNT: Final = "SELECT count(*) FROM deliveries WHERE workflow_id = ? AND id <= ?"

@@ -22,14 +22,15 @@ _REASON: Final = 200  # characters
 
 _FACTS: Final = (
     "SELECT d.id, d.received_at, d.reason, a.status, a.duration_us, e.id, e.status, e.reason "
-    "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
-    "LEFT JOIN executions e ON e.id = d.id "
+    "FROM deliveries d LEFT JOIN responses a "
+    "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
+    "LEFT JOIN executions e ON e.workflow_id = d.workflow_id AND e.id = d.id "
     "WHERE d.id IN (SELECT value FROM json_each(?)) AND d.workflow_id = ?"
 )
 _PARTS: Final = (
     "SELECT id, head, query, content_type, content_encoding, "
     "CASE WHEN length(body) <= ? THEN body END FROM deliveries "
-    "WHERE id IN (SELECT value FROM json_each(?))"
+    "WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -136,7 +137,9 @@ class Rows:
             most = LOOKED_AT if any(column.part == "body" for column in columns) else -1
             read = {
                 number: [cell(parts.value(column)) for column in columns]
-                for number, *row in self._store.rows(_PARTS, (most, json.dumps(unknown)))
+                for number, *row in self._store.rows(
+                    _PARTS, (most, self._workflow_id, json.dumps(unknown))
+                )
                 for parts in (Parts(*row),)
             }
             known = {number: self._cells[number] for number in ids if number in self._cells}

@@ -25,7 +25,10 @@ _PIECE: Final = 0.01  # seconds that a piece should take
 _MOST_OPEN: Final = 1_000  # unanswered deliveries that are asked again
 _BEYOND: Final = 2**63 - 1  # no id is greater
 
-_JOINED: Final = "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id WHERE "
+_JOINED: Final = (
+    "FROM deliveries d LEFT JOIN responses a "
+    "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id WHERE "
+)
 
 
 class Scan:
@@ -83,8 +86,9 @@ class Scan:
             return [], set()
         rows = self._store.rows(
             f"SELECT {_columns(self._filter)} {_JOINED}"  # noqa: S608 - own words
-            "d.id IN (SELECT value FROM json_each(?)) AND a.status IS NOT NULL",
-            (json.dumps(list(self._open)),),
+            "d.workflow_id = ? AND a.status IS NOT NULL "
+            "AND d.id IN (SELECT value FROM json_each(?))",
+            (self._workflow_id, json.dumps(list(self._open))),
         )
         for row in rows:
             del self._open[row[0]]

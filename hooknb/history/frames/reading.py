@@ -63,10 +63,12 @@ def chunks(
         limit = max(1, min(_MOST, _BYTES // average))
 
 
-def of_ids(store: Store, statement: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
-    """Read the rows of any number of ids; the statement has them from ``json_each(?)``."""
+def of_ids(
+    store: Store, statement: str, workflow_id: int, ids: Iterable[int]
+) -> list[tuple[Any, ...]]:
+    """Read the rows of any number of ids of a workflow, the statement's two parameters."""
     listed = list(ids)
-    return store.rows(statement, (json.dumps(listed),)) if listed else []
+    return store.rows(statement, (workflow_id, json.dumps(listed))) if listed else []
 
 
 def read_body(

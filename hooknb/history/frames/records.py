@@ -100,7 +100,8 @@ class DeliveryRows(_Rows):
     statement = (
         "SELECT d.id, d.size, d.received_at, d.method, d.content_type, d.content_encoding, d.size, "
         "d.remote, d.reason, a.status, a.duration_us, d.head, d.query, d.body "
-        "FROM deliveries d LEFT JOIN answers a ON a.delivery_id = d.id "
+        "FROM deliveries d LEFT JOIN responses a "
+        "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
         "WHERE d.workflow_id = ? AND d.id > ? ORDER BY d.id LIMIT ?"
     )
     width = 12
@@ -117,7 +118,10 @@ class DeliveryRows(_Rows):
         accepted = self._frame.index[self._frame["outcome"] == "accepted"]
         if not len(accepted):
             return False
-        return not self._store.rows("SELECT 1 FROM deliveries WHERE id = ?", (int(accepted[0]),))
+        return not self._store.rows(
+            "SELECT 1 FROM deliveries WHERE workflow_id = ? AND id = ?",
+            (self._workflow_id, int(accepted[0])),
+        )
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
@@ -136,8 +140,9 @@ class DeliveryRows(_Rows):
         status, duration = self._frame["status"], self._frame["duration_ms"]
         rows = of_ids(
             self._store,
-            "SELECT delivery_id, status, duration_us FROM answers "
-            "WHERE delivery_id IN (SELECT value FROM json_each(?))",
+            "SELECT delivery_id, status, duration_us FROM responses "
+            "WHERE workflow_id = ? AND delivery_id IN (SELECT value FROM json_each(?))",
+            self._workflow_id,
             self._frame.index[status.isna()].tolist(),
         )
         if rows:
@@ -193,7 +198,10 @@ class ExecutionRows(_Rows):
     )
     statement = _selection + "WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
     width = 10
-    _again = _selection + "WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - own words
+    _again = (
+        _selection  # noqa: S608 - own words
+        + "WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
+    )
 
     def reset(self) -> None:
         """Forget what was read."""
@@ -202,7 +210,8 @@ class ExecutionRows(_Rows):
 
     def _is_cleared(self) -> bool:
         return not self._store.rows(
-            "SELECT 1 FROM executions WHERE id = ?", (int(self._frame.index[0]),)
+            "SELECT 1 FROM executions WHERE workflow_id = ? AND id = ?",
+            (self._workflow_id, int(self._frame.index[0])),
         )
 
     def _extend(self) -> None:
@@ -210,7 +219,7 @@ class ExecutionRows(_Rows):
         before, self._open = self._open, set()
         super()._extend()
         if before:
-            again = self._table(of_ids(self._store, self._again, before))
+            again = self._table(of_ids(self._store, self._again, self._workflow_id, before))
             kept = self._frame[~self._frame.index.isin(before)]
             self._frame = pd.concat([kept, again]).sort_index()
 
@@ -252,10 +261,9 @@ class JobRows(_Rows):
         return pd.concat([ended, self._table(running)]).sort_index() if running else ended
 
     def _is_cleared(self) -> bool:
-        # Ids of jobs are given again after a clearing; those of executions never are.
         return not self._store.rows(
-            "SELECT 1 FROM jobs WHERE id = ? AND execution_id = ?",
-            (int(self._frame.index[0]), int(self._frame["execution"].iloc[0])),
+            "SELECT 1 FROM jobs WHERE workflow_id = ? AND id = ?",
+            (self._workflow_id, int(self._frame.index[0])),
         )
 
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:

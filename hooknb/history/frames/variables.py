@@ -35,7 +35,7 @@ _ROWS: Final = (
     "FROM deliveries WHERE workflow_id = ? AND id > ? AND reason IS NULL "
     "ORDER BY id LIMIT ?"
 )
-_IS_KEPT: Final = "SELECT 1 FROM deliveries WHERE id = ?"
+_IS_KEPT: Final = "SELECT 1 FROM deliveries WHERE workflow_id = ? AND id = ?"
 
 Key = tuple[tuple[str, str, str], ...]
 """Part, path and column of every configured variable."""
@@ -105,7 +105,9 @@ class VariableRows:
 
     def _is_cleared(self) -> bool:
         # Accepted deliveries go when a hook is cleared, and then all of them.
-        return bool(self._ids.size) and not self._store.rows(_IS_KEPT, (int(self._ids[0]),))
+        return bool(self._ids.size) and not self._store.rows(
+            _IS_KEPT, (self._workflow_id, int(self._ids[0]))
+        )
 
     def _extend(self) -> None:
         """Read what is new, or stop where it is sooner begun again."""
