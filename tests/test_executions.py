@@ -319,12 +319,12 @@ def test_closing_waits_for_what_runs_and_aborts_what_does_not_end(tmp_path) -> N
         assert quick.execution(1).status is Status.RESOLVED
         stuck = runtime.webhook("stuck", nodes=[lambda _c: 1])
         stuck.wait()
-        assert (stuck.execution(2).status, stuck.execution(2).reason) == (
+        assert (stuck.execution(1).status, stuck.execution(1).reason) == (
             Status.ABORTED,
             "shutdown",
         )
         # What had not begun is run now.
-        waited = stuck.execution(3)
+        waited = stuck.execution(2)
         assert (waited.status, waited.recovered) == (Status.RESOLVED, False)
 
 

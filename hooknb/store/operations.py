@@ -26,6 +26,7 @@ from sqlalchemy import (
     values,
 )
 
+from hooknb.errors import StoreError
 from hooknb.store.prepared import Prepared
 from hooknb.store.schema import (
     deliveries,
@@ -337,8 +338,11 @@ def _give_ids(connection: Connection, prepared: Prepared, counts: Counter[int]) 
     """Raise a counter of each workflow by a count; return the first ids that were given."""
     first = {}
     for workflow_id, count in counts.items():
-        last = prepared.run(connection, prepared.row(of=workflow_id, count=count)).scalar_one()
-        first[workflow_id] = last - count + 1
+        row = prepared.run(connection, prepared.row(of=workflow_id, count=count)).fetchone()
+        if row is None:
+            message = "its hook was deleted"
+            raise StoreError(message)
+        first[workflow_id] = row[0] - count + 1
     return first
 
 
@@ -435,7 +439,7 @@ def _apply_responses(
     fixed = {(item.workflow_id, item.revision): item for item in new if item.revision is not None}
     for (workflow_id, revision), item in fixed.items():
         known = _IS_FIXED_KEPT.row(of=workflow_id, number=revision)
-        if _IS_FIXED_KEPT.run(connection, known).scalar() is None:
+        if _IS_FIXED_KEPT.run(connection, known).fetchone() is None:
             body = item.body[:max_kept]
             _KEEP_FIXED.run(connection, (workflow_id, revision, item.headers, body))
     _insert_all(connection, responses, [item.row(max_kept) for item in new])
@@ -443,10 +447,10 @@ def _apply_responses(
 
 def _prune(connection: Connection, workflow_id: int) -> None:
     parameters = _LAST_PRUNED.row(of=workflow_id, kept=KEPT_REFUSED)
-    last = _LAST_PRUNED.run(connection, parameters).scalar()
+    last = _LAST_PRUNED.run(connection, parameters).fetchone()
     if last is not None:
         for prepared in _PRUNE:
-            prepared.run(connection, prepared.row(of=workflow_id, upto=last))
+            prepared.run(connection, prepared.row(of=workflow_id, upto=last[0]))
 
 
 def job_row(

@@ -1,4 +1,8 @@
-"""Statements that are compiled once and run as text: SQLAlchemy's own way takes twice as long."""
+"""Statements that are compiled once and run by the driver.
+
+Each takes SQLAlchemy 25 microseconds more to run by itself, on the thread that everybody's
+deliveries wait for.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection
     from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.elements import CompilerElement
 
@@ -49,7 +51,13 @@ class Prepared:
         return tuple(given[name] for name in self._names)
 
     def run(
-        self, connection: Connection, parameters: tuple[Any, ...] | Sequence[tuple[Any, ...]] = ()
-    ) -> CursorResult[Any]:
-        """Run it with the parameters in the order of their places, or with each of several."""
-        return connection.exec_driver_sql(self.text, parameters or None)
+        self, connection: Connection, parameters: tuple[Any, ...] | list[tuple[Any, ...]] = ()
+    ) -> Any:
+        """Run it with parameters in the order of their places, or with each of a list of them.
+
+        Return the driver's cursor; what fails raises the driver's errors.
+        """
+        cursor = connection.connection.cursor()
+        if isinstance(parameters, list):
+            return cursor.executemany(self.text, parameters)
+        return cursor.execute(self.text, parameters)

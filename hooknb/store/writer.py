@@ -61,6 +61,8 @@ class Writer:
         clock: Clock,
     ) -> None:
         self._connection = connection
+        self._failed: type[Exception] = connection.dialect.loaded_dbapi.Error
+        self._may_pass: type[Exception] = connection.dialect.loaded_dbapi.OperationalError
         self._guard = guard
         self._stored = stored
         self._arrival = clock.arrival if isinstance(clock, FixedClock) else None
@@ -145,9 +147,9 @@ class Writer:
             try:
                 with self._connection.begin():
                     return work(self._connection)
-            except OperationalError as error:
+            except (OperationalError, self._may_pass) as error:
                 # Locked, full, read-only: it may pass. Whatever else is a fault of what is written.
-                raise StoreUnavailableError(str(error.orig)) from error
+                raise StoreUnavailableError(str(getattr(error, "orig", error))) from error
             finally:
                 if self._connection.in_transaction():
                     self._connection.rollback()
@@ -195,7 +197,7 @@ class Writer:
     def _answer(self, call: Call) -> None:
         try:
             call.future.set_result(call.function and self._transaction(call.function))
-        except (SQLAlchemyError, StoreError) as error:
+        except (SQLAlchemyError, self._failed, StoreError) as error:
             wrapped = error if isinstance(error, StoreError) else StoreError(str(error))
             call.future.set_exception(wrapped)
         except BaseException as error:  # noqa: BLE001 - it belongs to the one who called
