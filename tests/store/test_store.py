@@ -345,7 +345,7 @@ def test_a_deleted_workflow_leaves_nothing_behind(store):
         fixed = {"revision": 1, "headers": b"[]", "body": b"ok", "duration_us": 1, "status": 200}
         store.submit(NewResponse(workflow_id=workflow_id, delivery_id=1, **fixed))
     store.submit(end)
-    store.delete(number)
+    store.delete("doomed")
     store.submit(end)  # what was running ends after its workflow has gone
     late = new(number)
     store.submit(late)
@@ -367,7 +367,7 @@ def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
     store = backed.store
     gone = store.define("gone", b"1", enabled=True).workflow_id
     store.submit(new(gone))
-    store.delete(gone)
+    store.delete("gone")
     made = store.define("made", b"1", enabled=True).workflow_id
     delivery = new(made)
     store.submit(delivery)
