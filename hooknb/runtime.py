@@ -24,7 +24,7 @@ from hooknb.intake.served import HookState, Served
 from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth
 from hooknb.workflow.definitions import changed, check_switch, loaded, nodes_of
 from hooknb.workflow.nodes import Node, Response
 from hooknb.workflow.notation import Functions
@@ -96,7 +96,7 @@ class Runtime:
         sync: bool = False,
         methods: str | Sequence[str] = ("POST",),
         accept: str | Sequence[str] = ("application/json",),
-        auth: BasicAuth | None = None,
+        auth: Auth | None = None,
         headers: Iterable[str | Variable] | None = None,
         query: Iterable[str | Variable] | None = None,
         body: Iterable[str | Variable] | None = None,
@@ -459,7 +459,7 @@ def webhook(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: BasicAuth | None = None,
+    auth: Auth | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from hooknb.payloads.arrays import as_python
 from hooknb.payloads.headers import SECRET_HEADERS, Headers
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
+from hooknb.workflow.auth import Auth, Outgoing
 from hooknb.workflow.samples import built, has_sample
 
 __all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
@@ -44,29 +44,7 @@ _OWN: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outgoing:
-    """A request as it is to be sent, but for what frames it and for credentials.
-
-    Attributes
-    ----------
-    method
-        Of the request.
-    query
-        What stands behind ``?``, as it stands there; ``""`` for none.
-    fields
-        Header fields in order.
-    content
-        The bytes of the body; ``None`` for no body at all.
-    """
-
-    method: str
-    query: str
-    fields: Headers
-    content: bytes | None
-
-
-def of_delivery(delivery: Delivery) -> Outgoing:
+def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
     """Make the request that came again: the same method, query, bytes and fields in order.
 
     Left out are the fields of its connection (with those that ``Connection`` names), ``Host``,
@@ -88,12 +66,14 @@ def of_delivery(delivery: Delivery) -> Outgoing:
             f"delivery {delivery.id}", "its method or its query cannot stand in a request line"
         )
     headers = delivery.header_map
-    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    left_out = _OWN | {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    if auth is not None:
+        left_out |= auth.carriers
     has_body = delivery.raw or "Content-Length" in headers or "Transfer-Encoding" in headers
     return Outgoing(
         method=delivery.method,
         query=delivery.query_string,
-        fields=Headers(field for field in delivery.headers if field[0].lower() not in _OWN | named),
+        fields=Headers(field for field in delivery.headers if field[0].lower() not in left_out),
         content=delivery.raw if has_body else None,
     )
 

@@ -219,7 +219,7 @@ class _Reception:
             )
         if len(state.queue.waiting) >= settings.max_queued:
             return busy("backlog", "Too many executions wait; send it again later.")
-        return admission.check_head(self._served.workflow.trigger, self._request.method, headers)
+        return admission.check_head(self._served.workflow.trigger, self._request)
 
     def finish(self, body: bytes, size: int, send: Send) -> None:
         self._send = send
@@ -227,6 +227,8 @@ class _Reception:
         refusal = self._refusal
         if refusal is None and size > trigger.max_body:
             refusal = admission.too_large(trigger, size)
+        if refusal is None:
+            refusal = admission.check_body(trigger, self._request, body)
         if refusal is not None:
             self._refuse(refusal, body, size)
         elif size > _LARGE or "Content-Encoding" in self._request.headers:

@@ -16,14 +16,15 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
+from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
-from hooknb.workflow.credentials import BasicAuth, has_control
+from hooknb.workflow.auth import SCHEMES, Auth, read_auth
 from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.workflow.nodes.data import exactly_equal
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.variables import Variable, as_variables, column
 
-__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "WebhookSettings", "Workflow", "define"]
+__all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define"]
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
 
@@ -36,7 +37,7 @@ class WebhookSettings(TypedDict, total=False):
     sync: bool
     methods: str | Sequence[str]
     accept: str | Sequence[str]
-    auth: BasicAuth | None
+    auth: Auth | None
     headers: Iterable[str | Variable] | None
     query: Iterable[str | Variable] | None
     body: Iterable[str | Variable] | None
@@ -70,7 +71,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 
     methods: tuple[str, ...] = ("POST",)
     accept: tuple[str, ...] = ("application/json",)
-    auth: BasicAuth | None = None
+    auth: Auth | None = None
     headers: tuple[Variable, ...] = ()
     query: tuple[Variable, ...] = ()
     body: tuple[Variable, ...] = ()
@@ -214,9 +215,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         settings = notation.read(data)
         auth = settings.pop("auth", None)
         if auth is not None:
-            auth["password"] = auth["password"] if password is None else password
-            missing = auth["password"] is None
-            auth = BasicAuth.without_password(auth["user"]) if missing else BasicAuth(**auth)
+            auth = read_auth(auth, password)
         elif password is not None:
             raise SettingError("password", "the definition has no auth; leave it out")
         made = define(**settings)
@@ -241,7 +240,7 @@ def define(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: BasicAuth | None = None,
+    auth: Auth | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,
@@ -271,12 +270,13 @@ concurrency
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
     if not isinstance(sync, bool):
         raise SettingError("sync", f"{sync!r} is neither True nor False")
-    auth = _ours(auth, BasicAuth)
-    if auth is not None and not isinstance(auth, BasicAuth):
+    for scheme in SCHEMES:
+        auth = _ours(auth, scheme)
+    if auth is not None and not isinstance(auth, Auth):
         raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
-    if auth is not None and not auth.password:
+    if auth is not None and not auth.is_complete:
         raise SettingError(
-            "auth.password", "it was left out of the JSON; give from_json(text, password=…)"
+            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
         )
     response = _fixed(response)
     if timeout is not None and (not _is_number(timeout) or timeout <= 0):
