@@ -227,7 +227,7 @@ class Hook:
 
     @property
     def enabled(self) -> bool:
-        """The switch: a disabled hook responds 404 and keeps each request as refused.
+        """The switch: a disabled hook responds 404 (``disabled_status``) and keeps what it refuses.
 
         Settable while the hook is not closed; else that raises :class:`ServerError`.
         """
@@ -311,8 +311,9 @@ class Hook:
     def deliveries(self) -> pd.DataFrame:
         """Every request that is kept, accepted or refused, oldest first, indexed by id.
 
-        Columns: received_at, method, content_type, size (bytes), remote, outcome, reason, status
-        (of the response), duration_ms, headers, query, body. Credentials in headers are masked.
+        Columns: received_at, method, subpath, content_type, size (bytes), remote, outcome, reason,
+        status (of the response), duration_ms, headers, query, body. Credentials in headers are
+        masked.
         """
         self._flush()
         return self._frames.deliveries()
@@ -628,9 +629,10 @@ class Hook:
         request = self._sample() if id is None else self._again(self.delivery(id))
         if self.workflow.trigger.auth is not None:
             request = self.workflow.trigger.auth.apply(request)
+        query = f"?{request.query}" if request.query else ""
         return curl.command(
             method=request.method,
-            url=f"{self.url}?{request.query}" if request.query else self.url,
+            url=f"{self.url}{request.subpath}{query}",
             fields=request.fields,
             content=request.content,
         )

@@ -32,7 +32,7 @@ _FILE: Final = frozenset({"filename", "content_type", "content"})
 METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a request method looks like (RFC 9110, section 5.6.2)."""
 
-_QUERY: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
+_TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 # Fields of one connection (RFC 9110, section 7.6.1), and those that are made anew.
 _OWN: Final = frozenset(
@@ -61,9 +61,11 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
             f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
             "it cannot be sent again as it came",
         )
-    if not (METHOD.fullmatch(delivery.method) and _QUERY.fullmatch(delivery.query_string)):
+    target = delivery.subpath + delivery.query_string
+    if not (METHOD.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
         raise SettingError(
-            f"delivery {delivery.id}", "its method or its query cannot stand in a request line"
+            f"delivery {delivery.id}",
+            "its method, its path or its query cannot stand in a request line",
         )
     headers = delivery.header_map
     left_out = _OWN | {name.strip().lower() for name in headers.get("Connection", "").split(",")}
@@ -72,6 +74,7 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
     has_body = delivery.raw or "Content-Length" in headers or "Transfer-Encoding" in headers
     return Outgoing(
         method=delivery.method,
+        subpath=delivery.subpath,
         query=delivery.query_string,
         fields=Headers(field for field in delivery.headers if field[0].lower() not in left_out),
         content=delivery.raw if has_body else None,

@@ -117,7 +117,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         fields.append((depth.HEADER, str(depth.current.get())))
     content = request.content
     parts = urlsplit(url)
-    path = parts.path or "/"
+    path = (parts.path or "/") + request.subpath
     target = f"{path}?{request.query}" if request.query else path
     kind = _SecureConnection if parts.scheme == "https" else _Connection
     seconds = checked_timeout(timeout)

@@ -59,6 +59,7 @@ class NewDelivery:
     body: bytes
     size: int
     remote: str
+    subpath: str = ""
     reason: str | None = None
     detail: str | None = None
     revision: int | None = None
@@ -84,6 +85,7 @@ class NewDelivery:
             self.remote,
             self.reason,
             self.detail,
+            self.subpath,
         )
 
     def execution_row(self) -> tuple[Any, ...]:
@@ -164,7 +166,7 @@ Operation = NewDelivery | NewResponse | NewJobs | StartExecution | EndExecution
 
 _DELIVERY: Final = (
     "workflow_id, received_at, method, query, content_type, content_encoding, head, body, size, "
-    "remote, reason, detail"
+    "remote, reason, detail, subpath"
 )
 _EXECUTION: Final = (
     "id, workflow_id, revision, status, reason, started_at, finished_at, response_status, "

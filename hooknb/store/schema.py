@@ -70,6 +70,7 @@ deliveries = Table(
     Column("remote", Text, nullable=False),
     Column("reason", Text),  # why it was refused; null where it was accepted
     Column("detail", Text),
+    Column("subpath", Text, nullable=False, server_default=""),  # what was appended to the URL
     sqlite_autoincrement=True,  # an id is never given again, also after a hook was cleared
 )
 
@@ -150,7 +151,9 @@ CREATE INDEX jobs_of_workflow ON jobs (workflow_id);
 CREATE INDEX jobs_of_execution ON jobs (execution_id);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_SUBPATH = "ALTER TABLE deliveries ADD COLUMN subpath TEXT NOT NULL DEFAULT ''"
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SUBPATH)
 """SQL scripts in order; the first makes version 1."""
 
 

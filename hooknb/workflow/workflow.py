@@ -28,6 +28,9 @@ __all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
 
+DISABLED_STATUSES: Final = (404, 410, 503)
+"""What a hook that is switched off can respond."""
+
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 
 
@@ -46,6 +49,8 @@ class WebhookSettings(TypedDict, total=False):
     timeout: float | None
     max_body: int
     concurrency: int
+    subpaths: bool
+    disabled_status: int
     enabled: bool
 
 
@@ -67,6 +72,10 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
         What callers of an asynchronous hook get.
     max_body
         Bytes of a body at the most, also after decompression.
+    subpaths
+        Whether what a sender appends to the URL is taken.
+    disabled_status
+        The status of responses while the hook is switched off.
     """
 
     methods: tuple[str, ...] = ("POST",)
@@ -77,6 +86,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     body: tuple[Variable, ...] = ()
     response: Response = Response()
     max_body: int = DEFAULT_MAX_BODY
+    subpaths: bool = False
+    disabled_status: int = 404
 
     @property
     def parts(self) -> tuple[tuple[str, tuple[Variable, ...]], ...]:
@@ -249,6 +260,8 @@ def define(
     timeout: float | None = None,
     max_body: int = DEFAULT_MAX_BODY,
     concurrency: int = 1,
+    subpaths: bool = False,
+    disabled_status: int = 404,
     before: Iterable[Node] = (),
 ) -> Workflow:
     """Make a definition of the settings as users write them.
@@ -256,7 +269,7 @@ def define(
     Parameters
     ----------
     name, sync, methods, accept, auth, headers, query, body, response, nodes, timeout, max_body, \
-concurrency
+concurrency, subpaths, disabled_status
         See :meth:`hooknb.Runtime.webhook`.
     before
         The nodes of the revision before, whose keys are kept.
@@ -268,22 +281,18 @@ concurrency
     """
     if not isinstance(name, str) or not name.strip() or has_control(name):
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
-    if not isinstance(sync, bool):
-        raise SettingError("sync", f"{sync!r} is neither True nor False")
-    for scheme in SCHEMES:
-        auth = _ours(auth, scheme)
-    if auth is not None and not isinstance(auth, Auth):
-        raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
-    if auth is not None and not auth.is_complete:
-        raise SettingError(
-            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
-        )
+    auth = _authentication(auth)
     response = _fixed(response)
     if timeout is not None and (not _is_number(timeout) or timeout <= 0):
         raise SettingError("timeout", f"{timeout!r} is not a number of seconds above 0, or None")
-    for setting, value in (("max_body", max_body), ("concurrency", concurrency)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
+    _check_switches(sync=sync, subpaths=subpaths)
+    _check_counts(max_body=max_body, concurrency=concurrency)
+    if isinstance(disabled_status, bool) or disabled_status not in DISABLED_STATUSES:
+        raise SettingError(
+            "disabled_status",
+            f"{disabled_status!r} is not what a hook that is switched off can respond; write 404, "
+            "410 or 503",
+        )
     trigger = Trigger(
         methods=_methods(methods),
         accept=payloads.check_accept(_texts("accept", accept)),
@@ -293,6 +302,8 @@ concurrency
         body=as_variables("body", _our_variables(body)),
         response=response,
         max_body=max_body,
+        subpaths=subpaths,
+        disabled_status=disabled_status,
     )
     _check_columns(trigger)
     made = with_keys(as_nodes(() if nodes is None else nodes), before)
@@ -306,6 +317,32 @@ concurrency
         timeout=None if timeout is None else float(timeout),
         concurrency=concurrency,
     )
+
+
+def _check_switches(**settings: Any) -> None:
+    for setting, value in settings.items():
+        if not isinstance(value, bool):
+            raise SettingError(setting, f"{value!r} is neither True nor False")
+
+
+def _check_counts(**settings: Any) -> None:
+    for setting, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
+
+
+def _authentication(auth: Any) -> Auth | None:
+    for scheme in SCHEMES:
+        auth = _ours(auth, scheme)
+    if auth is None:
+        return None
+    if not isinstance(auth, Auth):
+        raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
+    if not auth.is_complete:
+        raise SettingError(
+            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
+        )
+    return auth
 
 
 def _fixed(response: Any) -> Response:

@@ -22,7 +22,7 @@ VERSION: Final = 1
 
 SETTINGS: Final = (
     *("name", "sync", "methods", "accept", "auth", "headers", "query", "body", "response"),
-    *("nodes", "timeout", "max_body", "concurrency"),
+    *("nodes", "timeout", "max_body", "concurrency", "subpaths", "disabled_status"),
 )
 """In the order in which they are written."""
 
