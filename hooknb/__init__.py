@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hooknb.records import Delivery, Execution, Job, SentResponse, Status
     from hooknb.runtime import Runtime, delete, hooks, panel, serve, webhook, workflows
     from hooknb.workflow import Trigger, Workflow
-    from hooknb.workflow.credentials import BasicAuth
+    from hooknb.workflow.auth import BasicAuth
     from hooknb.workflow.nodes import (
         Calculation,
         Case,
@@ -121,7 +121,7 @@ __version__ = "0.1.0"
 # Loaded when first used, so that `import hooknb` stays light.
 _HOMES = {
     "SentResponse": "hooknb.records",
-    "BasicAuth": "hooknb.workflow.credentials",
+    "BasicAuth": "hooknb.workflow.auth",
     "Calculation": "hooknb.workflow.nodes",
     "Case": "hooknb.workflow.nodes",
     "Code": "hooknb.workflow.nodes",

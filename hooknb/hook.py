@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, Unpack, overload
-from urllib.parse import quote
 
 from hooknb import paths
 from hooknb.client import curl
@@ -31,7 +30,7 @@ from hooknb.payloads.headers import MASK
 from hooknb.records import Delivery, Execution
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.workflow import samples
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth
 from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
 
@@ -108,12 +107,14 @@ class Hook:
         The same as :attr:`url` where no authentication is asked for. It holds the password:
         do not leave it in a saved notebook.
         """
-        return _url_with_credentials(self.url, self.workflow.trigger.auth)
+        auth = self.workflow.trigger.auth
+        return self.url if auth is None else auth.apply_to_url(self.url)
 
     @property
     def _masked_url(self) -> str:
         """The URL with the user name and a mask before the host, for showing."""
-        return _masked_url(self.url, self.workflow.trigger.auth)
+        auth = self.workflow.trigger.auth
+        return self.url if auth is None else auth.apply_to_url(self.url, masked=True)
 
     # -- its settings --------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class Hook:
 
     @property
     def enabled(self) -> bool:
-        """The switch: a disabled hook responds 404 and keeps each request as refused.
+        """The switch: a disabled hook responds 404 (``disabled_status``) and keeps what it refuses.
 
         Settable while the hook is not closed; else that raises :class:`ServerError`.
         """
@@ -310,8 +311,9 @@ class Hook:
     def deliveries(self) -> pd.DataFrame:
         """Every request that is kept, accepted or refused, oldest first, indexed by id.
 
-        Columns: received_at, method, content_type, size (bytes), remote, outcome, reason, status
-        (of the response), duration_ms, headers, query, body. Credentials in headers are masked.
+        Columns: received_at, method, subpath, content_type, size (bytes), remote, outcome, reason,
+        status (of the response), duration_ms, headers, query, body. Credentials in headers are
+        masked.
         """
         self._flush()
         return self._frames.deliveries()
@@ -581,24 +583,24 @@ class Hook:
         elif isinstance(what, Iterable):
             ids = [as_id(id) for id in what]
         else:
-            return self._exchange("replay", of_delivery(self.delivery(what)), timeout)
+            return self._exchange("replay", self._again(self.delivery(what)), timeout)
         for id in ids:
-            of_delivery(self.delivery(id))  # none is sent where one cannot be
-        return [self._exchange("replay", of_delivery(self.delivery(id)), timeout) for id in ids]
+            self._again(self.delivery(id))  # none is sent where one cannot be
+        return [self._exchange("replay", self._again(self.delivery(id)), timeout) for id in ids]
 
     def _replay_file(self, path: str, timeout: float) -> list[HttpResponse]:
         from hooknb.history.exports import read_lines  # a hook is made without it
 
         for delivery in read_lines(path):
             try:
-                of_delivery(delivery)
+                self._again(delivery)
             except SettingError as error:
                 raise SettingError(
                     f"{path}, {error.setting}",
                     f"{error.problem}; take its line out of the file",
                 ) from None
         return [
-            self._exchange("replay", of_delivery(delivery), timeout)
+            self._exchange("replay", self._again(delivery), timeout)
             for delivery in read_lines(path)
         ]
 
@@ -624,15 +626,19 @@ class Hook:
         StoreError
             The store cannot be read.
         """
-        request = self._sample() if id is None else of_delivery(self.delivery(id))
-        auth = self.workflow.trigger.auth
+        request = self._sample() if id is None else self._again(self.delivery(id))
+        if self.workflow.trigger.auth is not None:
+            request = self.workflow.trigger.auth.apply(request)
+        query = f"?{request.query}" if request.query else ""
         return curl.command(
             method=request.method,
-            url=f"{self.url}?{request.query}" if request.query else self.url,
+            url=f"{self.url}{request.subpath}{query}",
             fields=request.fields,
             content=request.content,
-            credentials=None if auth is None else f"{auth.user}:{auth.password}",
         )
+
+    def _again(self, delivery: Delivery) -> Outgoing:
+        return of_delivery(delivery, self.workflow.trigger.auth)
 
     def _sample(self) -> Outgoing:
         return of_samples(self.workflow.trigger, lambda: next(self._accepted(), None))
@@ -980,27 +986,13 @@ def as_id(id: Any) -> int:
     return number
 
 
-def _url_with_credentials(url: str, auth: BasicAuth | None) -> str:
-    """Put user name and password, percent-encoded, before the host (RFC 3986, section 3.2.1)."""
-    return url if auth is None else _with_userinfo(url, auth.user, quote(auth.password, safe=""))
-
-
-def _masked_url(url: str, auth: BasicAuth | None) -> str:
-    """Put the user name and a mask before the host."""
-    return url if auth is None else _with_userinfo(url, auth.user, MASK)
-
-
-def _saved_url(url: str, auth: BasicAuth | None) -> str:
+def _saved_url(url: str, auth: Auth | None) -> str:
     """Mask the key too, for what is saved with a notebook and read by others.
 
     Whoever has the key can call the hook once it is published, if not now.
     """
-    return _masked_url(f"{url.rpartition('/')[0]}/{MASK}", auth)
-
-
-def _with_userinfo(url: str, user: str, password: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{quote(user, safe='')}:{password}@{rest}"
+    masked = f"{url.rpartition('/')[0]}/{MASK}"
+    return masked if auth is None else auth.apply_to_url(masked, masked=True)
 
 
 def _summary(

@@ -96,6 +96,9 @@ class Delivery:
         When its headers were complete.
     method
         The request's method.
+    subpath
+        What the sender appended to the hook's URL, as it stood there: ``/api/v2/alerts``; ``""``
+        for nothing, or for a slash alone.
     query_string
         What stood behind ``?`` in the URL, as it stood there.
     head
@@ -129,6 +132,7 @@ class Delivery:
     detail: str | None = None
     response: SentResponse | None = field(default=None, repr=False)
     duration_ms: float | None = None
+    subpath: str = ""
 
     @property
     def headers(self) -> Headers:

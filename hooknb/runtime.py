@@ -24,7 +24,7 @@ from hooknb.intake.served import HookState, Served
 from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth
 from hooknb.workflow.definitions import changed, check_switch, loaded, nodes_of
 from hooknb.workflow.nodes import Node, Response
 from hooknb.workflow.notation import Functions
@@ -96,7 +96,7 @@ class Runtime:
         sync: bool = False,
         methods: str | Sequence[str] = ("POST",),
         accept: str | Sequence[str] = ("application/json",),
-        auth: BasicAuth | None = None,
+        auth: Auth | None = None,
         headers: Iterable[str | Variable] | None = None,
         query: Iterable[str | Variable] | None = None,
         body: Iterable[str | Variable] | None = None,
@@ -105,6 +105,8 @@ class Runtime:
         timeout: float | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         concurrency: int = 1,
+        subpaths: bool = False,
+        disabled_status: int = 404,
         enabled: bool = True,
     ) -> Hook:
         """Serve a workflow and return its hook: a live URL when this returns.
@@ -139,6 +141,12 @@ class Runtime:
         concurrency
             Executions of an asynchronous hook at a time. The callers of a synchronous one do not
             wait for each other.
+        subpaths
+            Whether what a sender appends to the URL (``/api/v2/alerts``) is taken and kept as
+            ``delivery.subpath``; otherwise it is refused with 404.
+        disabled_status
+            The status of responses while the hook is switched off: 404, 410, or 503 with
+            ``Retry-After``.
         enabled
             Whether it takes deliveries. The call is the whole definition: made again without it,
             a hook that was switched off is on again.
@@ -172,6 +180,8 @@ class Runtime:
             timeout=timeout,
             max_body=max_body,
             concurrency=concurrency,
+            subpaths=subpaths,
+            disabled_status=disabled_status,
         )
         check_switch(enabled)
         with self._lock:
@@ -459,7 +469,7 @@ def webhook(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: BasicAuth | None = None,
+    auth: Auth | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,
@@ -468,6 +478,8 @@ def webhook(
     timeout: float | None = None,
     max_body: int = DEFAULT_MAX_BODY,
     concurrency: int = 1,
+    subpaths: bool = False,
+    disabled_status: int = 404,
     enabled: bool = True,
 ) -> Hook:
     """Serve a workflow on the default runtime and return its hook: a live URL when this returns.
@@ -506,6 +518,12 @@ def webhook(
     concurrency
         Executions of an asynchronous hook at a time. The callers of a synchronous one do not
         wait for each other.
+    subpaths
+        Whether what a sender appends to the URL (``/api/v2/alerts``) is taken and kept as
+        ``delivery.subpath``; otherwise it is refused with 404.
+    disabled_status
+        The status of responses while the hook is switched off: 404, 410, or 503 with
+        ``Retry-After``.
     enabled
         Whether it takes deliveries. The call is the whole definition: made again without it,
         a hook that was switched off is on again.
@@ -539,6 +557,8 @@ def webhook(
             timeout=timeout,
             max_body=max_body,
             concurrency=concurrency,
+            subpaths=subpaths,
+            disabled_status=disabled_status,
             enabled=enabled,
         )
 

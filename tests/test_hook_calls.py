@@ -87,6 +87,8 @@ def test_every_setting_can_be_changed_and_set_back(runtime: Runtime) -> None:
         "timeout": 1.5,
         "max_body": 10,
         "concurrency": 2,
+        "subpaths": True,
+        "disabled_status": 410,
     }
     assert [*changes, "name"] == sorted([*changes, "name"], key=[*SETTINGS[1:], "name"].index)
     hook = runtime.webhook("all")

@@ -176,6 +176,8 @@ SETTINGS = st.fixed_dictionaries(
         "timeout": st.floats(0.1, 1e6) | st.integers(1, 10**6),
         "max_body": st.sampled_from([1, 10 * 2**20, 3 * 2**20, 12345]),
         "concurrency": st.integers(1, 5),
+        "subpaths": st.booleans(),
+        "disabled_status": st.sampled_from([404, 410, 503]),
     },
 )
 

@@ -8,7 +8,7 @@ import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import typer
@@ -24,7 +24,7 @@ from hooknb.errors import PayloadError, ServerError, SettingError
 from hooknb.payloads import decode_json, kind
 from hooknb.payloads.headers import Headers, masked
 from hooknb.settings import RuntimeSettings
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth, split_credentials
 from hooknb.workflow.definitions import trigger_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _RESERVED: Final = "%!#$&'()*+,/:;=?@[]~"  # what stands in URLs, escapes includ
 _FAILED: Final = 400  # from this status on an answer says no
 _MOST_COLOURED: Final = 256 * 1024  # bytes; colouring takes its time
 
-Target = tuple[str, BasicAuth | None, str]
+Target = tuple[str, Auth | None, str]
 """The URL without its query, credentials, and the method to take where none is asked for."""
 
 
@@ -148,9 +148,7 @@ def _address(text: str) -> Target:
         raise SettingError(
             "URL", "it is none that can be sent to; write one that begins with http:// or https://"
         )
-    auth = None
-    if parts.username is not None:
-        auth = BasicAuth(unquote(parts.username), unquote(parts.password or ""))
+    _, auth = split_credentials(text)
     where = f"[{host}]" if ":" in host else host
     netloc = where if port is None else f"{where}:{port}"
     url = f"{parts.scheme}://{netloc}{quote(parts.path, safe=_RESERVED)}"

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable
 from typing import Final
 
+from hooknb.workflow.auth.basic import decode_basic
+
 __all__ = ["command"]
 
 _LONGEST_ARGUMENT: Final = 100_000  # bytes; Linux takes 128 KiB
@@ -19,7 +21,6 @@ def command(
     url: str,
     fields: Iterable[tuple[str, str]] = (),
     content: bytes | None = None,
-    credentials: str | None = None,
 ) -> str:
     """Write the command for a POSIX shell that sends a request with curl (7.43 or later).
 
@@ -36,8 +37,6 @@ def command(
     content
         The bytes of the body: as they are where they are text that can be printed and not long,
         otherwise through ``printf``, with octal escapes.
-    credentials
-        ``user:password`` for Basic authentication.
     """
     url = "".join(_url_character(character) for character in url)
     parts = ["curl"]
@@ -45,12 +44,10 @@ def command(
         parts.append("--globoff")
     parts += _method(method, has_body=bool(content))
     parts.append(_argument(url))
-    if credentials is not None:
-        parts.append(f"-u {_argument(credentials)}")
     fields = list(fields)
     if content and not any(name.lower() == "content-type" for name, _ in fields):
         parts.append("-H 'Content-Type:'")  # curl would say that it is a form
-    parts += [f"-H {_argument(_field(name, value))}" for name, value in fields]
+    parts += [_header(name, value) for name, value in fields]
     source = ""
     if content:
         text = _printable(content)
@@ -79,6 +76,13 @@ def _url_character(character: str) -> str:
     except UnicodeEncodeError:
         data = character.encode()
     return "".join(f"%{byte:02X}" for byte in data)
+
+
+def _header(name: str, value: str) -> str:
+    credentials = decode_basic(value) if name.lower() == "authorization" else None
+    if credentials is not None:
+        return f"-u {_argument(credentials)}"  # people read and change it more easily
+    return f"-H {_argument(_field(name, value))}"
 
 
 def _field(name: str, value: str) -> str | bytes:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from hooknb.payloads.arrays import as_python
 from hooknb.payloads.headers import SECRET_HEADERS, Headers
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
+from hooknb.workflow.auth import Auth, Outgoing
 from hooknb.workflow.samples import built, has_sample
 
 __all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
@@ -32,7 +32,7 @@ _FILE: Final = frozenset({"filename", "content_type", "content"})
 METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a request method looks like (RFC 9110, section 5.6.2)."""
 
-_QUERY: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
+_TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 # Fields of one connection (RFC 9110, section 7.6.1), and those that are made anew.
 _OWN: Final = frozenset(
@@ -44,29 +44,7 @@ _OWN: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outgoing:
-    """A request as it is to be sent, but for what frames it and for credentials.
-
-    Attributes
-    ----------
-    method
-        Of the request.
-    query
-        What stands behind ``?``, as it stands there; ``""`` for none.
-    fields
-        Header fields in order.
-    content
-        The bytes of the body; ``None`` for no body at all.
-    """
-
-    method: str
-    query: str
-    fields: Headers
-    content: bytes | None
-
-
-def of_delivery(delivery: Delivery) -> Outgoing:
+def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
     """Make the request that came again: the same method, query, bytes and fields in order.
 
     Left out are the fields of its connection (with those that ``Connection`` names), ``Host``,
@@ -83,17 +61,22 @@ def of_delivery(delivery: Delivery) -> Outgoing:
             f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
             "it cannot be sent again as it came",
         )
-    if not (METHOD.fullmatch(delivery.method) and _QUERY.fullmatch(delivery.query_string)):
+    target = delivery.subpath + delivery.query_string
+    if not (METHOD.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
         raise SettingError(
-            f"delivery {delivery.id}", "its method or its query cannot stand in a request line"
+            f"delivery {delivery.id}",
+            "its method, its path or its query cannot stand in a request line",
         )
     headers = delivery.header_map
-    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    left_out = _OWN | {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    if auth is not None:
+        left_out |= auth.carriers
     has_body = delivery.raw or "Content-Length" in headers or "Transfer-Encoding" in headers
     return Outgoing(
         method=delivery.method,
+        subpath=delivery.subpath,
         query=delivery.query_string,
-        fields=Headers(field for field in delivery.headers if field[0].lower() not in _OWN | named),
+        fields=Headers(field for field in delivery.headers if field[0].lower() not in left_out),
         content=delivery.raw if has_body else None,
     )
 

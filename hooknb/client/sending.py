@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hooknb.errors import ServerError, SettingError
 from hooknb.payloads.headers import HeaderMap, Headers
 from hooknb.settings import checked_timeout
 from hooknb.workflow import depth
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth
 
 __all__ = ["HttpResponse", "exchange", "send"]
 
@@ -68,7 +67,7 @@ class HttpResponse:
 def send(
     url: str,
     *,
-    auth: BasicAuth | None,
+    auth: Auth | None,
     method: str,
     body: Any,
     is_json: bool,
@@ -89,9 +88,7 @@ def send(
     return exchange(url, request, auth=auth, timeout=timeout)
 
 
-def exchange(
-    url: str, request: Outgoing, *, auth: BasicAuth | None, timeout: float
-) -> HttpResponse:
+def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) -> HttpResponse:
     """Send a request, its fields and its query exactly as they are, and wait for the answer.
 
     Parameters
@@ -101,7 +98,7 @@ def exchange(
     request
         What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
     auth
-        Credentials that are sent where the request has none of its own, or ``None``.
+        What lets the request in where it does not carry that itself, or ``None``.
     timeout
         Seconds.
 
@@ -112,16 +109,15 @@ def exchange(
     ServerError
         There was no answer in time.
     """
+    if auth is not None:
+        request = auth.apply(request)
     fields = list(request.fields)
     named = {name.lower() for name, _ in fields}
-    if auth is not None and "authorization" not in named:
-        token = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
-        fields.append(("Authorization", f"Basic {token}"))
     if depth.current.get():
         fields.append((depth.HEADER, str(depth.current.get())))
     content = request.content
     parts = urlsplit(url)
-    path = parts.path or "/"
+    path = (parts.path or "/") + request.subpath
     target = f"{path}?{request.query}" if request.query else path
     kind = _SecureConnection if parts.scheme == "https" else _Connection
     seconds = checked_timeout(timeout)

@@ -6,10 +6,6 @@ to put right first: the method, the credentials, the size, the type, then the co
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +16,9 @@ from hooknb import payloads
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.workflow import Trigger
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import Auth, IncomingRequest
 
-__all__ = ["Refusal", "check_head", "decode_basic", "problem", "read_body", "too_large"]
-
-_CHALLENGE = (("WWW-Authenticate", 'Basic realm="hooknb", charset="UTF-8"'),)
+__all__ = ["Refusal", "check_body", "check_head", "problem", "read_body", "too_large"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,18 +43,17 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def check_head(trigger: Trigger, method: str, headers: Mapping[str, str]) -> Refusal | None:
+def check_head(trigger: Trigger, request: IncomingRequest) -> Refusal | None:
     """Say what can be said before the body has come.
 
     Parameters
     ----------
     trigger
         The settings.
-    method
-        The request's method.
-    headers
-        A mapping that ignores the case of names.
+    request
+        Its head.
     """
+    method = request.method
     if trigger.methods != ("*",) and method not in trigger.methods:
         allowed = ", ".join(trigger.methods)
         return Refusal(
@@ -69,15 +62,36 @@ def check_head(trigger: Trigger, method: str, headers: Mapping[str, str]) -> Ref
             detail=f"{method} is not a method of this hook; it takes {allowed}.",
             headers=(("Allow", allowed),),
         )
-    if trigger.auth is not None:
-        refusal = _check_credentials(trigger.auth, headers.get("Authorization"))
+    if trigger.auth is not None and not trigger.auth.needs_body:
+        refusal = _check_credentials(trigger.auth, request)
         if refusal is not None:
             return refusal
-    length = headers.get("Content-Length")
+    length = request.headers.get("Content-Length")
     # Longer ones are no lengths; the server refuses them.
     if length and len(length) < 19 and length.isdecimal() and int(length) > trigger.max_body:  # noqa: PLR2004
         return too_large(trigger, int(length))
     return None
+
+
+def check_body(trigger: Trigger, request: IncomingRequest, raw: bytes) -> Refusal | None:
+    """Say what can be said of the bytes of the whole body, before anybody reads them."""
+    if trigger.auth is None or not trigger.auth.needs_body:
+        return None
+    return _check_credentials(trigger.auth, request, raw)
+
+
+def _check_credentials(
+    auth: Auth, request: IncomingRequest, raw: bytes | None = None
+) -> Refusal | None:
+    failure = auth.check(request, raw)
+    if failure is None:
+        return None
+    return Refusal(
+        status=failure.status,
+        reason=failure.reason,
+        detail=failure.detail,
+        headers=failure.headers,
+    )
 
 
 def too_large(trigger: Trigger, size: int) -> Refusal:
@@ -127,50 +141,3 @@ def problem(refusal: Refusal, title: str) -> tuple[tuple[tuple[str, str], ...], 
         {"type": "about:blank", "status": refusal.status, "title": title, "detail": refusal.detail}
     )
     return (("Content-Type", "application/problem+json"), *refusal.headers), body
-
-
-def decode_basic(header: str | None) -> bytes | None:
-    """Give the ``user:password`` bytes of an ``Authorization`` header (RFC 7617), or ``None``."""
-    if header is None:
-        return None
-    scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        decoded = base64.b64decode(token.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return decoded if b":" in decoded else None
-
-
-def _check_credentials(auth: BasicAuth, header: str | None) -> Refusal | None:
-    came = decode_basic(header)
-    user, _, _ = (came or b"").partition(b":")
-    both_right = _same(came or b"", f"{auth.user}:{auth.password}")
-    user_right = _same(user, auth.user)
-    if both_right:
-        return None
-    if header is None:
-        reason, detail = "no credentials", "This hook asks for Basic authentication."
-    elif came is None:
-        reason, detail = "malformed credentials", "The Authorization header is not a Basic one."
-    else:
-        reason = "wrong password" if user_right else "wrong user name"
-        detail = "The user name or the password is wrong."
-    return Refusal(status=401, reason=reason, detail=detail, headers=_CHALLENGE)
-
-
-def _same(came: bytes, text: str) -> bool:
-    """Whether the bytes are the text, in UTF-8 or in Latin-1: senders use either, and say neither.
-
-    Digests are compared, each to its end, so that the time taken tells neither a length nor where
-    the first difference stands.
-    """
-    try:
-        latin = text.encode("latin-1")
-    except UnicodeEncodeError:
-        latin = text.encode()
-    digest = hashlib.sha256(came).digest()
-    as_utf8 = hmac.compare_digest(digest, hashlib.sha256(text.encode()).digest())
-    as_latin = hmac.compare_digest(digest, hashlib.sha256(latin).digest())
-    return as_utf8 | as_latin

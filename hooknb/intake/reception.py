@@ -22,7 +22,14 @@ from hooknb.engine import Ending, Engine, QueuedExecution
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
-from hooknb.intake.responses import OK, busy, closing_response, problem, response_status_of
+from hooknb.intake.responses import (
+    OK,
+    busy,
+    closing_response,
+    disabled,
+    problem,
+    response_status_of,
+)
 from hooknb.intake.served import HookState, encode_pairs
 from hooknb.records import KEPT_REFUSED_BYTES, Delivery, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
@@ -59,13 +66,14 @@ class Desk:
         path, _, query = request.target.partition("?")
         if path.startswith("http://"):  # the absolute form, which proxies use (RFC 9112, 3.2.2)
             path = "/" + path.removeprefix("http://").partition("/")[2]
-        state = self.hooks.get(path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
+        key, slash, below = path.removeprefix(_PREFIX).partition("/")
+        state = self.hooks.get(key) if path.startswith(_PREFIX) else None
         if state is None:
             return _Unknown()
         request.relayed = self.publication.admit(request, state.key)
         if request.relayed is False:
             return _Unknown()
-        return _Reception(self, state, request, query)
+        return _Reception(self, state, request, slash + below if below else "", query)
 
     def settle(self, deliveries: list[NewDelivery]) -> None:
         """Go on with deliveries that the writer has done with; on the loop."""
@@ -174,15 +182,19 @@ class _Reception:
         "_response",
         "_send",
         "_served",
+        "_subpath",
         "keep",
         "state",
     )
 
-    def __init__(self, desk: Desk, state: HookState, request: Request, query: str) -> None:
+    def __init__(
+        self, desk: Desk, state: HookState, request: Request, subpath: str, query: str
+    ) -> None:
         self._desk = desk
         self.state = state
         self._served = state.served
         self._request = request
+        self._subpath = subpath
         self._query = query
         self._send: Send | None = None
         self._refusal = self._judge()
@@ -208,8 +220,9 @@ class _Reception:
                 detail=f"This server is not {headers.get('Host')!r}. Where it is reached by that "
                 "name, add it to allowed_hosts of the runtime.",
             )
+        trigger = self._served.workflow.trigger
         if not state.enabled:
-            return Refusal(status=404, reason="disabled", detail="There is no hook at this URL.")
+            return disabled(trigger.disabled_status)
         settings = self._desk.settings
         if depth.of_header(headers.get(depth.HEADER)) > settings.max_depth:
             return Refusal(
@@ -220,7 +233,13 @@ class _Reception:
             )
         if len(state.queue.waiting) >= settings.max_queued:
             return busy("backlog", "Too many executions wait; send it again later.")
-        return admission.check_head(self._served.workflow.trigger, self._request.method, headers)
+        if self._subpath and not trigger.subpaths:
+            return Refusal(
+                status=404,
+                reason="subpath",
+                detail="This hook takes nothing below its URL. To take it, set subpaths=True.",
+            )
+        return admission.check_head(trigger, self._request)
 
     def finish(self, body: bytes, size: int, send: Send) -> None:
         self._send = send
@@ -228,6 +247,8 @@ class _Reception:
         refusal = self._refusal
         if refusal is None and size > trigger.max_body:
             refusal = admission.too_large(trigger, size)
+        if refusal is None:
+            refusal = admission.check_body(trigger, self._request, body)
         if refusal is not None:
             self._refuse(refusal, body, size)
         elif size > _LARGE or "Content-Encoding" in self._request.headers:
@@ -299,6 +320,7 @@ class _Reception:
             workflow_id=self.state.workflow_id,
             received_at=request.received_at,
             method=request.method,
+            subpath=self._subpath,
             query=self._query,
             content_type=request.headers.get("Content-Type"),
             content_encoding=request.headers.get("Content-Encoding"),
@@ -354,6 +376,7 @@ class _Reception:
             workflow=self.state.name,
             received_at=moment(stored.received_at),
             method=stored.method,
+            subpath=stored.subpath,
             query_string=stored.query,
             head=stored.head,
             raw=stored.body,

@@ -10,7 +10,7 @@ from hooknb.intake.admission import Refusal
 from hooknb.intake.admission import problem as write_problem
 from hooknb.records import SentResponse, Status
 
-__all__ = ["OK", "busy", "closing_response", "problem", "response_status_of"]
+__all__ = ["OK", "busy", "closing_response", "disabled", "problem", "response_status_of"]
 
 OK: Final = SentResponse(
     status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
@@ -44,6 +44,17 @@ def closing_response(ending: Ending) -> SentResponse:
 def busy(reason: str, detail: str) -> Refusal:
     """Ask the sender to come back later."""
     return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
+
+
+def disabled(status: int) -> Refusal:
+    """Refuse a request to a hook that is switched off, with the status that it is set to."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return busy("disabled", "This hook is switched off; send it again later.")
+    # A 404 is that of a URL at which there never was a hook.
+    detail = "There is no hook at this URL."
+    if status == HTTPStatus.GONE:
+        detail = "There is no hook at this URL any more."
+    return Refusal(status=status, reason="disabled", detail=detail)
 
 
 def problem(refusal: Refusal) -> SentResponse:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from typing import Final
 
-__all__ = ["declared_codec", "decode_text"]
+__all__ = ["declared_codec", "decode_text", "has_control"]
 
 # Codecs that are no charset of any sender, and slow or surprising on hostile bytes.
 _NO_CHARSETS: Final = frozenset(
@@ -44,3 +45,8 @@ def decode_text(raw: bytes, charset: str | None = None) -> str:
         except ValueError:
             continue
     return raw.decode("latin-1")
+
+
+def has_control(text: str) -> bool:
+    """Return whether a text holds control characters, or halves of characters."""
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)

@@ -88,6 +88,7 @@ class NewDelivery:
     body: bytes
     size: int
     remote: str
+    subpath: str = ""
     reason: str | None = None
     detail: str | None = None
     revision: int | None = None
@@ -114,6 +115,7 @@ class NewDelivery:
             self.remote,
             self.reason,
             self.detail,
+            self.subpath,
         )
 
     def execution_row(self) -> tuple[Any, ...]:

@@ -95,6 +95,7 @@ deliveries = Table(
     Column("remote", Text, nullable=False),
     Column("reason", Text),  # why it was refused; null where it was accepted
     Column("detail", Text),
+    Column("subpath", Text, nullable=False, server_default=""),  # what was appended to the URL
 )
 Index(
     "refused_of_workflow",

@@ -27,8 +27,8 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
         The workflow has none of that id.
     """
     found = rows(
-        "SELECT w.name, d.received_at, d.method, d.query, d.head, d.body, d.size, d.remote, "
-        "d.reason, d.detail, a.status, a.duration_us, coalesce(a.headers, f.headers), "
+        "SELECT w.name, d.received_at, d.method, d.subpath, d.query, d.head, d.body, d.size, "
+        "d.remote, d.reason, d.detail, a.status, a.duration_us, coalesce(a.headers, f.headers), "
         "coalesce(a.body, f.body) FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
         "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
         "LEFT JOIN fixed_responses f ON f.workflow_id = a.workflow_id "
@@ -38,12 +38,15 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     if not found:
         message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
         raise RecordNotFoundError(message)
-    name, received, method, query, head, body, size, remote, reason, detail, *response = found[0]
+    name, received, method, subpath, query, head, body, size, remote, reason, detail, *response = (
+        found[0]
+    )
     return Delivery(
         id=number,
         workflow=name,
         received_at=moment(received),
         method=method,
+        subpath=subpath,
         query_string=query,
         head=head,
         raw=body,

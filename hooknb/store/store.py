@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 
 from hooknb._clock import Clock, moment
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
+from hooknb.payloads.charsets import has_control
 from hooknb.records import Delivery, Execution
 from hooknb.store.database import open_database
 from hooknb.store.operations import NewDelivery, Operation
@@ -33,7 +34,6 @@ from hooknb.store.schema import (
 )
 from hooknb.store.single import read_delivery, read_execution
 from hooknb.store.writer import Writer
-from hooknb.workflow.credentials import has_control
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -12,7 +12,6 @@ from hooknb.ui.controls import row_of
 from hooknb.ui.drafts import Draft
 from hooknb.ui.fields import Choice, Field
 from hooknb.ui.typed import shown_headers, shown_json, shown_size
-from hooknb.workflow.credentials import BasicAuth
 from hooknb.workflow.nodes import Response
 
 if TYPE_CHECKING:
@@ -146,9 +145,8 @@ class Security(Card):
         """Follow the draft; what was typed stays while it is turned off."""
         auth = draft.value("auth")
         if is_new:
-            is_known = isinstance(auth, BasicAuth)
-            self.user.value = auth.user if is_known else ""
-            self.password.value = auth.password if is_known else ""
+            self.user.value = getattr(auth, "user", "")
+            self.password.value = getattr(auth, "password", "")
         self.basic.value = auth is not None
         problems = {error.setting: error.problem for error in draft.problems}
         for name, field in (("user", self.user), ("password", self.password)):

@@ -10,7 +10,7 @@ import msgspec
 
 from hooknb.errors import PayloadError, SettingError
 from hooknb.payloads import decode_json
-from hooknb.workflow.credentials import BasicAuth
+from hooknb.workflow.auth import BasicAuth
 from hooknb.workflow.nodes import Response
 
 __all__ = [

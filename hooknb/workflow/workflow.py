@@ -16,16 +16,20 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
+from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
-from hooknb.workflow.credentials import BasicAuth, has_control
+from hooknb.workflow.auth import SCHEMES, Auth, read_auth
 from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.workflow.nodes.data import exactly_equal
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.variables import Variable, as_variables, column
 
-__all__ = ["DEFAULT_MAX_BODY", "BasicAuth", "Trigger", "WebhookSettings", "Workflow", "define"]
+__all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define"]
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
+
+DISABLED_STATUSES: Final = (404, 410, 503)
+"""What a hook that is switched off can respond."""
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 
@@ -36,7 +40,7 @@ class WebhookSettings(TypedDict, total=False):
     sync: bool
     methods: str | Sequence[str]
     accept: str | Sequence[str]
-    auth: BasicAuth | None
+    auth: Auth | None
     headers: Iterable[str | Variable] | None
     query: Iterable[str | Variable] | None
     body: Iterable[str | Variable] | None
@@ -45,6 +49,8 @@ class WebhookSettings(TypedDict, total=False):
     timeout: float | None
     max_body: int
     concurrency: int
+    subpaths: bool
+    disabled_status: int
     enabled: bool
 
 
@@ -66,16 +72,22 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
         What callers of an asynchronous hook get.
     max_body
         Bytes of a body at the most, also after decompression.
+    subpaths
+        Whether what a sender appends to the URL is taken.
+    disabled_status
+        The status of responses while the hook is switched off.
     """
 
     methods: tuple[str, ...] = ("POST",)
     accept: tuple[str, ...] = ("application/json",)
-    auth: BasicAuth | None = None
+    auth: Auth | None = None
     headers: tuple[Variable, ...] = ()
     query: tuple[Variable, ...] = ()
     body: tuple[Variable, ...] = ()
     response: Response = Response()
     max_body: int = DEFAULT_MAX_BODY
+    subpaths: bool = False
+    disabled_status: int = 404
 
     @property
     def parts(self) -> tuple[tuple[str, tuple[Variable, ...]], ...]:
@@ -214,9 +226,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         settings = notation.read(data)
         auth = settings.pop("auth", None)
         if auth is not None:
-            auth["password"] = auth["password"] if password is None else password
-            missing = auth["password"] is None
-            auth = BasicAuth.without_password(auth["user"]) if missing else BasicAuth(**auth)
+            auth = read_auth(auth, password)
         elif password is not None:
             raise SettingError("password", "the definition has no auth; leave it out")
         made = define(**settings)
@@ -241,7 +251,7 @@ def define(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: BasicAuth | None = None,
+    auth: Auth | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,
@@ -250,6 +260,8 @@ def define(
     timeout: float | None = None,
     max_body: int = DEFAULT_MAX_BODY,
     concurrency: int = 1,
+    subpaths: bool = False,
+    disabled_status: int = 404,
     before: Iterable[Node] = (),
 ) -> Workflow:
     """Make a definition of the settings as users write them.
@@ -257,7 +269,7 @@ def define(
     Parameters
     ----------
     name, sync, methods, accept, auth, headers, query, body, response, nodes, timeout, max_body, \
-concurrency
+concurrency, subpaths, disabled_status
         See :meth:`hooknb.Runtime.webhook`.
     before
         The nodes of the revision before, whose keys are kept.
@@ -269,21 +281,18 @@ concurrency
     """
     if not isinstance(name, str) or not name.strip() or has_control(name):
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
-    if not isinstance(sync, bool):
-        raise SettingError("sync", f"{sync!r} is neither True nor False")
-    auth = _ours(auth, BasicAuth)
-    if auth is not None and not isinstance(auth, BasicAuth):
-        raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
-    if auth is not None and not auth.password:
-        raise SettingError(
-            "auth.password", "it was left out of the JSON; give from_json(text, password=…)"
-        )
+    auth = _authentication(auth)
     response = _fixed(response)
     if timeout is not None and (not _is_number(timeout) or timeout <= 0):
         raise SettingError("timeout", f"{timeout!r} is not a number of seconds above 0, or None")
-    for setting, value in (("max_body", max_body), ("concurrency", concurrency)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
+    _check_switches(sync=sync, subpaths=subpaths)
+    _check_counts(max_body=max_body, concurrency=concurrency)
+    if isinstance(disabled_status, bool) or disabled_status not in DISABLED_STATUSES:
+        raise SettingError(
+            "disabled_status",
+            f"{disabled_status!r} is not what a hook that is switched off can respond; write 404, "
+            "410 or 503",
+        )
     trigger = Trigger(
         methods=_methods(methods),
         accept=payloads.check_accept(_texts("accept", accept)),
@@ -293,6 +302,8 @@ concurrency
         body=as_variables("body", _our_variables(body)),
         response=response,
         max_body=max_body,
+        subpaths=subpaths,
+        disabled_status=disabled_status,
     )
     _check_columns(trigger)
     made = with_keys(as_nodes(() if nodes is None else nodes), before)
@@ -306,6 +317,32 @@ concurrency
         timeout=None if timeout is None else float(timeout),
         concurrency=concurrency,
     )
+
+
+def _check_switches(**settings: Any) -> None:
+    for setting, value in settings.items():
+        if not isinstance(value, bool):
+            raise SettingError(setting, f"{value!r} is neither True nor False")
+
+
+def _check_counts(**settings: Any) -> None:
+    for setting, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
+
+
+def _authentication(auth: Any) -> Auth | None:
+    for scheme in SCHEMES:
+        auth = _ours(auth, scheme)
+    if auth is None:
+        return None
+    if not isinstance(auth, Auth):
+        raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
+    if not auth.is_complete:
+        raise SettingError(
+            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
+        )
+    return auth
 
 
 def _fixed(response: Any) -> Response:

@@ -18,7 +18,7 @@ import pytest
 
 import hooknb
 from hooknb import Delivery, Hook
-from hooknb.intake.admission import decode_basic
+from hooknb.workflow.auth.basic import decode_basic
 from wire import SentResponse, Wire, exchange, request
 
 MISSING = object()

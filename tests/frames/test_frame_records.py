@@ -19,6 +19,7 @@ DTYPES = {
     "deliveries": {
         "received_at": "datetime64[us, UTC]",
         "method": "str",
+        "subpath": "str",
         "content_type": "str",
         "size": "int64",
         "remote": "str",
@@ -191,6 +192,7 @@ def test_a_delivery(hook: Hook) -> None:
     assert frame.drop(columns="reason").loc[number].to_dict() == {
         "received_at": pd.Timestamp(1, unit="us", tz="UTC"),
         "method": "POST",
+        "subpath": "",
         "content_type": "application/vnd.x+json",
         "size": len(json.dumps({"a": 2**70})),
         "remote": "::1",

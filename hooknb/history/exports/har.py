@@ -63,7 +63,8 @@ def _entry(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
 def _request(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
     host = delivery.header_map.get("Host") or "localhost"
     query = delivery.query_string
-    url = f"http://{_ascii(host)}/hook/{quote(delivery.workflow, safe='')}"
+    path = f"{quote(delivery.workflow, safe='')}{_ascii(delivery.subpath)}"
+    url = f"http://{_ascii(host)}/hook/{path}"
     request = {
         "method": delivery.method,
         "url": f"{url}?{_ascii(query)}" if query else url,

@@ -34,6 +34,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str
     received_at: datetime
     method: str
+    subpath: str = ""
     query_string: str
     headers: list[tuple[str, str]]
     body: msgspec.Raw = _NULL
@@ -67,6 +68,7 @@ def _line(delivery: Delivery, *, secrets: bool) -> _Line:
         workflow=delivery.workflow,
         received_at=delivery.received_at,
         method=delivery.method,
+        subpath=delivery.subpath,
         query_string=delivery.query_string,
         headers=shown(delivery.headers, secrets=secrets),
         body=msgspec.Raw(encoded(body)) if is_read else _NULL,
@@ -136,6 +138,7 @@ def _delivery(line: _Line) -> Delivery:
         workflow=line.workflow,
         received_at=line.received_at,
         method=line.method,
+        subpath=line.subpath,
         query_string=line.query_string,
         head=_head(line.headers),
         raw=line.raw,

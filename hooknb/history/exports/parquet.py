@@ -21,10 +21,10 @@ _MOST_BYTES: Final = 32 * 2**20  # of what came in one row group
 def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> None:
     """Write deliveries as rows, oldest first; see :func:`hooknb.history.exports.export`.
 
-    Columns: id, workflow, received_at (UTC, microseconds), method, query_string, content_type,
-    headers (pairs of name and value), raw (the bytes of the body), body (what they say, as JSON
-    text; missing where they are bytes only or cannot be read), size, remote, outcome, reason,
-    detail, status, answer_headers, answer_body (bytes), duration_ms.
+    Columns: id, workflow, received_at (UTC, microseconds), method, subpath, query_string,
+    content_type, headers (pairs of name and value), raw (the bytes of the body), body (what they
+    say, as JSON text; missing where they are bytes only or cannot be read), size, remote, outcome,
+    reason, detail, status, answer_headers, answer_body (bytes), duration_ms.
 
     Raises
     ------
@@ -62,6 +62,7 @@ def _schema(arrow: Any) -> Any:
             ("workflow", text),
             ("received_at", arrow.timestamp("us", tz="UTC")),
             ("method", text),
+            ("subpath", text),
             ("query_string", text),
             ("content_type", text),
             ("headers", fields),
@@ -88,6 +89,7 @@ def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
         "workflow": delivery.workflow,
         "received_at": delivery.received_at,
         "method": delivery.method,
+        "subpath": delivery.subpath,
         "query_string": delivery.query_string,
         "content_type": delivery.content_type,
         "headers": _pairs(delivery.headers, secrets=secrets),

@@ -98,13 +98,14 @@ class DeliveryRows(_Rows):
     """The frame of deliveries."""
 
     statement = (
-        "SELECT d.id, d.size, d.received_at, d.method, d.content_type, d.content_encoding, d.size, "
-        "d.remote, d.reason, a.status, a.duration_us, d.head, d.query, d.body "
+        "SELECT d.id, d.size, d.received_at, d.method, d.subpath, d.content_type, "
+        "d.content_encoding, d.size, d.remote, d.reason, a.status, a.duration_us, d.head, "
+        "d.query, d.body "
         "FROM deliveries d LEFT JOIN responses a "
         "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
         "WHERE d.workflow_id = ? AND d.id > ? ORDER BY d.id LIMIT ?"
     )
-    width = 12
+    width = 13
 
     def read(self) -> pd.DataFrame:
         """Give the frame."""
@@ -156,6 +157,7 @@ class DeliveryRows(_Rows):
         (
             received,
             method,
+            subpath,
             kind,
             encoding,
             size,
@@ -174,6 +176,7 @@ class DeliveryRows(_Rows):
         return {
             "received_at": times(received),
             "method": text(method),
+            "subpath": text(subpath),
             "content_type": text(kind),
             "size": pd.array(size, dtype="int64").to_numpy(),
             "remote": text(remote),

@@ -10,6 +10,7 @@ import msgspec
 
 from hooknb.errors import PayloadError, SettingError
 from hooknb.payloads import decode_json
+from hooknb.workflow.auth import write_auth
 from hooknb.workflow.nodes import as_nodes, built
 from hooknb.workflow.nodes.data import from_data, settings_of, to_data
 from hooknb.workflow.variables import Variable
@@ -21,7 +22,7 @@ VERSION: Final = 1
 
 SETTINGS: Final = (
     *("name", "sync", "methods", "accept", "auth", "headers", "query", "body", "response"),
-    *("nodes", "timeout", "max_body", "concurrency"),
+    *("nodes", "timeout", "max_body", "concurrency", "subpaths", "disabled_status"),
 )
 """In the order in which they are written."""
 
@@ -41,8 +42,8 @@ def write(settings: Mapping[str, Any], *, secrets: bool) -> bytes:
     data: dict[str, Any] = {"version": VERSION}
     for name, value in settings.items():
         data[name] = _written(name, value, name)
-    if "auth" in data and not (secrets and data["auth"]["password"]):
-        data["auth"]["password"] = None
+    if "auth" in data:
+        data["auth"] = write_auth(data["auth"], secrets=secrets)
     return msgspec.json.encode(data)
 
 
@@ -96,7 +97,7 @@ def _check(data: Any, place: str, depth: int = 0) -> None:
 
 
 def read(text: str | bytes) -> dict[str, Any]:
-    """Read settings from JSON: nodes and variables made, ``auth`` as user and password.
+    """Read settings from JSON: nodes and variables made, ``auth`` as it stands.
 
     Raises
     ------
@@ -114,8 +115,6 @@ def read(text: str | bytes) -> dict[str, Any]:
     for part in _PARTS:
         if part in data:
             settings[part] = _variables(data[part], part)
-    if data.get("auth") is not None:
-        settings["auth"] = _credentials(data["auth"])
     if data.get("response") is not None:
         settings["response"] = _response(data["response"])
     if "nodes" in data:
@@ -172,13 +171,6 @@ def _variables(items: Any, part: str) -> list[str | Variable] | None:
         else:
             made.append(item)
     return made
-
-
-def _credentials(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise SettingError("auth", 'write {"user": "…", "password": "…"}')
-    fields = _only(value, ("user", "password"), "auth")
-    return {"user": fields.get("user"), "password": fields.get("password")}
 
 
 def _response(value: Any) -> Any:

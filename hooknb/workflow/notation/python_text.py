@@ -48,7 +48,7 @@ def to_python(settings: Mapping[str, Any]) -> str:
     blocks = ["\n".join(imports)]
     if "auth" in settings:
         blocks.insert(0, "import getpass")
-        prompt = _text(f"Password of {settings['auth'].user}: ")
+        prompt = _text(settings["auth"].prompt)
         blocks.append(f"{cell.password} = getpass.getpass({prompt})")
     code = "\n\n".join(blocks)
     for block in cell.definitions:
@@ -168,7 +168,11 @@ class _Cell:
     def setting(self, name: str, value: Any) -> Any:
         """Write the value of one of the hook's settings."""
         if name == "auth":
-            return _Group("hooknb.BasicAuth(", [_text(value.user), self.password], ")")
+            arguments = [
+                self.password if field == value.secret else self.value(getattr(value, field))
+                for field in value.__struct_fields__
+            ]
+            return _Group(f"hooknb.{type(value).__name__}(", arguments, ")")
         if name in {"headers", "query", "body"}:
             return self.variables(name, value)
         if name in {"methods", "accept"}:
