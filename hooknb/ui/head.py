@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import traitlets
 
 from hooknb.errors import HooknbError
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 from hooknb.workflow.samples import has_sample
 
 if TYPE_CHECKING:

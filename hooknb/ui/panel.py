@@ -11,15 +11,15 @@ import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
 from hooknb.history.feed import Feed
-from hooknb.ui.controls import close_all, view_of
-from hooknb.ui.deliveries import Deliveries
-from hooknb.ui.drafts import Draft
+from hooknb.ui.deliveries.deliveries_tab import Deliveries
+from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.head import Head
-from hooknb.ui.part import Part
-from hooknb.ui.publisher import PUBLISHER
-from hooknb.ui.python import PythonTab
-from hooknb.ui.trigger import TriggerTab
-from hooknb.ui.workflow import WorkflowTab
+from hooknb.ui.parts.controls import close_all, view_of
+from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.publisher import PUBLISHER
+from hooknb.ui.python_tab import PythonTab
+from hooknb.ui.trigger.trigger_tab import TriggerTab
+from hooknb.ui.workflow.workflow_tab import WorkflowTab
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook

@@ -14,10 +14,10 @@ from hooknb.errors import HooknbError
 from hooknb.settings import RuntimeSettings
 from hooknb.store import store_path
 from hooknb.store.ownership import living
-from hooknb.ui.controls import button, view_of
-from hooknb.ui.fields import Choice, Field
-from hooknb.ui.part import Part
-from hooknb.ui.publisher import PUBLISHER
+from hooknb.ui.parts.controls import button, view_of
+from hooknb.ui.parts.form_fields import Choice, Field
+from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.publisher import PUBLISHER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import hooknb
-from hooknb.ui.publisher import PUBLISHER
+from hooknb.ui.parts.publisher import PUBLISHER
 
 Message = dict[str, Any]
 

@@ -17,7 +17,7 @@ from hooknb import (
 )
 from hooknb.paths import MISSING
 from hooknb.records import Delivery
-from hooknb.ui.drafts import Draft, Place, Row
+from hooknb.ui.draft.drafts import Draft, Place, Row
 from hooknb.workflow import Workflow, define
 from hooknb.workflow.nodes import End, walk
 

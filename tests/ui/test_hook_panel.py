@@ -16,7 +16,7 @@ import hooknb
 from hooknb import BasicAuth, Condition, Request, Response
 from hooknb.errors import HooknbError
 from hooknb.ui import HookPanel, Panels
-from hooknb.ui.arrangement import Place
+from hooknb.ui.draft.arrangement import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ UI = Path(hooknb.ui.__file__).parent
 STATIC = UI / "static"
 SHEETS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.css"))}
 SCRIPTS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.js"))}
-USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.glob("*.py")))])
+USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.rglob("*.py")))])
 CLASS = re.compile(r"\.(hk-[\w-]+)")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hooknb import BasicAuth, Output, Response, Variable
 from hooknb.ui import HookPanel
-from hooknb.ui.drafts import Row
+from hooknb.ui.draft.drafts import Row
 
 
 class Panel(HookPanel):

@@ -9,9 +9,9 @@ import ipywidgets
 import pytest
 
 import hooknb
-from hooknb.ui.arrangement import Place
+from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.panel import HookPanel
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 from hooknb.workflow.nodes import Case
 
 

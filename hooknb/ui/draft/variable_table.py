@@ -12,8 +12,8 @@ from hooknb.history.feed.texts import file_text, is_file
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
 from hooknb.payloads.headers import masked
-from hooknb.ui.typed import shown_json
-from hooknb.ui.words import counted
+from hooknb.ui.draft.typed import shown_json
+from hooknb.ui.parts.words import counted
 from hooknb.workflow.samples import is_small
 from hooknb.workflow.variables import Variable, VariableType, as_variables
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 
 __all__ = ["Source"]
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from hooknb.errors import SettingError
-from hooknb.ui import arrangement, picture
-from hooknb.ui.arrangement import Place
-from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
-from hooknb.ui.fields import Note
-from hooknb.ui.node_fields import can_be_made, summary
-from hooknb.ui.node_forms import NodeForm
-from hooknb.ui.source import Source
+from hooknb.ui.draft import arrangement
+from hooknb.ui.draft.arrangement import Place
+from hooknb.ui.parts.controls import Asking, button, close_all, hint, row_of, show
+from hooknb.ui.parts.form_fields import Note
+from hooknb.ui.parts.source import Source
+from hooknb.ui.workflow import picture
+from hooknb.ui.workflow.node_fields import can_be_made, summary
+from hooknb.ui.workflow.node_forms import NodeForm
 from hooknb.workflow.nodes import Code, Node, node_types, walk
 from hooknb.workflow.nodes.data import map_functions
 from hooknb.workflow.nodes.sources import source_of

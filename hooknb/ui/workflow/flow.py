@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from hooknb.errors import HooknbError, RecordNotFoundError
 from hooknb.history.feed import FlowCounts
 from hooknb.records import Status
-from hooknb.ui import picture
-from hooknb.ui.arrangement import Place
-from hooknb.ui.drafts import PARTS
-from hooknb.ui.part import Part
-from hooknb.ui.typed import read_setting
-from hooknb.ui.words import RUNNING, counted
+from hooknb.ui.draft.arrangement import Place
+from hooknb.ui.draft.drafts import PARTS
+from hooknb.ui.draft.typed import read_setting
+from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.words import RUNNING, counted
+from hooknb.ui.workflow import picture
 from hooknb.workflow.nodes import Response
 
 if TYPE_CHECKING:

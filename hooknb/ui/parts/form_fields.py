@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 
 __all__ = ["Choice", "Field", "Heard", "Note"]
 
@@ -75,7 +75,7 @@ class Field(Heard):
     on_change
         Called with the text after it was changed in a browser; under the lock.
     lock
-        As of :class:`~hooknb.ui.part.Part`.
+        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     pieces = ("settling", "field-box", "field")
@@ -208,7 +208,7 @@ class Choice(Heard):
     on_change
         Called with the value after it was chosen in a browser; under the lock.
     lock
-        As of :class:`~hooknb.ui.part.Part`.
+        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     pieces = ("settling", "field-box", "choice")
@@ -289,7 +289,7 @@ class Note(Part):
     Parameters
     ----------
     lock
-        As of :class:`~hooknb.ui.part.Part`.
+        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     pieces = ("forms", "note")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from hooknb.ui import picture
-from hooknb.ui.arrangement import Place
-from hooknb.ui.bar import Bar
-from hooknb.ui.editor import NodeEditor
-from hooknb.ui.flow import Flow
+from hooknb.ui.draft.arrangement import Place
+from hooknb.ui.draft.bar import Bar
+from hooknb.ui.workflow import picture
+from hooknb.ui.workflow.editor import NodeEditor
+from hooknb.ui.workflow.flow import Flow
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel

@@ -10,12 +10,12 @@ import msgspec
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
-from hooknb.ui.cards import Card, Forms
-from hooknb.ui.controls import Asking, button, row_of
-from hooknb.ui.drafts import Draft
-from hooknb.ui.fields import Field
-from hooknb.ui.rows import Rows
-from hooknb.ui.words import counted
+from hooknb.ui.draft.drafts import Draft
+from hooknb.ui.parts.controls import Asking, button, row_of
+from hooknb.ui.parts.form_fields import Field
+from hooknb.ui.parts.words import counted
+from hooknb.ui.trigger.cards import Card, Forms
+from hooknb.ui.trigger.variable_rows import Rows
 
 if TYPE_CHECKING:
     from hooknb.records import Delivery

@@ -16,8 +16,8 @@ import anywidget
 import traitlets
 
 from hooknb.errors import HooknbError, SettingError
-from hooknb.ui import bundle
-from hooknb.ui.routing import heard_during_cells
+from hooknb.ui.parts import bundle
+from hooknb.ui.parts.routing import heard_during_cells
 
 __all__ = ["Part"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from hooknb.ui.routing import heard_during_cells
+from hooknb.ui.parts.routing import heard_during_cells
 
 __all__ = ["Asking", "button", "close_all", "hint", "row_of", "show", "view_of"]
 

@@ -9,10 +9,10 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.paths import MISSING
-from hooknb.ui import arrangement
-from hooknb.ui.arrangement import Nodes, Place
-from hooknb.ui.table import Row, merged, taken
-from hooknb.ui.typed import read_setting
+from hooknb.ui.draft import arrangement
+from hooknb.ui.draft.arrangement import Nodes, Place
+from hooknb.ui.draft.typed import read_setting
+from hooknb.ui.draft.variable_table import Row, merged, taken
 from hooknb.workflow import Workflow, define, notation
 from hooknb.workflow.nodes import Node, as_nodes, walk, with_keys
 from hooknb.workflow.variables import Variable, column, parse_body, parse_query
@@ -222,7 +222,8 @@ class Draft:
     def parse(self, part: str, sample: Any) -> int:
         """Add a row for every path of a sample.
 
-        Those that are there keep their places and aliases; see :func:`hooknb.ui.table.merged`.
+        Those that are there keep their places and aliases; see
+        :func:`hooknb.ui.draft.variable_table.merged`.
 
         Parameters
         ----------

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from hooknb.errors import HooknbError, SettingError, StoreError
-from hooknb.ui.controls import button, show
-from hooknb.ui.fields import Note
+from hooknb.ui.parts.controls import button, show
+from hooknb.ui.parts.form_fields import Note
 from hooknb.workflow.nodes import Response, walk
 
 if TYPE_CHECKING:

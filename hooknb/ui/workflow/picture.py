@@ -10,8 +10,8 @@ import msgspec
 
 from hooknb.history.feed.flow import INSIDE
 from hooknb.records import Execution, Status
-from hooknb.ui.typed import shown_json
-from hooknb.ui.words import counted
+from hooknb.ui.draft.typed import shown_json
+from hooknb.ui.parts.words import counted
 from hooknb.workflow.nodes import (
     Calculation,
     Code,

@@ -10,16 +10,16 @@ import ipywidgets
 
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
 from hooknb.history.feed import accepted
-from hooknb.ui.bar import Bar
-from hooknb.ui.cards import Card, General, ResponseCard, Security
-from hooknb.ui.sampled import Sampled, Variables
-from hooknb.ui.words import counted
+from hooknb.ui.draft.bar import Bar
+from hooknb.ui.parts.words import counted
+from hooknb.ui.trigger.cards import Card, General, ResponseCard, Security
+from hooknb.ui.trigger.sampled import Sampled, Variables
 
 if TYPE_CHECKING:
     import threading
 
     from hooknb.records import Delivery
-    from hooknb.ui.drafts import Draft
+    from hooknb.ui.draft.drafts import Draft
     from hooknb.ui.panel import HookPanel
 
 __all__ = ["TriggerTab"]

@@ -9,10 +9,10 @@ from typing import Any, Final
 import ipywidgets
 
 from hooknb.errors import SettingError
-from hooknb.ui.controls import Asking, button, close_all, hint, row_of, show
-from hooknb.ui.fields import Choice, Field
-from hooknb.ui.node_fields import REQUIRED, Setting, from_text, to_text
-from hooknb.ui.words import counted
+from hooknb.ui.parts.controls import Asking, button, close_all, hint, row_of, show
+from hooknb.ui.parts.form_fields import Choice, Field
+from hooknb.ui.parts.words import counted
+from hooknb.ui.workflow.node_fields import REQUIRED, Setting, from_text, to_text
 from hooknb.workflow.nodes import Case
 from hooknb.workflow.nodes.sources import is_function
 

@@ -13,7 +13,7 @@ from typing import Final
 
 __all__ = ["code", "note", "style"]
 
-_STATIC: Final = Path(__file__).parent / "static"
+_STATIC: Final = Path(__file__).parent.parent / "static"
 _COMMON: Final = "common"
 
 # The files of each part, by the name of the last one, in the order in which they are put together.

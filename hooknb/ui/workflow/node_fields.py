@@ -13,7 +13,7 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.expressions import compile_expression
-from hooknb.ui.typed import (
+from hooknb.ui.draft.typed import (
     read_headers,
     read_json,
     read_setting,

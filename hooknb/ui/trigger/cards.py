@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 import msgspec
 
-from hooknb.ui.controls import row_of
-from hooknb.ui.drafts import Draft
-from hooknb.ui.fields import Choice, Field
-from hooknb.ui.typed import shown_headers, shown_json, shown_size
+from hooknb.ui.draft.drafts import Draft
+from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
+from hooknb.ui.parts.controls import row_of
+from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.workflow.credentials import BasicAuth
 from hooknb.workflow.nodes import Response
 

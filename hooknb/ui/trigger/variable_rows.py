@@ -9,8 +9,8 @@ from itertools import count
 from typing import Any, Final
 
 from hooknb.paths import MISSING
-from hooknb.ui.fields import Heard
-from hooknb.ui.table import LONGEST, TYPES, Row, shown_value
+from hooknb.ui.draft.variable_table import LONGEST, TYPES, Row, shown_value
+from hooknb.ui.parts.form_fields import Heard
 
 __all__ = ["Rows"]
 
@@ -32,7 +32,7 @@ class Rows(Heard):
     on_change
         Called with the rows after they were edited in a browser; under the lock.
     lock
-        As of :class:`~hooknb.ui.part.Part`.
+        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     pieces = ("settling", "rows")

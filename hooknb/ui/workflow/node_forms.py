@@ -10,16 +10,16 @@ import msgspec
 
 from hooknb import paths
 from hooknb.errors import SettingError
-from hooknb.ui.controls import button, show
-from hooknb.ui.fields import Field, Note
-from hooknb.ui.inputs import (
+from hooknb.ui.parts.controls import button, show
+from hooknb.ui.parts.form_fields import Field, Note
+from hooknb.ui.workflow.inputs import (
     BranchesInput,
     CasesInput,
     ChoiceInput,
     GateInput,
     TextInput,
 )
-from hooknb.ui.node_fields import REQUIRED, settings
+from hooknb.ui.workflow.node_fields import REQUIRED, settings
 from hooknb.workflow.nodes import Code, Condition, Node, built
 
 __all__ = ["NodeForm"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hooknb.errors import HooknbError
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel
