@@ -10,8 +10,8 @@ from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.feed import details, short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
+from hooknb.ui.parts.controls import RUNNING
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.words import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

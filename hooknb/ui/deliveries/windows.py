@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.ui.parts.words import RUNNING
+from hooknb.ui.parts.controls import RUNNING
 
 if TYPE_CHECKING:
     from hooknb.history.feed import Feed, Row

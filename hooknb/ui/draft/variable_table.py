@@ -13,7 +13,7 @@ from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
 from hooknb.payloads.headers import masked
 from hooknb.ui.draft.typed import shown_json
-from hooknb.ui.parts.words import counted
+from hooknb.ui.parts.controls import counted
 from hooknb.workflow.samples import is_small
 from hooknb.workflow.variables import Variable, VariableType, as_variables
 

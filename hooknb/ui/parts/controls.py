@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import ipywidgets
 
-from hooknb.ui.parts.routing import heard_during_cells
+from hooknb.records import Status
+from hooknb.ui.parts.part import heard_during_cells
 
-__all__ = ["Asking", "button", "close_all", "hint", "row_of", "show", "view_of"]
+__all__ = [
+    "RUNNING",
+    "Asking",
+    "button",
+    "close_all",
+    "counted",
+    "hint",
+    "row_of",
+    "show",
+    "view_of",
+]
 
 
 def button(
@@ -143,3 +154,12 @@ class Asking:
         self.button.description = question
         self.button.button_style = "danger"
         show(self.keep, is_shown=True)
+
+
+RUNNING: Final = frozenset({Status.QUEUED.word, Status.STARTED.word})
+"""What frames and feeds call the status of an execution that has not ended."""
+
+
+def counted(number: int, word: str) -> str:
+    """Count something: ``1 node``, ``1,200 nodes``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

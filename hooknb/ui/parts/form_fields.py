@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from hooknb.ui.parts.part import Part
 
-__all__ = ["Choice", "Field", "Heard", "Note"]
+__all__ = ["Choice", "Field", "Heard", "Note", "Source"]
 
 _DOTS: Final = "••••••"
 
@@ -313,3 +313,29 @@ class Note(Part):
     def opened(self) -> None:
         """Say it."""
         self.say("note", text=self._text, tone=self._tone)
+
+
+class Source(Part):
+    """A function's text, as messages: what a definition holds is not saved with the notebook."""
+
+    pieces = ("source",)
+    text = ""
+    label = ""
+
+    def show(self, text: str, label: str) -> None:
+        """Show another text.
+
+        Parameters
+        ----------
+        text
+            What is shown.
+        label
+            What screen readers call it.
+        """
+        if (text, label) != (self.text, self.label):
+            self.text, self.label = text, label
+            self.opened()
+
+    def opened(self) -> None:
+        """Say it."""
+        self.say("source", source=self.text, label=self.label)

@@ -17,9 +17,8 @@ import traitlets
 
 from hooknb.errors import HooknbError, SettingError
 from hooknb.ui.parts import bundle
-from hooknb.ui.parts.routing import heard_during_cells
 
-__all__ = ["Part"]
+__all__ = ["Part", "heard_during_cells"]
 
 _LOG: Final = logging.getLogger("hooknb.ui")
 _SILENT_SECONDS: Final = 60.0
@@ -205,3 +204,19 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def __repr__(self) -> str:
         """Name the part, the same in every run."""
         return f"<{type(self).__name__}>"
+
+
+def heard_during_cells(widget: Any) -> None:
+    """Let a widget hear its messages on the subshell that the browser names in them.
+
+    From 7.4 on ipykernel sends them to the shell that published on the widget last. That is the
+    main one after a cell or a thread did, and there they wait for the cell that runs: for a
+    ``hook.wait()``, say, which waits for the very test that a click would send. Where ipykernel has
+    no such rule nothing changes, and where there are no subshells the browser names none.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = _named
+
+
+def _named(_data: Any, subshell: str | None) -> str | None:
+    return subshell

@@ -11,9 +11,8 @@ import ipywidgets
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
 from hooknb.history.feed import accepted
 from hooknb.ui.draft.bar import Bar
-from hooknb.ui.parts.words import counted
-from hooknb.ui.trigger.cards import Card, General, ResponseCard, Security
-from hooknb.ui.trigger.sampled import Sampled, Variables
+from hooknb.ui.parts.controls import counted
+from hooknb.ui.trigger.cards import Card, General, ResponseCard, Sampled, Security, Variables
 
 if TYPE_CHECKING:
     import threading

@@ -11,8 +11,7 @@ from hooknb.errors import SettingError
 from hooknb.ui.draft import arrangement
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.parts.controls import Asking, button, close_all, hint, row_of, show
-from hooknb.ui.parts.form_fields import Note
-from hooknb.ui.parts.source import Source
+from hooknb.ui.parts.form_fields import Note, Source
 from hooknb.ui.workflow import picture
 from hooknb.ui.workflow.node_fields import can_be_made, summary
 from hooknb.ui.workflow.node_forms import NodeForm

@@ -10,7 +10,7 @@ from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.bar import Bar
 from hooknb.ui.workflow import picture
 from hooknb.ui.workflow.editor import NodeEditor
-from hooknb.ui.workflow.flow import Flow
+from hooknb.ui.workflow.picture import Flow
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel
