@@ -14,9 +14,8 @@ import hooknb.ui
 from hooknb.cli.texts import written_out
 
 UI = Path(hooknb.ui.__file__).parent
-STATIC = UI / "static"
-SHEETS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.css"))}
-SCRIPTS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.js"))}
+SHEETS = {path.name: path.read_text() for path in sorted(UI.rglob("*.css"))}
+SCRIPTS = {path.name: path.read_text() for path in sorted(UI.rglob("*.js"))}
 USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.rglob("*.py")))])
 CLASS = re.compile(r"\.(hk-[\w-]+)")
 

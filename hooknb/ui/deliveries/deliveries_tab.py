@@ -53,7 +53,13 @@ class Deliveries(Part):
         Whose part it is.
     """
 
-    pieces = ("cells", "table", "tree", "waterfall", "detail", "deliveries")
+    pieces = (
+        "deliveries/delivery_table",
+        "deliveries/tree",
+        "deliveries/waterfall",
+        "deliveries/detail",
+        "deliveries/deliveries",
+    )
 
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel

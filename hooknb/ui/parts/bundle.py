@@ -13,8 +13,8 @@ from typing import Final
 
 __all__ = ["code", "note", "style"]
 
-_STATIC: Final = Path(__file__).parent.parent / "static"
-_COMMON: Final = "common"
+_UI: Final = Path(__file__).parent.parent
+_COMMON: Final = "parts/common"
 
 # The files of each part, by the name of the last one, in the order in which they are put together.
 _PARTS: Final[dict[str, tuple[str, ...]]] = {}
@@ -31,7 +31,7 @@ _ASKS: Final = """export default {{
 
 
 def note(pieces: tuple[str, ...]) -> None:
-    """Have a part's files in the bundle: names in ``static``, without suffix.
+    """Have a part's files in the bundle: paths below this package, without suffix.
 
     The last one ends with ``export default part(…)``.
     """
@@ -62,7 +62,7 @@ def code(name: str, *, carries: bool) -> str:
 def style() -> str:
     """Give the style sheets of all parts."""
     names = dict.fromkeys([_COMMON, *(piece for part in _PARTS.values() for piece in part)])
-    files = [_STATIC / f"{name}.css" for name in names]
+    files = [_UI / f"{name}.css" for name in names]
     return "\n".join(file.read_text() for file in files if file.exists())
 
 
@@ -78,5 +78,5 @@ def _whole() -> str:
 
 
 def _read(name: str) -> str:
-    file = _STATIC / f"{name}.js"
+    file = _UI / f"{name}.js"
     return file.read_text() if file.exists() else ""  # some have a style sheet only

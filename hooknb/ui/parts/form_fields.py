@@ -78,7 +78,7 @@ class Field(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("settling", "field-box", "field")
+    pieces = ("parts/settling", "parts/fields", "parts/field")
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class Choice(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("settling", "field-box", "choice")
+    pieces = ("parts/settling", "parts/fields", "parts/choice")
 
     def __init__(
         self,
@@ -292,7 +292,7 @@ class Note(Part):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("forms", "note")
+    pieces = ("parts/forms", "parts/note")
 
     def __init__(self, *, lock: threading.RLock | None = None) -> None:
         self._text = ""
@@ -318,7 +318,7 @@ class Note(Part):
 class Source(Part):
     """A function's text, as messages: what a definition holds is not saved with the notebook."""
 
-    pieces = ("source",)
+    pieces = ("parts/source",)
     text = ""
     label = ""
 

@@ -26,7 +26,7 @@ _FORGOTTEN_SECONDS: Final = 3600.0
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-    """A widget made of the files of ``static`` that ``pieces`` names.
+    """A widget made of the files that ``pieces`` names.
 
     A message of a view is ``{"kind": …, "view": …}``; the method ``on_<kind>`` gets it, one at a
     time with all other parts of the panel. What it raises is said to the view that asked, as

@@ -35,7 +35,7 @@ class Rows(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("settling", "rows")
+    pieces = ("parts/settling", "trigger/variable_rows")
 
     def __init__(
         self,

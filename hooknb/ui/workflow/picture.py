@@ -341,7 +341,7 @@ class Flow(Part):
         Called with the place at which somebody wants a node.
     """
 
-    pieces = ("flow_lines", "flow")
+    pieces = ("workflow/picture",)
 
     def __init__(
         self,
