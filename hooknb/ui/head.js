@@ -1,4 +1,16 @@
+// @ts-check
 // The head of the panel: what the hook is, its URL, its switch, and the tabs.
+
+import {
+  bdi,
+  copyButton,
+  grouped,
+  h,
+  milliseconds,
+  part,
+  replace,
+  sayingLine,
+} from "./parts/common.js";
 
 const STATES = { enabled: "ok", disabled: "warn", closed: "bad" };
 

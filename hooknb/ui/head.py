@@ -28,7 +28,7 @@ class Head(Part):
         The position of the open tab; the browser keeps it in step with what stands below.
     """
 
-    pieces = ("head",)
+    module = "head.js"
     carries = True
     tab = traitlets.Int(0).tag(sync=True)
     tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)

@@ -1,4 +1,7 @@
+// @ts-check
 // All hooks of the kernel, one of which is shown below.
+
+import { bdi, h, part, replace, visible } from "./parts/common.js";
 
 export default part((ctx) => {
   const list = h("div", { class: "hk-hooks", role: "group", "aria-label": "Hooks" });

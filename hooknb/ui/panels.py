@@ -50,7 +50,7 @@ class Calls(Protocol):
 class HookList(Part):
     """The hooks that are served, and those that the store holds besides."""
 
-    pieces = ("panels",)
+    module = "panels.js"
     carries = True
 
     def __init__(

@@ -1,4 +1,7 @@
+// @ts-check
 // The Python that makes the hook, and its JSON, to be copied.
+
+import { copyButton, h, lines, part, replace, visible } from "./parts/common.js";
 
 function codeBlock(title, note, text) {
   return h(

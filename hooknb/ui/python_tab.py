@@ -21,7 +21,7 @@ class PythonTab(Part):
     neither; the code asks for it.
     """
 
-    pieces = ("python_tab",)
+    module = "python_tab.js"
 
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel

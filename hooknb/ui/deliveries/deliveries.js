@@ -1,4 +1,9 @@
+// @ts-check
 // What came: the live list with its strip and filter, and the chosen delivery beside it.
+
+import { clockTime, deliveryTable } from "./delivery_table.js";
+import { deliveryDetail } from "./detail.js";
+import { copyButton, grouped, h, part, replace, sayingLine, visible } from "../parts/common.js";
 
 const FILTER_MS = 250;
 const PENDING_MS = 1500;

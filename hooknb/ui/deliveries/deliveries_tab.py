@@ -53,13 +53,7 @@ class Deliveries(Part):
         Whose part it is.
     """
 
-    pieces = (
-        "deliveries/delivery_table",
-        "deliveries/tree",
-        "deliveries/waterfall",
-        "deliveries/detail",
-        "deliveries/deliveries",
-    )
+    module = "deliveries/deliveries.js"
 
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel

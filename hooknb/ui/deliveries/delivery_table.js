@@ -1,10 +1,13 @@
+// @ts-check
 // The list of deliveries: rows of one height, of which only those in sight are elements.
 // A row is addressed by its ordinal, counted from the oldest; the newest stands at the top.
+
+import { bdi, h, milliseconds, replace, tone, visible } from "../parts/common.js";
 
 // Where things stand in a row as it is told: hooknb.history.feed.Row.as_list.
 const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-function clockTime(milliseconds) {
+export function clockTime(milliseconds) {
   const time = new Date(milliseconds);
   const two = (value) => String(value).padStart(2, "0");
   return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
@@ -91,7 +94,7 @@ const TELL_MS = 40;
 const ANSWER_MS = 3000;
 
 // look({first, end, anchor, follows, lacks}) tells where it is; choose(id) that a row was chosen.
-function deliveryTable({ look, choose }) {
+export function deliveryTable({ look, choose }) {
   const rows = new Map();
   const drawn = new Map();
   let columns = [];

@@ -1,4 +1,20 @@
+// @ts-check
 // The chosen delivery: what came, what was answered, and what was run for it.
+
+import { valueTree } from "./tree.js";
+import { executionView } from "./waterfall.js";
+import {
+  bdi,
+  bytes,
+  grouped,
+  h,
+  lines,
+  milliseconds,
+  replace,
+  tabList,
+  tone,
+  visible,
+} from "../parts/common.js";
 
 const DETAIL_TABS = ["Body", "Headers", "Query", "Variables", "Response", "Raw"];
 const DETAIL_KEYS = [
@@ -35,7 +51,7 @@ function cutNote(raw, shownAs) {
 }
 
 // take(name) is called with what hook.take wants; id is that of the element whose content changes.
-function deliveryDetail({ take, id }) {
+export function deliveryDetail({ take, id }) {
   let details = null;
   let tab = 0;
   let tree = null;

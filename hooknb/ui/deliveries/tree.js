@@ -1,4 +1,7 @@
+// @ts-check
 // A value as a tree of lines that can be folded, each leaf of which can be taken as a variable.
+
+import { bdi, grouped, h, replace, visible } from "../parts/common.js";
 
 const INDENT = 14;
 const MOST_INDENTED = 40;
@@ -7,7 +10,7 @@ const BRACKETS = { object: ["{", "}"], list: ["[", "]"] };
 // lines: [depth, key, kind, text, name, isLeaf, count] as hooknb.history.feed.details gives them.
 // chips: Map of a variable's name to its title. folds: Map of names to whether they are unfolded,
 // kept by the caller so that the next delivery is unfolded like this one.
-function valueTree({ lines, label, chips, folds, take }) {
+export function valueTree({ lines, label, chips, folds, take }) {
   const ends = new Int32Array(lines.length);
   const above = new Int32Array(lines.length);
   const opener = new Int32Array(lines.length);

@@ -1,4 +1,7 @@
+// @ts-check
 // An execution: its status, and its jobs as bars along the time that it took.
+
+import { EXECUTION_TONES, bdi, grouped, h, lines, milliseconds, visible } from "../parts/common.js";
 
 function jobPart(text, label, kind) {
   const attributes = { dir: "auto", tabindex: "0", "aria-label": label };
@@ -58,7 +61,7 @@ function jobRow(job, at, whole, opened) {
 }
 
 // opened: the set of jobs that are open, kept by the caller while the execution goes on.
-function executionView(execution, opened) {
+export function executionView(execution, opened) {
   const notes = [
     execution.duration_ms === null ? "" : milliseconds(execution.duration_ms),
     `revision ${execution.revision}`,

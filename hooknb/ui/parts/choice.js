@@ -1,4 +1,8 @@
+// @ts-check
 // One of several, in a list; or on and off, as a switch.
+
+import { h, part, replace, visible } from "./common.js";
+import { settling } from "./settling.js";
 
 export default part((ctx) => {
   const id = `hk-choice-${ctx.view}`;

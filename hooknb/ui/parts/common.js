@@ -1,11 +1,50 @@
-// What every part of the panel is made with. Parts are put together from files without imports:
-// this one comes first, and the last one ends with `export default part((ctx) => { … })`.
+// @ts-check
+// What every part of the panel is made with. The module of a part ends with
+// `export default part((ctx) => { … })`; hooknb.ui.parts.bundle puts them into one for the page.
+
+/**
+ * A message between the kernel and a view; the rest of it depends on its kind.
+ * @typedef {{kind: string, to?: string} & Record<string, any>} Message
+ */
+
+/**
+ * What the front end gives a view of a widget (anywidget.dev): the model of the widget.
+ * @typedef {object} Model
+ * @property {(name: string) => any} get
+ * @property {(name: string, value: any) => void} set
+ * @property {() => void} save_changes
+ * @property {(message: Message) => void} send
+ * @property {(event: string, handler: (message: any) => void) => void} on
+ * @property {(event: string, handler: (message: any) => void) => void} off
+ */
+
+/**
+ * What a view of a part works with.
+ * @typedef {object} Context
+ * @property {HTMLElement} el the element to fill
+ * @property {Model} model
+ * @property {string} view the id of the view, by which the kernel tells views apart
+ * @property {(kind: string, content: object) => boolean} send
+ *   Tells whether it was sent: a model whose kernel is gone has nobody to send to.
+ * @property {(kind: string, handler: (message: any) => void) => void} on
+ * @property {(kind: string, content: object) => Promise<Message>} ask
+ *   Asks the kernel for something and gives its response, a message of the same kind.
+ * @property {(end: () => void) => void} cleanup registers what to do when the view is closed
+ */
+
+/** @typedef {string | Node | null | undefined} Child */
 
 const PING_SECONDS = 20;
 const SAID_MILLISECONDS = 8000;
 
-// Elements are made here and nowhere else: what comes from a hook is only ever text.
-function h(tag, attributes, ...children) {
+/**
+ * Makes an element. They are made here and nowhere else: what comes from a hook is only ever text.
+ * @param {string} tag
+ * @param {Record<string, any> | null} [attributes] a function is a listener: `onclick`
+ * @param {...(Child | Child[] | Child[][])} children
+ * @returns {any} an element of that tag; `any`, as some carry fields of ours
+ */
+export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
@@ -18,6 +57,7 @@ function h(tag, attributes, ...children) {
   return element;
 }
 
+/** @type {(children: any[]) => (string | Node)[]} */
 const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
 
 // Characters that have no shape, or that turn the order of what is around them, are written out:
@@ -25,7 +65,11 @@ const given = (children) => children.flat().filter((child) => child !== null && 
 const UNSEEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
-function visible(text) {
+/**
+ * @param {unknown} text
+ * @returns {string}
+ */
+export function visible(text) {
   return String(text).replace(UNSEEN, (character) => {
     const code = character.codePointAt(0);
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
@@ -35,25 +79,38 @@ function visible(text) {
   });
 }
 
-// Text of a hook as an element of its own, whose direction reaches nothing around it.
-function bdi(text, attributes) {
+/**
+ * Text of a hook as an element of its own, whose direction reaches nothing around it.
+ * @param {unknown} text
+ * @param {Record<string, any>} [attributes]
+ */
+export function bdi(text, attributes) {
   return h("bdi", attributes, visible(text));
 }
 
-// Text of several lines, as it is but for what cannot be seen.
-function lines(text) {
+/**
+ * Text of several lines, as it is but for what cannot be seen.
+ * @param {unknown} text
+ */
+export function lines(text) {
   return String(text).split("\n").map(visible).join("\n");
 }
 
-function replace(element, ...children) {
+/**
+ * @param {Element} element
+ * @param {...(Child | Child[] | Child[][])} children
+ */
+export function replace(element, ...children) {
   element.replaceChildren(...given(children));
 }
 
-function grouped(number) {
+/** @param {number} number */
+export function grouped(number) {
   return number.toLocaleString("en");
 }
 
-function milliseconds(value) {
+/** @param {number | null | undefined} value */
+export function milliseconds(value) {
   if (value === null || value === undefined) return "";
   // Most nodes take less than a tenth.
   if (value < 0.1) return value > 0 && value < 0.005 ? "<0.01 ms" : `${value.toFixed(2)} ms`;
@@ -62,27 +119,30 @@ function milliseconds(value) {
   return `${value.toFixed(value >= 100 ? 0 : 1)} ms`;
 }
 
-function bytes(value) {
+/** @param {number} value */
+export function bytes(value) {
   if (value >= 1048576) return `${(value / 1048576).toFixed(1)} MiB`;
   if (value >= 10240) return `${(value / 1024).toFixed(1)} KiB`;
   return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
 }
 
 // The kind of an answer, as the end of a class: hk-ok, hk-warn, hk-bad.
-function tone(status) {
+export function tone(status) {
   if (status === null || status === undefined) return "wait";
   if (status < 400) return "ok";
   return status === 422 || status === 404 || status === 409 ? "warn" : "bad";
 }
 
-const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
+export const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
 
 // A line that says for a while what became of a click; what went wrong stays there.
-function sayingLine() {
+export function sayingLine() {
   const element = h("span", { class: "hk-said hk-soft", role: "status" });
-  let timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   return {
     element,
+    /** @param {string} text */
     say(text, isError = false) {
       element.className = `hk-said ${isError ? "hk-error" : "hk-soft"}`;
       element.textContent = visible(text);
@@ -93,6 +153,7 @@ function sayingLine() {
   };
 }
 
+/** @param {string} text */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -107,8 +168,13 @@ async function copyText(text) {
   }
 }
 
-// A button that copies what `give` gives (text, or a promise of it) and says that it did.
-function copyButton(label, give, attributes) {
+/**
+ * A button that copies what `give` gives and says that it did.
+ * @param {string} label
+ * @param {() => Promise<string | null | undefined>} give
+ * @param {Record<string, any>} attributes
+ */
+export function copyButton(label, give, attributes) {
   const button = h(
     "button",
     {
@@ -129,9 +195,15 @@ function copyButton(label, give, attributes) {
   return button;
 }
 
-// One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs). They share one `panel`,
-// an element with an id.
-function tabList(labels, chosen, choose, name, panel) {
+/**
+ * One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs).
+ * @param {(Child | Child[])[]} labels
+ * @param {number} chosen
+ * @param {(index: number) => void} choose
+ * @param {string} name
+ * @param {HTMLElement} panel what they share; it has an id
+ */
+export function tabList(labels, chosen, choose, name, panel) {
   const buttons = labels.map((label, index) =>
     h(
       "button",
@@ -164,19 +236,25 @@ function tabList(labels, chosen, choose, name, panel) {
   return list;
 }
 
-// Makes a widget of `draw(ctx)`, which fills ctx.el and says what to do with messages.
-function part(draw) {
+/**
+ * Makes a widget.
+ * @param {(ctx: Context) => void} draw fills `ctx.el` and says what to do with messages
+ */
+export function part(draw) {
   return {
+    /** @param {{model: Model, el: HTMLElement}} given */
     render({ model, el }) {
       const view = crypto.getRandomValues(new Uint32Array(2)).join("-");
+      /** @type {Map<string, (message: Message) => void>} */
       const handlers = new Map();
+      /** @type {(() => void)[]} */
       const ends = [];
       let alive = true;
+      /** @type {Context} */
       const ctx = {
         el,
         model,
         view,
-        // Tells whether it was sent: a model whose kernel is gone has nobody to send to.
         send(kind, content) {
           if (!alive) return false;
           try {
@@ -189,7 +267,6 @@ function part(draw) {
         on(kind, handler) {
           handlers.set(kind, handler);
         },
-        // Asks the kernel for something and gives what it answers under the same kind.
         ask(kind, content) {
           return new Promise((resolve) => {
             waiting.set(kind, resolve);
@@ -200,7 +277,9 @@ function part(draw) {
           ends.push(end);
         },
       };
+      /** @type {Map<string, (message: Message) => void>} */
       const waiting = new Map();
+      /** @param {any} message */
       const hear = (message) => {
         if (message === null || typeof message !== "object") return;
         if (message.to !== undefined && message.to !== view) return;

@@ -1,5 +1,9 @@
+// @ts-check
 // A field for text: one line, several, or a password. What is typed is sent when the typing rests
 // for a moment, and at once when the field is left: before any button elsewhere can be pressed.
+
+import { h, lines, part, replace } from "./common.js";
+import { resting, settling } from "./settling.js";
 
 export default part((ctx) => {
   const id = `hk-field-${ctx.view}`;
@@ -27,7 +31,10 @@ export default part((ctx) => {
         if (event.key !== "Enter" || (several && !event.ctrlKey && !event.metaKey)) return;
         typing.flush();
         // As in any form of one field, Enter is its button, which waits for what was typed.
-        if (!event.isComposing) ctx.el.closest(".hk-new")?.querySelector(".jupyter-button").click();
+        if (event.isComposing) return;
+        /** @type {HTMLElement | null | undefined} */
+        const button = ctx.el.closest(".hk-new")?.querySelector(".jupyter-button");
+        button?.click();
       },
     });
     label = h("label", { for: id });

@@ -78,7 +78,7 @@ class Field(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("parts/settling", "parts/fields", "parts/field")
+    module = "parts/field.js"
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class Choice(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("parts/settling", "parts/fields", "parts/choice")
+    module = "parts/choice.js"
 
     def __init__(
         self,
@@ -292,7 +292,7 @@ class Note(Part):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("parts/forms", "parts/note")
+    module = "parts/note.js"
 
     def __init__(self, *, lock: threading.RLock | None = None) -> None:
         self._text = ""
@@ -318,7 +318,7 @@ class Note(Part):
 class Source(Part):
     """A function's text, as messages: what a definition holds is not saved with the notebook."""
 
-    pieces = ("parts/source",)
+    module = "parts/source.js"
     text = ""
     label = ""
 

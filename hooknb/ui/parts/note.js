@@ -1,4 +1,7 @@
+// @ts-check
 // A line that says how things stand.
+
+import { bdi, h, part, replace } from "./common.js";
 
 export default part((ctx) => {
   const line = h("div", { class: "hk-note", role: "status", "aria-live": "polite" });

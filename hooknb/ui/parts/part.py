@@ -26,7 +26,7 @@ _FORGOTTEN_SECONDS: Final = 3600.0
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-    """A widget made of the files that ``pieces`` names.
+    """A widget whose code in the browser is an ES module beside its Python.
 
     A message of a view is ``{"kind": …, "view": …}``; the method ``on_<kind>`` gets it, one at a
     time with all other parts of the panel. What it raises is said to the view that asked, as
@@ -41,8 +41,8 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     Attributes
     ----------
-    pieces
-        Names of the files, in order, after ``common``.
+    module
+        The path of the module below :mod:`hooknb.ui`; a part is its default export.
     carries
         Whether it brings the code of all parts to the page, as one of each panel has to.
     messages
@@ -53,7 +53,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         Called by the publisher while it is seen, under the lock; gives the number of messages.
     """
 
-    pieces: ClassVar[tuple[str, ...]] = ()
+    module: ClassVar[str] = ""
     carries: ClassVar[bool] = False
     _handlers: ClassVar[dict[str, Callable[[Any, dict[str, Any]], None]]] = {}
     _esm = traitlets.Unicode("").tag(sync=True)
@@ -66,8 +66,8 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         self.messages = 0
         self.when_watched: Callable[[], None] | None = None
         self.when_published: Callable[[], int] | None = None
-        if self.pieces:
-            traits["_esm"] = bundle.code(self.pieces[-1], carries=self.carries)
+        if self.module:
+            traits["_esm"] = bundle.code(self.module, carries=self.carries)
             traits["_css"] = bundle.style() if self.carries else ""
         super().__init__(**traits)
         heard_during_cells(self)
@@ -76,8 +76,8 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def __init_subclass__(cls, **settings: Any) -> None:
         """Note which messages it takes: its own methods, none of those that widgets have."""
         super().__init_subclass__(**settings)
-        if "pieces" in vars(cls):
-            bundle.note(cls.pieces)
+        if "module" in vars(cls):
+            bundle.register(cls.module)
         own = {
             name.removeprefix("on_"): method
             for name, method in vars(cls).items()

@@ -1,8 +1,11 @@
+// @ts-check
 // Widgets do not share a queue: what a field sends may be heard by the kernel after the press of a
 // button that came later, as a subshell hears one and the main thread the other. So a button of
 // the forms, or of the picture beside them, waits until the kernel has heard what was typed and
 // chosen before. Messages are numbered, so that one that was overtaken does not undo what came after it.
 
+// Of the page, not of the module: a page may have the code of several versions.
+/** @type {{marks: Set<string>, buttons: Set<HTMLElement>, listens: boolean}} */
 const held = (globalThis[Symbol.for("hooknb.held")] ??= {
   marks: new Set(), // sent, and not heard yet
   buttons: new Set(), // pressed, and waiting
@@ -19,12 +22,15 @@ function letGo() {
   }
 }
 
-if (!held.listens) {
+function listen() {
+  if (held.listens) return;
   held.listens = true;
   document.addEventListener(
     "click",
     (event) => {
-      const button = event.target.closest?.(
+      const target = /** @type {HTMLElement} */ (event.target);
+      /** @type {HTMLElement | null | undefined} */
+      const button = target.closest?.(
         ".hk-panel .jupyter-button, .hk-panel .hk-flow button, .hk-new .jupyter-button",
       );
       if (!button || held.marks.size === 0) return;
@@ -38,10 +44,13 @@ if (!held.listens) {
   );
 }
 
-// Calls `send` after a rest of typing, or at once by `flush`; `waits` while there is something.
 const REST_MILLISECONDS = 300;
 
-function resting(send) {
+/**
+ * Calls `send` after a rest of typing, or at once by `flush`; `waits` while there is something.
+ * @param {() => void} send
+ */
+export function resting(send) {
   let timer = null;
   return {
     get waits() {
@@ -64,10 +73,15 @@ function resting(send) {
   };
 }
 
-// Gives a `send` whose messages buttons wait for; of a kernel that does not answer, not for ever.
 const PATIENCE_MILLISECONDS = 10000;
 
-function settling(ctx) {
+/**
+ * Gives a `send` whose messages buttons wait for; of a kernel that does not respond, not for ever.
+ * @param {import("./common.js").Context} ctx
+ * @returns {(kind: string, content: object) => void}
+ */
+export function settling(ctx) {
+  listen();
   const mine = new Set();
   let count = 0;
   const settle = (mark) => {

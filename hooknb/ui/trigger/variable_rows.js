@@ -1,4 +1,8 @@
+// @ts-check
 // A table of variables in which every cell is edited where it stands.
+
+import { bdi, h, lines, part, replace, visible } from "../parts/common.js";
+import { resting, settling } from "../parts/settling.js";
 
 const AT_FIRST = 200; // rows that are drawn; further ones are asked for
 

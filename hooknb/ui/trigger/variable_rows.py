@@ -35,7 +35,7 @@ class Rows(Heard):
         As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
-    pieces = ("parts/settling", "trigger/variable_rows")
+    module = "trigger/variable_rows.js"
 
     def __init__(
         self,

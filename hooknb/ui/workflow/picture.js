@@ -1,4 +1,16 @@
+// @ts-check
 // The picture of the flow: boxes in lists and branches, and lines that are drawn behind them.
+
+import {
+  EXECUTION_TONES,
+  bdi,
+  grouped,
+  h,
+  milliseconds,
+  part,
+  replace,
+  visible,
+} from "../parts/common.js";
 
 const LINE_GAP = 14;
 const CORNER = 9;
@@ -131,6 +143,7 @@ export default part((ctx) => {
     const first = slot({ ...at, at: 0 }, items.length === 0);
     column.append(h("li", { class: "hk-flow-item" }, first.element));
     const isEmpty = items.length === 0;
+    /** @type {any} the box that comes before, or the ends of the branches that do */
     let before = isEmpty ? { element: first.add } : null;
     let entry = isEmpty ? first.add : null;
     let isOpen = true;
@@ -363,7 +376,7 @@ export default part((ctx) => {
   let waiting = null;
   const note = () => (worked = performance.now());
   const isWorkedIn = () => performance.now() - worked < WORKED_MILLISECONDS;
-  const isLost = () => [null, document.body].includes(document.activeElement);
+  const isLost = () => [null, document.body].includes(/** @type {HTMLElement} */ (document.activeElement));
   const mounted = setTimeout(() => {
     for (const kind of ["focusin", "focusout", "click"]) side()?.addEventListener(kind, note);
   });
@@ -375,7 +388,7 @@ export default part((ctx) => {
 
   function enter(selector, tries = 30) {
     clearTimeout(waiting);
-    const active = document.activeElement;
+    const active = /** @type {HTMLElement} */ (document.activeElement);
     // Whoever is in a field already stays there.
     if (active?.matches(FIELDS) && active.offsetParent && side()?.contains(active)) return;
     const found = [...(side()?.querySelectorAll(selector) ?? [])].find(

@@ -341,7 +341,7 @@ class Flow(Part):
         Called with the place at which somebody wants a node.
     """
 
-    pieces = ("workflow/picture",)
+    module = "workflow/picture.js"
 
     def __init__(
         self,
