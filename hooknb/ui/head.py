@@ -54,7 +54,7 @@ class Head(Part):
             "refused": feed.refused,
             "median": self._median,
             "methods": "any method" if trigger.methods == ("*",) else ", ".join(trigger.methods),
-            "url": hook._masked_url,
+            "url": self._panel.watch.masked_url,
             "secret": trigger.auth is not None,
         }
 

@@ -10,7 +10,6 @@ from weakref import WeakSet
 import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
-from hooknb.history.feed import Feed
 from hooknb.ui.deliveries.deliveries_tab import Deliveries
 from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.head import Head
@@ -23,6 +22,7 @@ from hooknb.ui.workflow.workflow_tab import WorkflowTab
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
+    from hooknb.ui.watched import Watched
 
 __all__ = ["HookPanel"]
 
@@ -43,8 +43,10 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
 
     Attributes
     ----------
+    watch
+        What the parts read of the hook beyond its calls; used under ``lock``.
     feed
-        What the parts show of what came; used under ``lock``.
+        The deliveries as rows, of ``watch``.
     draft
         What the forms have changed and nobody has applied.
     selected
@@ -58,7 +60,8 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.lock = threading.RLock()
-        self.feed: Feed = Feed(hook._store, hook._state.workflow_id, lambda: hook.workflow.trigger)
+        self.watch: Watched = hook.watch()
+        self.feed = self.watch.feed
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
         self._shown = hook.workflow
@@ -130,7 +133,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         with self.lock:
             hook = self.hook
             try:
-                hook._flush()
+                self.watch.flush()
                 self.feed.refresh()
                 if self._shown is not hook.workflow:
                     # Another revision, or the same one with its functions made anew.

@@ -157,7 +157,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             {
                 "name": name,
                 "tone": "ok" if hook.enabled else "warn",
-                "said": hook.status if not hook.enabled else _new(hook._state.arrived),
+                "said": hook.status if not hook.enabled else _new(hook.watch().arrived),
                 "stored": False,
             }
             for name, hook in served.items()
@@ -181,7 +181,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
     def _store(self) -> Path | None:
         """Give where the store is: that of the hooks, or else the one that they would have."""
         for hook in self._calls.hooks().values():
-            return hook._store.path
+            return hook.watch().store_path
         return store_path(RuntimeSettings.from_environment().store)
 
     def choose(self, name: str) -> None:

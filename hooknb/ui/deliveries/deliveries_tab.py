@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
-from hooknb.history.feed import details, short_titles
+from hooknb.history.feed import short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
 from hooknb.ui.parts.controls import RUNNING
 from hooknb.ui.parts.part import Part
@@ -217,10 +217,10 @@ class Deliveries(Part):
 
     def _signature(self) -> tuple[Any, ...]:
         """Give what differs wherever there may be something to say."""
-        feed, hook = self._panel.feed, self._panel.hook
+        feed, watch = self._panel.feed, self._panel.watch
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
-            *(hook._state.arrived, hook._state.unfinished, hook.revision),
+            *(watch.arrived, watch.unfinished, self._panel.hook.revision),
             _clock.now() // _BAR,
         )
 
@@ -316,13 +316,13 @@ class Deliveries(Part):
 
     def _read_details(self) -> None:
         panel = self._panel
-        hook, number = panel.hook, panel.selected
+        number = panel.selected
         started = time.monotonic()
-        self._details_revision = hook.revision
+        self._details_revision = panel.hook.revision
         self._details = None
         if number is not None:
             try:
-                found = details(hook._store, hook._state.workflow_id, number, hook.workflow.trigger)
+                found = panel.watch.details(number)
                 _trim(found["body"])
                 _trim(found["query"])
                 self._details = found

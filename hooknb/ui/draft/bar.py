@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from hooknb.errors import HooknbError, SettingError, StoreError
+from hooknb.errors import HooknbError, SettingError
 from hooknb.ui.parts.controls import button, show
 from hooknb.ui.parts.form_fields import Note
 from hooknb.workflow.nodes import Response, walk
@@ -106,8 +106,8 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         hook = self._panel.hook
         if self._served is not hook.workflow:
             try:
-                last = hook._store.revisions(hook._state.workflow_id)[-1][0]
-            except StoreError:
+                last = hook.revisions[-1].number
+            except HooknbError:
                 return hook.revision + 1
             self._served, self._number = hook.workflow, last + 1
         return self._number

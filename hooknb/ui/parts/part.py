@@ -215,7 +215,7 @@ def heard_during_cells(widget: Any) -> None:
     no such rule nothing changes, and where there are no subshells the browser names none.
     """
     if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = _named
+        widget.comm._reply_subshell_for = _named  # noqa: SLF001 - there is no other way to say it
 
 
 def _named(_data: Any, subshell: str | None) -> str | None:

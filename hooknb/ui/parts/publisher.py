@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from weakref import WeakSet
 
-__all__ = ["PUBLISHER", "Publisher", "Watched"]
+__all__ = ["PUBLISHER", "Published", "Publisher"]
 
 _LOG: Final = logging.getLogger("hooknb.ui")
 # Seconds to a message: eight a second, and room for two answers to what somebody clicks.
@@ -17,7 +17,7 @@ _PACE: Final = 0.125
 _SILENT_PACE: Final = 2.0
 
 
-class Watched(Protocol):
+class Published(Protocol):
     """What the publisher looks after."""
 
     @property
@@ -45,13 +45,13 @@ class Publisher:
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._watched: WeakSet[Watched] = WeakSet()
+        self._watched: WeakSet[Published] = WeakSet()
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._sleep = sleep
 
-    def add(self, item: Watched) -> None:
+    def add(self, item: Published) -> None:
         """Look after one more."""
         with self._lock:
             self._watched.add(item)
@@ -85,7 +85,7 @@ class Publisher:
             self._sleep(max(_PACE, said * _PACE))
 
 
-def _asked(item: Watched, question: Callable[[Watched], int]) -> int:
+def _asked(item: Published, question: Callable[[Published], int]) -> int:
     """Ask an item; one that fails says 0, and the others, and its own next round, go on."""
     try:
         return question(item)
@@ -94,15 +94,15 @@ def _asked(item: Watched, question: Callable[[Watched], int]) -> int:
         return 0
 
 
-def _is_watched(item: Watched) -> bool:
+def _is_watched(item: Published) -> bool:
     return item.watched
 
 
-def _published(item: Watched) -> int:
+def _published(item: Published) -> int:
     return item.publish()
 
 
-def _published_unless_silent(item: Watched) -> int:
+def _published_unless_silent(item: Published) -> int:
     return 0 if item.silent else item.publish()
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
-from hooknb.history.feed import accepted
 from hooknb.ui.draft.bar import Bar
 from hooknb.ui.parts.controls import counted
 from hooknb.ui.trigger.cards import Card, General, ResponseCard, Sampled, Security, Variables
@@ -136,15 +135,12 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
 
     def newest(self) -> Delivery | None:
         """Give the newest delivery that was accepted, as it was looked for last."""
-        hook = self._panel.hook
-        workflow_id = hook._state.workflow_id
         try:
-            found = accepted(hook._store, workflow_id, 1)
-            number = found[0][0] if found else None
+            number = self._panel.watch.newest()
             if number is None:
                 self._newest = None
             elif self._newest is None or self._newest.id != number:
-                self._newest = hook._store.delivery(workflow_id, number)
+                self._newest = self._panel.hook.delivery(number)
         except (RecordNotFoundError, StoreError):
             # Cleared in between, or not to be read for now: the forms go on without it.
             self._newest = None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from hooknb.errors import HooknbError, RecordNotFoundError
-from hooknb.history.feed import FlowCounts
 from hooknb.history.feed.flow import INSIDE
 from hooknb.records import Execution, Status
 from hooknb.ui.draft.arrangement import Place
@@ -352,7 +351,7 @@ class Flow(Part):
         self._panel = panel
         self._on_choose = on_choose
         self._on_add = on_add
-        self._counts = FlowCounts(panel.hook._store, panel.hook._state.workflow_id)
+        self._counts = panel.watch.flow
         self._said_counts: dict[str, Any] = {}
         self._next = 0.0
         self._marked: tuple[str | None, Place | None] = (None, None)
