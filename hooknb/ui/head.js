@@ -91,7 +91,7 @@ export default part((ctx) => {
   const timer = setTimeout(() => {
     if (state === null) {
       waiting.textContent =
-        "No answer from the kernel yet. Where it was restarted, run the cell again.";
+        "No response from the kernel yet. Where it was restarted, run the cell again.";
     }
   }, 3000);
   ctx.cleanup(() => clearTimeout(timer));
@@ -138,7 +138,7 @@ export default part((ctx) => {
     test.disabled = false;
     const kept = message.delivery === null ? "" : `, delivery #${message.delivery}`;
     const empty = message.empty ? "; no samples yet: sent {}" : "";
-    say(`answered ${message.status}${kept}${empty}`);
+    say(`response ${message.status}${kept}${empty}`);
   });
   ctx.on("error", (message) => {
     test.disabled = state?.state === "closed";

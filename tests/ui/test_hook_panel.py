@@ -110,12 +110,10 @@ def test_the_head_copies_tests_and_switches(hook: Hook) -> None:
     ask("switch", on=False)
     assert hook.enabled is False
     ask("switch", on=True)
-    answered = threading.Event()
-    head.send = lambda content, _buffers=None: (
-        answered.set() if content["kind"] == "tested" else None
-    )
+    tested = threading.Event()
+    head.send = lambda content, _buffers=None: tested.set() if content["kind"] == "tested" else None
     ask("test")
-    assert answered.wait(20)
+    assert tested.wait(20)
     assert hook.deliveries["status"].tolist() == [201]
     assert hook.deliveries["body"][1] == {"status": "sample-marker", "amount": 1}
 

@@ -7,7 +7,7 @@ import { copyButton, grouped, h, part, replace, sayingLine, visible } from "../p
 
 const FILTER_MS = 250;
 const PENDING_MS = 1500;
-// A kernel that runs a cell may answer late.
+// A kernel that runs a cell may respond late.
 const WAIT_MS = 400;
 
 function strip() {
@@ -262,14 +262,14 @@ export default part((ctx) => {
     if (details) detail.change(details);
   });
   ctx.on("rows", (message) => {
-    if (message.generation === generation) table.answered(message);
-    else table.answered({ first: 0, end: 0, rows: [] });
+    if (message.generation === generation) table.fill(message);
+    else table.fill({ first: 0, end: 0, rows: [] });
   });
   ctx.on("chosen", choose);
   ctx.on("replayed", (message) => {
     again.disabled = selected === null;
     const kept = message.delivery === null ? "" : ` as #${message.delivery}`;
-    say(`answered ${message.status}${kept}`);
+    say(`response ${message.status}${kept}`);
   });
   ctx.on("sampled", (message) => say(`#${message.id} is the sample in the Trigger tab`));
   ctx.on("error", (message) => {

@@ -22,11 +22,11 @@ function gridCell(content, kind, title) {
   return h("span", { role: "gridcell", class: `hk-grid-cell ${kind ?? ""}`, title }, content);
 }
 
-function answerBadge(status, execution) {
+function responseBadge(status, execution) {
   const waits = status === null || status === undefined;
   const title = waits
-    ? "the caller waits for its answer"
-    : `answered ${status}${execution ? `; execution ${execution}` : ""}`;
+    ? "the caller waits for its response"
+    : `response ${status}${execution ? `; execution ${execution}` : ""}`;
   const attributes = { class: `hk-badge hk-${tone(status)}`, title };
   return h("span", attributes, waits ? "…" : String(status));
 }
@@ -44,7 +44,7 @@ function headCells(columns) {
   return [
     cell("#"),
     cell("received"),
-    cell("answer"),
+    cell("response"),
     ...(own.length ? own : [cell("")]),
     cell("took", "hk-right"),
   ];
@@ -58,7 +58,7 @@ function rowCells(row, columns) {
       "hk-mono hk-soft",
       new Date(row[RECEIVED]).toISOString(),
     ),
-    gridCell(answerBadge(row[STATUS], row[EXECUTION])),
+    gridCell(responseBadge(row[STATUS], row[EXECUTION])),
     ...middleCells(row, columns),
     gridCell(milliseconds(row[TOOK]), "hk-right hk-mono hk-soft"),
   ];
@@ -91,7 +91,7 @@ const LEAST = 70;
 const FEW = 4;
 const TOOK_WIDTH = 66;
 const TELL_MS = 40;
-const ANSWER_MS = 3000;
+const RESPONSE_MS = 3000;
 
 // look({first, end, anchor, follows, lacks}) tells where it is; choose(id) that a row was chosen.
 export function deliveryTable({ look, choose }) {
@@ -171,7 +171,7 @@ export function deliveryTable({ look, choose }) {
 
   function template() {
     const digits = String(rows.get(total - 1)?.[ID] ?? total).length;
-    const first = [Math.max(34, digits * 7.5 + 14), 72, 56];
+    const first = [Math.max(34, digits * 7.5 + 14), 72, 66];
     // Few columns shrink until they fit; many are scrolled.
     const least = (width) => Math.min(width, columns.length <= FEW ? LEAST : 2 * LEAST);
     const middle = widths.map((width) => `minmax(${least(width)}px, ${width}fr)`);
@@ -264,7 +264,7 @@ export function deliveryTable({ look, choose }) {
       let lacks = false;
       for (let ordinal = place.first; ordinal < place.end && !lacks; ordinal += 1) {
         const row = rows.get(ordinal);
-        // What is out of sight is not told of again: it may have been answered since.
+        // What is out of sight is not told of again: its response may have come since.
         const was = told !== null && ordinal >= told.first && ordinal < told.end;
         lacks = row === undefined || (!was && !isSettled(row));
       }
@@ -278,11 +278,11 @@ export function deliveryTable({ look, choose }) {
         told = place;
         return;
       }
-      if (lacks && asked !== null && performance.now() - asked < ANSWER_MS) {
-        // The kernel may be busy: one question at a time. The answer has them looked at again.
+      if (lacks && asked !== null && performance.now() - asked < RESPONSE_MS) {
+        // The kernel may be busy: one question at a time. The response has them looked at again.
         if (!same) look({ ...(told = place), lacks: false });
         clearTimeout(again);
-        again = setTimeout(tell, ANSWER_MS);
+        again = setTimeout(tell, RESPONSE_MS);
         return;
       }
       if (lacks) asked = performance.now();
@@ -409,7 +409,7 @@ export function deliveryTable({ look, choose }) {
       draw();
       if (isOther && focused && active !== null) drawn.get(active)?.focus({ preventScroll: true });
     },
-    answered(message) {
+    fill(message) {
       asked = null;
       for (let ordinal = message.first; ordinal < message.end; ordinal += 1) {
         if (!rows.get(ordinal)) rows.set(ordinal, null);

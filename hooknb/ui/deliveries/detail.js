@@ -1,5 +1,5 @@
 // @ts-check
-// The chosen delivery: what came, what was answered, and what was run for it.
+// The chosen delivery: the request, the response, and what was run for it.
 
 import { valueTree } from "./tree.js";
 import { executionView } from "./waterfall.js";
@@ -22,7 +22,7 @@ const DETAIL_KEYS = [
   ["headers", "variables"],
   ["query", "variables"],
   ["variables"],
-  ["answer"],
+  ["response", "duration_ms"],
   ["raw"],
 ];
 
@@ -50,7 +50,7 @@ function cutNote(raw, shownAs) {
   return shown === raw.size ? "" : `, the first ${bytes(shown)} are shown`;
 }
 
-// take(name) is called with what hook.take wants; id is that of the element whose content changes.
+// take(name) is called with what hook.add_variable wants; id is that of the element whose content changes.
 export function deliveryDetail({ take, id }) {
   let details = null;
   let tab = 0;
@@ -149,24 +149,24 @@ export function deliveryDetail({ take, id }) {
   }
 
   function response() {
-    const answer = details.response;
-    if (answer === null) return [note("The caller waits for its answer.")];
+    const sent = details.response;
+    if (sent === null) return [note("The caller waits for its response.")];
     const took = milliseconds(details.duration_ms);
-    const rows = answer.headers.map(([name, value]) =>
+    const rows = sent.headers.map(([name, value]) =>
       h("tr", {}, h("th", { scope: "row" }, bdi(name)), h("td", { class: "hk-mono" }, bdi(value))),
     );
     return [
       h(
         "p",
-        { class: "hk-answer" },
-        h("span", { class: `hk-badge hk-${tone(answer.status)}` }, String(answer.status)),
-        h("span", { class: "hk-soft" }, ` ${bytes(answer.size)} after ${took}`),
+        { class: "hk-response" },
+        h("span", { class: `hk-badge hk-${tone(sent.status)}` }, String(sent.status)),
+        h("span", { class: "hk-soft" }, ` ${bytes(sent.size)} after ${took}`),
       ),
       rows.length ? pairTable("Headers of the response", ["name", "value"], rows) : null,
-      answer.binary
+      sent.binary
         ? note("The body is no text.")
-        : answer.text
-          ? block(answer.text, "Body of the response")
+        : sent.text
+          ? block(sent.text, "Body of the response")
           : note("It has no body."),
     ];
   }

@@ -62,7 +62,7 @@ class Windows:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._by_view: dict[str, Window] = {}
-        # Up to which ordinal all was said, and the rows whose answer or end is still to come, as
+        # Up to which ordinal all was said, and the rows whose response or end is still to come, as
         # they were said.
         self._high = 0
         self._unsettled: dict[int, list[Any]] = {}
@@ -113,7 +113,7 @@ class Windows:
 
     @property
     def waits(self) -> bool:
-        """Whether a row in sight has no answer yet, or its execution has not ended."""
+        """Whether a row in sight has no response yet, or its execution has not ended."""
         return bool(self._unsettled)
 
     def say_all(self, total: int) -> list[list[Any]]:
@@ -143,14 +143,14 @@ class Windows:
         Returns
         -------
         tuple
-            The first ordinal that is answered for, the end of them, and the rows.
+            The first ordinal that the rows stand for, the end of them, and the rows.
         """
         low, high = max(0, first - _MARGIN), min(total, end + _MARGIN)
         inner = range(max(low, first), min(high, end))
         around = [*range(inner.stop, high), *range(inner.start - 1, low - 1, -1)]
         rows = self._read([*inner, *around], _RESPONSE_SIZE, least=len(inner))
         if len(rows) < high - low:
-            # Only what was asked for is answered for; what is missing there is gone.
+            # Only what was asked for counts; what is missing there is gone.
             low, high = inner.start, inner.stop
         return low, high, rows
 

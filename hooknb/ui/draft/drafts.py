@@ -102,7 +102,7 @@ class Draft:
 
         Text is read as people type it: ``max_body="10 MiB"``, ``timeout=""`` for none,
         ``methods="POST, PUT"``. ``auth`` may be the pair of a user and a password of which one
-        is still missing, ``response`` the fields of an answer as a dict, in which
+        is still missing, ``response`` the fields of a response as a dict, in which
         ``json=True`` says that the text of its body is JSON.
 
         Raises

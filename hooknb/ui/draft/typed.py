@@ -94,7 +94,7 @@ def _read_auth(value: Any) -> Any:
 
 
 def _read_response(value: Any) -> Any:
-    """Make an answer of its fields: ``json`` tells whether the text of the body is JSON."""
+    """Make a response of its fields: ``json`` tells whether the text of the body is JSON."""
     if not isinstance(value, dict):
         return value
     fields = dict(value)

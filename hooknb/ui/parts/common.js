@@ -126,7 +126,7 @@ export function bytes(value) {
   return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
 }
 
-// The kind of an answer, as the end of a class: hk-ok, hk-warn, hk-bad.
+// The kind of a response, as the end of a class: hk-ok, hk-warn, hk-bad.
 export function tone(status) {
   if (status === null || status === undefined) return "wait";
   if (status < 400) return "ok";

@@ -176,7 +176,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def aside(
         self, about: str, work: Callable[[], Any], then: Callable[[Any], None], view: str
     ) -> None:
-        """Do what may wait for an answer on a thread of its own, so that nothing is held up.
+        """Do what may wait for a response on a thread of its own, so that nothing is held up.
 
         Parameters
         ----------

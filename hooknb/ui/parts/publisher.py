@@ -12,7 +12,7 @@ from weakref import WeakSet
 __all__ = ["PUBLISHER", "Published", "Publisher"]
 
 _LOG: Final = logging.getLogger("hooknb.ui")
-# Seconds to a message: eight a second, and room for two answers to what somebody clicks.
+# Seconds to a message: eight a second, and room for two responses to what somebody clicks.
 _PACE: Final = 0.125
 _SILENT_PACE: Final = 2.0
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Card", "Forms", "General", "ResponseCard", "Sampled", "Security", "Variables"]
 
 _MODES: Final = (
-    ("asynchronous: answered at once", False),
+    ("asynchronous: the response is sent at once", False),
     ("synchronous: the caller waits", True),
 )
 _KINDS: Final = (("text", "text"), ("JSON", "json"))
@@ -165,7 +165,7 @@ class Security(Card):
 
 
 class ResponseCard(Card):
-    """The answer of an asynchronous hook."""
+    """The response of an asynchronous hook."""
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms

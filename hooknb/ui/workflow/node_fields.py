@@ -390,7 +390,7 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("request", "timeout"): {"hint": "Seconds for all of it", "is_rare": True},
     ("request", "follow_redirects"): {"is_rare": True},
     ("request", "verify"): {"label": "check the certificate", "is_rare": True},
-    ("request", "max_size"): {"kind": "size", "hint": "Of the answer's body", "is_rare": True},
+    ("request", "max_size"): {"kind": "size", "hint": "Of the response's body", "is_rare": True},
     ("request", "ignore_status"): {"label": "go on after an error status", "is_rare": True},
     ("request", "allow_hosts"): {
         "hint": "Where templates and redirects may lead: api.example.com, …",

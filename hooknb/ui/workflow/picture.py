@@ -250,7 +250,7 @@ def _closes(node: Node) -> bool:
     lists = [any(map(_closes, below)) for below in node.below().values()]
     if isinstance(node, (Condition, Switch)):
         return bool(lists) and all(lists)
-    # One branch that answers ends all of them.
+    # One branch that responds ends all of them.
     return isinstance(node, Parallel) and node.mode == "all" and any(lists)
 
 
@@ -468,7 +468,7 @@ class Flow(Part):
         status: Any = response.status if isinstance(response, Response) else None
         if isinstance(response, dict):
             status = response.get("status")
-        return f"answers {Response().status if status is None else status} at once"
+        return f"responds with {Response().status if status is None else status} at once"
 
     def _count(self) -> bool:
         """Read what ran since; whether anything did."""
