@@ -10,15 +10,15 @@ from weakref import WeakSet
 import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
-from hooknb.ui.deliveries.deliveries_tab import Deliveries
+from hooknb.ui.deliveries import Deliveries
 from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.head import Head
 from hooknb.ui.parts.controls import close_all, view_of
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.publisher import PUBLISHER
 from hooknb.ui.python_tab import PythonTab
-from hooknb.ui.trigger.trigger_tab import TriggerTab
-from hooknb.ui.workflow.workflow_tab import WorkflowTab
+from hooknb.ui.trigger import TriggerTab
+from hooknb.ui.workflow import WorkflowTab
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
@@ -65,16 +65,16 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
         self._shown = hook.workflow
-        self.head = Head(self)
         self.deliveries = Deliveries(self)
         self.trigger = TriggerTab(self)
         self.workflow = WorkflowTab(self)
         self.python = PythonTab(self)
         tabs = (self.deliveries, self.trigger, self.workflow, self.python)
-        stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
+        self.head = Head(self, [tab.title for tab in tabs])
+        self._stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
         # In the browser: which tab is open changes also while the kernel is busy.
-        self._link = ipywidgets.jslink((self.head, "tab"), (stack, "selected_index"))
-        super().__init__(children=[self.head, stack])
+        self._link = ipywidgets.jslink((self.head, "tab"), (self._stack, "selected_index"))
+        super().__init__(children=[self.head, self._stack])
         self.add_class("hk-panel")
         self.parts = [
             part
@@ -100,6 +100,10 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
             del self.hook.panel
 
     # -- for the parts --------------------------------------------------------------------------
+
+    def open_tab(self, tab: Any) -> None:
+        """Show one of the tabs."""
+        self.head.tab = self._stack.children.index(tab)
 
     def poke(self) -> None:
         """Have what changed published soon."""

@@ -21,6 +21,7 @@ class PythonTab(Part):
     neither; the code asks for it.
     """
 
+    title = "Python"
     module = "python_tab.js"
 
     def __init__(self, panel: HookPanel) -> None:

@@ -53,6 +53,7 @@ class Deliveries(Part):
         Whose part it is.
     """
 
+    title = "Deliveries"
     module = "deliveries/deliveries.js"
 
     def __init__(self, panel: HookPanel) -> None:

@@ -38,6 +38,8 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         What it is part of.
     """
 
+    title = "Trigger"
+
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel
         self._begun = 0

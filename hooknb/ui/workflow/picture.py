@@ -436,7 +436,7 @@ class Flow(Part):
 
     def on_trigger(self, _content: dict[str, Any]) -> None:
         """Open the tab of the trigger."""
-        self._panel.head.tab = 1
+        self._panel.open_tab(self._panel.trigger)
 
     def on_unlight(self, _content: dict[str, Any]) -> None:
         """Put the way out, until another delivery is chosen."""

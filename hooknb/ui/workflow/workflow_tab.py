@@ -38,6 +38,8 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
         *Apply*, *Discard*, and what is wrong.
     """
 
+    title = "Workflow"
+
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel
         self.flow = Flow(
