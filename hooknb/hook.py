@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hooknb.history.frames import Frames
+    from hooknb.history.watching import Watch
     from hooknb.intake.served import HookState
     from hooknb.runtime import Runtime
     from hooknb.ui import HookPanel
@@ -931,6 +932,21 @@ class Hook:
         return MISSING
 
     # -- how it looks --------------------------------------------------------------------------
+
+    def watch(self) -> Watch:
+        """Return what a view shows of it: counts, rows and details as small plain data.
+
+        It is what :attr:`panel` is made of, and what a view of one's own can be.
+        """
+        from hooknb.history.watching import Watch  # a hook is made without it
+
+        return Watch(
+            self._store,
+            self._workflow_id,
+            self._state,
+            lambda: self.workflow.trigger,
+            lambda: self._masked_url,
+        )
 
     @cached_property
     def panel(self) -> HookPanel:

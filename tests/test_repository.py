@@ -212,15 +212,16 @@ def test_the_wheel_alone_has_its_front_end_its_types_and_its_version(
         "import hooknb, importlib.metadata, pathlib\n"
         "folder = pathlib.Path(hooknb.__file__).parent\n"
         "print(folder, hooknb.__version__, importlib.metadata.version('hooknb'))\n"
-        "for file in sorted((folder / 'ui' / 'static').iterdir()): print(file.name)\n"
+        "files = (file for file in (folder / 'ui').rglob('*') if file.suffix in {'.js', '.css'})\n"
+        "for file in sorted(files): print(file.relative_to(folder.parent).as_posix())\n"
         "print(*(file.name for file in folder.glob('py.typed')))",
     ).splitlines()
     folder, *versions = found[0].split()
     assert Path(folder).is_relative_to(fresh.parent.parent)
     assert len(set(versions)) == 1
-    static = sorted(PurePosixPath(name).name for name in wheel.files if "/ui/static/" in name)
-    assert {PurePosixPath(name).suffix for name in static} == {".js", ".css"}
-    assert found[1:-1] == static
+    static = [name for name in wheel.files if PurePosixPath(name).suffix in {".js", ".css"}]
+    assert sorted(found[1:-1]) == sorted(static)
+    assert static
     assert found[-1] == "py.typed"
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from hooknb.errors import HooknbError
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 from hooknb.workflow.samples import has_sample
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
     from hooknb.ui.panel import HookPanel
 
-__all__ = ["TABS", "Head"]
-
-TABS: Final = ("Deliveries", "Trigger", "Workflow", "Python")
+__all__ = ["Head"]
 
 
 class Head(Part):
     """State, name, mode, revision, counts and median time; the URL; Copy, Send a test; the switch.
+
+    Parameters
+    ----------
+    panel
+        Whose head it is.
+    tabs
+        The titles of the tabs.
 
     Attributes
     ----------
@@ -28,16 +33,16 @@ class Head(Part):
         The position of the open tab; the browser keeps it in step with what stands below.
     """
 
-    pieces = ("head",)
+    module = "head.js"
     carries = True
     tab = traitlets.Int(0).tag(sync=True)
-    tabs = traitlets.List(traitlets.Unicode(), list(TABS)).tag(sync=True)
+    tabs = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
-    def __init__(self, panel: HookPanel) -> None:
+    def __init__(self, panel: HookPanel, tabs: list[str]) -> None:
         self._panel = panel
         self._said: dict[str, Any] | None = None
         self._median: float | None = None
-        super().__init__(lock=panel.lock)
+        super().__init__(lock=panel.lock, tabs=tabs)
 
     def _state(self) -> dict[str, Any]:
         hook, feed = self._panel.hook, self._panel.feed
@@ -54,7 +59,7 @@ class Head(Part):
             "refused": feed.refused,
             "median": self._median,
             "methods": "any method" if trigger.methods == ("*",) else ", ".join(trigger.methods),
-            "url": hook._masked_url,
+            "url": self._panel.watch.masked_url,
             "secret": trigger.auth is not None,
         }
 

@@ -10,19 +10,19 @@ from weakref import WeakSet
 import ipywidgets
 
 from hooknb.errors import StoreUnavailableError
-from hooknb.history.feed import Feed
-from hooknb.ui.controls import close_all, view_of
 from hooknb.ui.deliveries import Deliveries
-from hooknb.ui.drafts import Draft
+from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.head import Head
-from hooknb.ui.part import Part
-from hooknb.ui.publisher import PUBLISHER
-from hooknb.ui.python import PythonTab
+from hooknb.ui.parts.controls import close_all, view_of
+from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.publisher import PUBLISHER
+from hooknb.ui.python_tab import PythonTab
 from hooknb.ui.trigger import TriggerTab
 from hooknb.ui.workflow import WorkflowTab
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
+    from hooknb.ui.watched import Watched
 
 __all__ = ["HookPanel"]
 
@@ -43,8 +43,10 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
 
     Attributes
     ----------
+    watch
+        What the parts read of the hook beyond its calls; used under ``lock``.
     feed
-        What the parts show of what came; used under ``lock``.
+        The deliveries as rows, of ``watch``.
     draft
         What the forms have changed and nobody has applied.
     selected
@@ -58,20 +60,21 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.lock = threading.RLock()
-        self.feed: Feed = Feed(hook._store, hook._state.workflow_id, lambda: hook.workflow.trigger)
+        self.watch: Watched = hook.watch()
+        self.feed = self.watch.feed
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
         self._shown = hook.workflow
-        self.head = Head(self)
         self.deliveries = Deliveries(self)
         self.trigger = TriggerTab(self)
         self.workflow = WorkflowTab(self)
         self.python = PythonTab(self)
         tabs = (self.deliveries, self.trigger, self.workflow, self.python)
-        stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
+        self.head = Head(self, [tab.title for tab in tabs])
+        self._stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
         # In the browser: which tab is open changes also while the kernel is busy.
-        self._link = ipywidgets.jslink((self.head, "tab"), (stack, "selected_index"))
-        super().__init__(children=[self.head, stack])
+        self._link = ipywidgets.jslink((self.head, "tab"), (self._stack, "selected_index"))
+        super().__init__(children=[self.head, self._stack])
         self.add_class("hk-panel")
         self.parts = [
             part
@@ -97,6 +100,10 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
             del self.hook.panel
 
     # -- for the parts --------------------------------------------------------------------------
+
+    def open_tab(self, tab: Any) -> None:
+        """Show one of the tabs."""
+        self.head.tab = self._stack.children.index(tab)
 
     def poke(self) -> None:
         """Have what changed published soon."""
@@ -130,7 +137,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         with self.lock:
             hook = self.hook
             try:
-                hook._flush()
+                self.watch.flush()
                 self.feed.refresh()
                 if self._shown is not hook.workflow:
                     # Another revision, or the same one with its functions made anew.

@@ -14,10 +14,10 @@ from hooknb.errors import HooknbError
 from hooknb.settings import RuntimeSettings
 from hooknb.store import store_path
 from hooknb.store.ownership import living
-from hooknb.ui.controls import button, view_of
-from hooknb.ui.fields import Choice, Field
-from hooknb.ui.part import Part
-from hooknb.ui.publisher import PUBLISHER
+from hooknb.ui.parts.controls import button, view_of
+from hooknb.ui.parts.form_fields import Choice, Field
+from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.publisher import PUBLISHER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Calls(Protocol):
 class HookList(Part):
     """The hooks that are served, and those that the store holds besides."""
 
-    pieces = ("hooks",)
+    module = "panels.js"
     carries = True
 
     def __init__(
@@ -157,7 +157,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             {
                 "name": name,
                 "tone": "ok" if hook.enabled else "warn",
-                "said": hook.status if not hook.enabled else _new(hook._state.arrived),
+                "said": hook.status if not hook.enabled else _new(hook.watch().arrived),
                 "stored": False,
             }
             for name, hook in served.items()
@@ -181,7 +181,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
     def _store(self) -> Path | None:
         """Give where the store is: that of the hooks, or else the one that they would have."""
         for hook in self._calls.hooks().values():
-            return hook._store.path
+            return hook.watch().store_path
         return store_path(RuntimeSettings.from_environment().store)
 
     def choose(self, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import hooknb
-from hooknb.ui.publisher import PUBLISHER
+from hooknb.ui.parts.publisher import PUBLISHER
 
 Message = dict[str, Any]
 
@@ -141,7 +141,7 @@ def held() -> Iterator[Held]:
 
 @pytest.fixture
 def waiting(runtime: hooknb.Runtime, held: Held) -> Iterator[hooknb.Hook]:
-    """Give a hook with a caller who waits for its answer."""
+    """Give a hook with a caller who waits for its response."""
 
     def hold(context: Any) -> Any:
         return held(context)
@@ -265,7 +265,7 @@ def test_the_strip_counts_what_came_lately(hook: hooknb.Hook, views: Views) -> N
 # -- what comes later -----------------------------------------------------------------------------
 
 
-def test_a_late_answer_is_said(waiting: hooknb.Hook, held: Held) -> None:
+def test_a_late_response_is_sent(waiting: hooknb.Hook, held: Held) -> None:
     views = Views(waiting)
     assert views.open()["rows"][0][3] is None
     assert views.panel.selected == 1

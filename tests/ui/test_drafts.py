@@ -17,7 +17,7 @@ from hooknb import (
 )
 from hooknb.paths import MISSING
 from hooknb.records import Delivery
-from hooknb.ui.drafts import Draft, Place, Row
+from hooknb.ui.draft.drafts import Draft, Place, Row
 from hooknb.workflow import Workflow, define
 from hooknb.workflow.nodes import End, walk
 
@@ -152,7 +152,7 @@ def test_half_of_the_credentials_is_an_error():
     assert not draft.changed
 
 
-def test_answers_are_made_of_their_fields():
+def test_responses_are_made_of_their_fields():
     draft = Draft(payments(sync=False, nodes=[]))
     fields = {"status": "202", "headers": "X-Queue: 1\n\nX-A:b:c", "body": '{"ok": true}'}
     draft.set(response={**fields, "json": True})
@@ -174,7 +174,7 @@ def test_answers_are_made_of_their_fields():
         ({"body": "{{ body.a }}"}, "response", "it is fixed"),
     ],
 )
-def test_wrong_answers_say_where(fields, place, problem):
+def test_wrong_responses_say_where(fields, place, problem):
     draft = Draft(payments(sync=False, nodes=[]))
     draft.set(response=fields)
     with pytest.raises(SettingError, match=problem) as caught:

@@ -16,7 +16,7 @@ import hooknb
 from hooknb import BasicAuth, Condition, Request, Response
 from hooknb.errors import HooknbError
 from hooknb.ui import HookPanel, Panels
-from hooknb.ui.arrangement import Place
+from hooknb.ui.draft.arrangement import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,12 +110,10 @@ def test_the_head_copies_tests_and_switches(hook: Hook) -> None:
     ask("switch", on=False)
     assert hook.enabled is False
     ask("switch", on=True)
-    answered = threading.Event()
-    head.send = lambda content, _buffers=None: (
-        answered.set() if content["kind"] == "tested" else None
-    )
+    tested = threading.Event()
+    head.send = lambda content, _buffers=None: tested.set() if content["kind"] == "tested" else None
     ask("test")
-    assert answered.wait(20)
+    assert tested.wait(20)
     assert hook.deliveries["status"].tolist() == [201]
     assert hook.deliveries["body"][1] == {"status": "sample-marker", "amount": 1}
 

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 import hooknb
 from hooknb import SettingError
-from hooknb.ui.node_fields import Setting, can_be_made, from_text, settings, summary, to_text
-from hooknb.ui.node_forms import NodeForm
+from hooknb.ui.workflow.node_fields import (
+    Setting,
+    can_be_made,
+    from_text,
+    settings,
+    summary,
+    to_text,
+)
+from hooknb.ui.workflow.node_forms import NodeForm
 from hooknb.workflow.nodes import Case, node_types
 from hooknb.workflow.nodes.data import exactly_equal
 

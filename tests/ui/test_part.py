@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hooknb.errors import SettingError
-from hooknb.ui.fields import Field
-from hooknb.ui.part import Part
+from hooknb.ui.parts.form_fields import Field
+from hooknb.ui.parts.part import Part
 
 
 class Echo(Part):

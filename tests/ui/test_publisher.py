@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hooknb.ui.publisher import Publisher
+from hooknb.ui.parts.publisher import Publisher
 
 
 @dataclass(eq=False)

@@ -12,12 +12,12 @@ import pytest
 
 import hooknb.ui
 from hooknb.cli.texts import written_out
+from hooknb.history.feed import Details
 
 UI = Path(hooknb.ui.__file__).parent
-STATIC = UI / "static"
-SHEETS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.css"))}
-SCRIPTS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.js"))}
-USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.glob("*.py")))])
+SHEETS = {path.name: path.read_text() for path in sorted(UI.rglob("*.css"))}
+SCRIPTS = {path.name: path.read_text() for path in sorted(UI.rglob("*.js"))}
+USES = "\n".join([*SCRIPTS.values(), *(path.read_text() for path in sorted(UI.rglob("*.py")))])
 CLASS = re.compile(r"\.(hk-[\w-]+)")
 
 
@@ -69,6 +69,13 @@ def test_the_browser_writes_out_the_characters_that_a_terminal_does() -> None:
     )
     every = "".join(map(chr, range(sys.maxunicode + 1)))
     assert re.findall(pattern, every) == [sign for sign in every if written_out(sign) != sign]
+
+
+def test_each_tab_of_a_delivery_is_drawn_again_when_what_it_shows_changes() -> None:
+    [listed] = re.findall(r"DETAIL_KEYS = \[(.*?)\n\];", SCRIPTS["detail.js"], re.DOTALL)
+    tabs = [re.findall(r'"(\w+)"', line) for line in listed.split("\n") if line.strip()]
+    assert len(tabs) == 6
+    assert {key for tab in tabs for key in tab} <= Details.__annotations__.keys()
 
 
 def test_no_style_depends_on_the_order_of_the_sheets() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hooknb import BasicAuth, Output, Response, Variable
 from hooknb.ui import HookPanel
-from hooknb.ui.drafts import Row
+from hooknb.ui.draft.drafts import Row
 
 
 class Panel(HookPanel):
@@ -83,7 +83,7 @@ def test_the_forms_show_the_definition(tab):
     assert tab.bar.note.text == "no delivery yet to try it on"
 
 
-def test_the_answer_is_for_asynchronous_hooks(tab):
+def test_the_response_is_for_asynchronous_hooks(tab):
     assert tab.response.body.enabled
     choose(tab.general.mode, 1)
     assert not tab.response.body.enabled
@@ -225,11 +225,11 @@ def test_the_password_stays_where_only_the_user_is_changed(hook, tab):
     assert hook.workflow.trigger.auth == BasicAuth("store", "s3cret")
 
 
-# -- the answer
+# -- the response
 # -----------------------------------------------------------------------------------------------
 
 
-def test_the_answer_is_edited(hook, tab):
+def test_the_response_is_edited(hook, tab):
     typed(tab.response.status, "202")
     typed(tab.response.headers, "X-Queue: 1")
     typed(tab.response.body, '{"queued": true}')
@@ -257,12 +257,12 @@ def test_the_answer_is_edited(hook, tab):
         ("body", "{{ body.a }}", "it is fixed"),
     ],
 )
-def test_a_wrong_answer_says_where(tab, field, text, problem):
+def test_a_wrong_response_says_where(tab, field, text, problem):
     typed(getattr(tab.response, field), text)
     assert problem in getattr(tab.response, field).error
 
 
-def test_an_answer_of_bytes_stays(runtime):
+def test_a_response_of_bytes_stays(runtime):
     hook = runtime.webhook("bytes", response=Response(200, body=b"\x00"))
     tab = Panel(hook).trigger
     assert not tab.response.body.enabled

@@ -6,9 +6,9 @@ import pytest
 
 from hooknb import SettingError
 from hooknb.paths import MISSING
-from hooknb.ui.fields import Choice, Field, Note
-from hooknb.ui.rows import Rows
-from hooknb.ui.table import Row
+from hooknb.ui.draft.variable_table import Row
+from hooknb.ui.parts.form_fields import Choice, Field, Note
+from hooknb.ui.trigger.variable_rows import Rows
 
 
 def heard(part: Any) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ import ipywidgets
 import pytest
 
 import hooknb
-from hooknb.ui.arrangement import Place
+from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.panel import HookPanel
-from hooknb.ui.part import Part
+from hooknb.ui.parts.part import Part
 from hooknb.workflow.nodes import Case
 
 
@@ -79,14 +79,14 @@ def listen(runtime):
         hear(each.tab.flow, "close")
 
 
-def test_a_condition_and_two_responses_are_added_and_the_hook_answers_both(listen):
+def test_a_condition_and_two_responses_are_added_and_the_hook_responds_to_both(listen):
     it = listen()
     hook = it.panel.hook
     it.add("condition", Place(), condition='body.status == "paid"', key="paid")
     assert it.editor.key == "paid"
     it.add("response", Place("paid", "yes", 0), status="200", body='{"ok": true}')
     it.add("response", Place("paid", "no", 0), status="422", body="not {{ body.status }}, but paid")
-    # Nobody waits for an answer yet.
+    # Nobody waits for a response yet.
     assert "answers a waiting caller" in it.bar.note.text
     assert it.last("flow")["nodes"][0]["lists"][0]["items"][0]["wrong"]
     assert it.bar.synchronous.layout.display is None

@@ -1,0 +1,290 @@
+// @ts-check
+// What came: the live list with its strip and filter, and the chosen delivery beside it.
+
+import { clockTime, deliveryTable } from "./delivery_table.js";
+import { deliveryDetail } from "./detail.js";
+import { copyButton, grouped, h, part, replace, sayingLine, visible } from "../parts/common.js";
+
+const FILTER_MS = 250;
+const PENDING_MS = 1500;
+// A kernel that runs a cell may respond late.
+const WAIT_MS = 400;
+
+function strip() {
+  const element = h("div", { class: "hk-strip", role: "img", "aria-label": "Nothing came lately" });
+  let bars = [];
+  const newBar = () => {
+    const refused = h("i", { class: "hk-strip-refused" });
+    const bar = h("span", {}, refused);
+    bar.refused = refused;
+    return bar;
+  };
+  element.draw = ([end, length, all, refused]) => {
+    if (bars.length !== all.length) {
+      bars = all.map(newBar);
+      replace(element, bars);
+    }
+    const most = Math.max(1, ...all);
+    all.forEach((count, at) => {
+      const bad = refused[at] ?? 0;
+      const bar = bars[at];
+      bar.style.height = count === 0 ? "0" : `${Math.max(8, (100 * count) / most)}%`;
+      bar.refused.style.height = count === 0 ? "0" : `${(100 * bad) / count}%`;
+      const from = clockTime(end - length * (all.length - at));
+      bar.title = count ? `from ${from}: ${count} came${bad ? `, ${bad} refused` : ""}` : "";
+    });
+    const sum = (list) => grouped(list.reduce((total, count) => total + count, 0));
+    element.setAttribute(
+      "aria-label",
+      `The last ${(all.length * length) / 60000} minutes: ${sum(all)} deliveries, ` +
+        `${sum(refused)} refused, at most ${grouped(Math.max(0, ...all))} in ${length / 1000} seconds`,
+    );
+  };
+  return element;
+}
+
+export default part((ctx) => {
+  let generation = null;
+  let state = { total: 0, kept: 0, scanned: 0, fresh: 0, filter: "", paused: false };
+  let selected = null;
+  // What was chosen here and not yet confirmed: what is said of earlier choices is old.
+  let pending = null;
+  let waitTimer = null;
+  let filterTimer = null;
+  let sentFilter = "";
+  let heard = false;
+
+  const bars = strip();
+  const filter = h("input", {
+    type: "search",
+    class: "hk-field hk-mono hk-filter",
+    placeholder: "filter: status, text, or body.amount > 100",
+    "aria-label": "Filter: status, text, or an expression such as body.amount > 100",
+    spellcheck: "false",
+    autocomplete: "off",
+    "data-lm-suppress-shortcuts": "true",
+    oninput: () => {
+      noFilterError();
+      clearTimeout(filterTimer);
+      filterTimer = setTimeout(sendFilter, FILTER_MS);
+    },
+    onkeydown: (event) => {
+      if (event.key === "Enter") sendFilter();
+      else if (event.key === "Escape" && filter.value !== "") {
+        filter.value = "";
+        noFilterError();
+        sendFilter();
+      } else if (event.key === "ArrowDown") table.focus();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+  });
+  const filterNote = h("div", { class: "hk-filter-note hk-soft", role: "status" });
+  const pause = h(
+    "button",
+    {
+      type: "button",
+      class: "hk-button",
+      "aria-pressed": "false",
+      title: "Show nothing new for a while; it goes on being kept",
+      onclick: () => ctx.send("pause", { on: !state.paused }),
+    },
+    "Pause",
+  );
+
+  function noFilterError() {
+    filterNote.className = "hk-filter-note hk-soft";
+    filter.removeAttribute("aria-invalid");
+  }
+
+  function sendFilter() {
+    clearTimeout(filterTimer);
+    filterTimer = null;
+    if (filter.value === sentFilter) return;
+    sentFilter = filter.value;
+    ctx.send("filter", { text: sentFilter });
+  }
+
+  const table = deliveryTable({
+    look: (place) => ctx.send("window", { ...place, generation }),
+    choose: (id) => {
+      if (id === selected && pending === null) return;
+      pending = { id, at: performance.now() };
+      selected = id;
+      clearTimeout(waitTimer);
+      waitTimer = setTimeout(() => detail.element.classList.add("hk-detail-waits"), WAIT_MS);
+      ctx.send("choose", { id });
+    },
+  });
+  const detail = deliveryDetail({
+    take: (name) => ctx.send("take", { name }),
+    id: `hk-content-${ctx.view}`,
+  });
+
+  // Who does something with what is shown is not to have another one put in its place.
+  let kept = null;
+  const hold = () => {
+    if (selected === null || selected === kept) return;
+    kept = selected;
+    ctx.send("hold", {});
+  };
+  for (const kind of ["pointerdown", "wheel", "focusin"]) {
+    detail.element.addEventListener(kind, hold, { passive: true });
+  }
+
+  // -- the bar ---------------------------------------------------------------------------------
+
+  const { element: said, say, end } = sayingLine();
+  const inPython = h("code", { class: "hk-mono" });
+  const again = h(
+    "button",
+    {
+      type: "button",
+      class: "hk-button",
+      title: "Send the same request again: hook.replay(id)",
+      onclick: () => {
+        again.disabled = true;
+        say("sending …");
+        ctx.send("replay", { id: selected });
+      },
+    },
+    "Send again",
+  );
+  const sample = h(
+    "button",
+    {
+      type: "button",
+      class: "hk-button",
+      title: "Put its body and query into the Trigger tab as samples",
+      onclick: () => ctx.send("sample", { id: selected }),
+    },
+    "Use as sample",
+  );
+  const curl = copyButton(
+    "Copy as curl",
+    async () => (await ctx.ask("curl", { id: selected })).text,
+    { title: "Copy a command that sends it: hook.curl(id)" },
+  );
+  const python = h("span", { class: "hk-soft hk-push" }, "in Python: ", inPython);
+
+  // -- what is shown ---------------------------------------------------------------------------
+
+  function drawState() {
+    pause.textContent = state.paused ? `Resume (${grouped(state.fresh)} new)` : "Pause";
+    pause.setAttribute("aria-pressed", String(state.paused));
+    const isFiltered = state.filter !== "";
+    if (!filterNote.classList.contains("hk-error")) {
+      const scanning = state.scanned < state.kept;
+      const progress = scanning ? ` · ${grouped(state.scanned)} looked at …` : "";
+      filterNote.textContent = isFiltered
+        ? `${grouped(state.total)} of ${grouped(state.kept)}${progress}`
+        : "";
+    }
+    let text = "";
+    if (heard && state.total === 0) {
+      if (state.kept === 0 || !isFiltered) {
+        text = "Nothing came yet. Send a test, or give the URL to a sender.";
+      } else {
+        text = state.scanned < state.kept ? "Looking …" : "The filter finds nothing.";
+      }
+    }
+    table.say(text);
+  }
+
+  function drawChosen() {
+    for (const button of [again, sample, curl]) button.disabled = selected === null;
+    python.hidden = selected === null;
+    inPython.textContent = `hook.delivery(${selected})`;
+  }
+
+  const nothingChosen = () => (state.kept ? "Choose a delivery to see what came." : "");
+
+  function choose({ id, place, details }) {
+    const isRecent = pending !== null && performance.now() - pending.at < PENDING_MS;
+    if (isRecent && pending.id !== id) return;
+    pending = null;
+    clearTimeout(waitTimer);
+    detail.element.classList.remove("hk-detail-waits");
+    selected = id;
+    table.chosen(id, place);
+    drawChosen();
+    detail.show(details, id === null ? nothingChosen() : `#${id} is not kept any more.`);
+  }
+
+  replace(
+    ctx.el,
+    h(
+      "div",
+      { class: "hk-deliveries" },
+      h(
+        "div",
+        { class: "hk-panes" },
+        h(
+          "section",
+          { class: "hk-list", "aria-label": "Deliveries" },
+          bars,
+          h("div", { class: "hk-filters" }, filter, pause),
+          filterNote,
+          table.element,
+        ),
+        detail.element,
+      ),
+      h("div", { class: "hk-bar" }, again, sample, curl, said, python),
+    ),
+  );
+  drawChosen();
+  detail.show(null, "");
+
+  // -- what is heard ---------------------------------------------------------------------------
+
+  ctx.on("update", (message) => {
+    heard = true;
+    const { chosen, details, places, rows, strip: drawn, columns, by, ...rest } = message;
+    const isOther = message.generation !== generation;
+    const reset = "filter" in message && message.filter !== state.filter;
+    generation = message.generation;
+    for (const key of Object.keys(state)) if (key in rest) state[key] = rest[key];
+    if (drawn) bars.draw(drawn);
+    table.update(
+      { other: isOther, reset, total: rest.total, place: rest.place, rows, columns },
+      places?.[ctx.view],
+    );
+    if ("filter" in rest && by !== ctx.view) {
+      // Set elsewhere; what is being typed here stays.
+      if (filterTimer === null) filter.value = rest.filter;
+      sentFilter = rest.filter;
+      noFilterError();
+    }
+    if (selected === null) detail.show(null, nothingChosen());
+    drawState();
+    if (chosen) choose(chosen);
+    if (details) detail.change(details);
+  });
+  ctx.on("rows", (message) => {
+    if (message.generation === generation) table.fill(message);
+    else table.fill({ first: 0, end: 0, rows: [] });
+  });
+  ctx.on("chosen", choose);
+  ctx.on("replayed", (message) => {
+    again.disabled = selected === null;
+    const kept = message.delivery === null ? "" : ` as #${message.delivery}`;
+    say(`response ${message.status}${kept}`);
+  });
+  ctx.on("sampled", (message) => say(`#${message.id} is the sample in the Trigger tab`));
+  ctx.on("error", (message) => {
+    again.disabled = selected === null;
+    if (message.about === "filter") {
+      filterNote.className = "hk-filter-note hk-error";
+      filterNote.textContent = visible(message.message);
+      filter.setAttribute("aria-invalid", "true");
+    } else {
+      say(message.message, true);
+    }
+  });
+  ctx.cleanup(() => {
+    for (const timer of [waitTimer, filterTimer]) clearTimeout(timer);
+    end();
+    table.end();
+  });
+});

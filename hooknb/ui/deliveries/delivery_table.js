@@ -1,0 +1,443 @@
+// @ts-check
+// The list of deliveries: rows of one height, of which only those in sight are elements.
+// A row is addressed by its ordinal, counted from the oldest; the newest stands at the top.
+
+import { bdi, h, milliseconds, replace, tone, visible } from "../parts/common.js";
+
+// Where things stand in a row as it is told: hooknb.history.feed.Row.as_list.
+const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION] = [1, 2, 3, 4, 5, 6, 7, 8];
+
+export function clockTime(milliseconds) {
+  const time = new Date(milliseconds);
+  const two = (value) => String(value).padStart(2, "0");
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
+// Whether nothing about a row changes any more; null is one that is gone.
+function isSettled(row) {
+  return row === null || (row[STATUS] !== null && !["queued", "started"].includes(row[EXECUTION]));
+}
+
+function gridCell(content, kind, title) {
+  return h("span", { role: "gridcell", class: `hk-grid-cell ${kind ?? ""}`, title }, content);
+}
+
+function responseBadge(status, execution) {
+  const waits = status === null || status === undefined;
+  const title = waits
+    ? "the caller waits for its response"
+    : `response ${status}${execution ? `; execution ${execution}` : ""}`;
+  const attributes = { class: `hk-badge hk-${tone(status)}`, title };
+  return h("span", attributes, waits ? "…" : String(status));
+}
+
+// columns: [name, title, numeric, short title].
+function headCells(columns) {
+  const cell = (content, kind, about) =>
+    h("span", { role: "columnheader", class: `hk-grid-cell ${kind ?? ""}`, ...about }, content);
+  const own = columns.map(([name, title, numeric, short]) =>
+    cell(bdi(short), numeric ? "hk-right" : "", {
+      title: visible(name),
+      "aria-label": visible(title),
+    }),
+  );
+  return [
+    cell("#"),
+    cell("received"),
+    cell("response"),
+    ...(own.length ? own : [cell("")]),
+    cell("took", "hk-right"),
+  ];
+}
+
+function rowCells(row, columns) {
+  return [
+    gridCell(String(row[ID]), "hk-mono"),
+    gridCell(
+      clockTime(row[RECEIVED]),
+      "hk-mono hk-soft",
+      new Date(row[RECEIVED]).toISOString(),
+    ),
+    gridCell(responseBadge(row[STATUS], row[EXECUTION])),
+    ...middleCells(row, columns),
+    gridCell(milliseconds(row[TOOK]), "hk-right hk-mono hk-soft"),
+  ];
+}
+
+// The variables; or why there is nothing good to say of them.
+function middleCells(row, columns) {
+  const texts = row[CELLS];
+  if (row[REASON] !== null) {
+    const about = columns.map(([, title], at) => `${visible(title)}: ${visible(texts[at] ?? "")}`);
+    const title = [visible(row[REASON]), ...(row[REFUSED] ? [] : about)].join("\n");
+    const cell = gridCell(bdi(row[REASON]), "hk-error hk-wide", title);
+    cell.setAttribute("aria-colspan", String(Math.max(1, columns.length)));
+    return [cell];
+  }
+  if (columns.length === 0) return [gridCell("")];
+  return columns.map(([, , numeric], at) => {
+    const text = texts[at] ?? "";
+    return gridCell(bdi(text), numeric ? "hk-right hk-mono" : "", visible(text));
+  });
+}
+
+const ROW = 28;
+const HEAD = 30;
+const SPARE = 8;
+const MOST_KEPT = 6000;
+// Browsers lay out nothing beyond some 17 million pixels; older rows are reached by the filter.
+const MOST_SHOWN = 500000;
+const LEAST = 70;
+const FEW = 4;
+const TOOK_WIDTH = 66;
+const TELL_MS = 40;
+const RESPONSE_MS = 3000;
+
+// look({first, end, anchor, follows, lacks}) tells where it is; choose(id) that a row was chosen.
+export function deliveryTable({ look, choose }) {
+  const rows = new Map();
+  const drawn = new Map();
+  let columns = [];
+  let widths = [];
+  let total = 0;
+  let selected = null;
+  let active = null;
+  let awaited = null;
+  let told = null;
+  // When rows were asked for and not yet given.
+  let asked = null;
+  let timer = null;
+  let again = null;
+  let drawing = null;
+  let beforeMiddle = 0;
+  let chooseTimer = null;
+
+  const head = h("div", { role: "row", class: "hk-grid-row hk-grid-titles", "aria-rowindex": "1" });
+  const body = h("div", { role: "rowgroup", class: "hk-grid-rows" });
+  const empty = h("div", { class: "hk-empty hk-soft" });
+  const grid = h(
+    "div",
+    {
+      role: "grid",
+      class: "hk-grid",
+      "aria-label": "Deliveries, newest first",
+      "data-lm-suppress-shortcuts": "true",
+      onscroll: () => later(),
+      onkeydown: keys,
+    },
+    h("div", { role: "rowgroup", class: "hk-grid-head" }, head),
+    body,
+    empty,
+  );
+  const edge = (kind, sign) =>
+    h("div", { class: `hk-grid-more ${kind}`, "aria-hidden": "true" }, sign);
+  const leftEdge = edge("hk-grid-before", "‹");
+  const rightEdge = edge("hk-grid-after", "›");
+  const frame = h("div", { class: "hk-grid-frame" }, grid, leftEdge, rightEdge);
+  body.addEventListener("click", (event) => {
+    const element = event.target.closest(".hk-grid-row");
+    if (element) go(element.ordinal, { scroll: false });
+  });
+
+  const shown = () => Math.min(total, MOST_SHOWN);
+  const indexOf = (ordinal) => total - 1 - ordinal;
+  const inner = () => Math.max(ROW, grid.clientHeight - HEAD);
+  const follows = () => grid.scrollTop < ROW / 2;
+  const sight = () => {
+    const first = Math.floor(grid.scrollTop / ROW);
+    const end = first + Math.ceil(inner() / ROW) + 1;
+    return [Math.min(first, Math.max(0, shown() - 1)), Math.min(shown(), end)];
+  };
+
+  // -- what is drawn ---------------------------------------------------------------------------
+
+  function later() {
+    drawing ??= requestAnimationFrame(() => {
+      drawing = null;
+      edges();
+      draw();
+    });
+  }
+
+  // Where the table is scrolled sideways, what is beyond an edge shows there.
+  function edges() {
+    const { scrollLeft, scrollWidth, clientWidth } = grid;
+    leftEdge.classList.toggle("hk-grid-seen", scrollLeft > 2);
+    rightEdge.classList.toggle("hk-grid-seen", scrollLeft + clientWidth < scrollWidth - 2);
+    frame.style.setProperty("--beside", `${grid.offsetWidth - clientWidth}px`);
+    frame.style.setProperty("--below", `${grid.offsetHeight - grid.clientHeight}px`);
+    grid.style.setProperty("--sight", `${clientWidth - beforeMiddle - 16}px`);
+  }
+
+  function template() {
+    const digits = String(rows.get(total - 1)?.[ID] ?? total).length;
+    const first = [Math.max(34, digits * 7.5 + 14), 72, 66];
+    // Few columns shrink until they fit; many are scrolled.
+    const least = (width) => Math.min(width, columns.length <= FEW ? LEAST : 2 * LEAST);
+    const middle = widths.map((width) => `minmax(${least(width)}px, ${width}fr)`);
+    beforeMiddle = first.reduce((all, width) => all + width, 8);
+    const own = first.map((width) => `${width}px`).join(" ");
+    grid.style.setProperty("--columns", `${own} ${middle.join(" ") || "1fr"} ${TOOK_WIDTH}px`);
+    const sum = [...first, ...widths.map(least)].reduce((all, width) => all + width, 0);
+    grid.style.setProperty("--least", `${sum + TOOK_WIDTH + 16}px`);
+    later();
+  }
+
+  function drawHead() {
+    replace(head, headCells(columns));
+    grid.setAttribute("aria-colcount", String(4 + Math.max(1, columns.length)));
+  }
+
+  function fill(element, row) {
+    element.row = row;
+    element.classList.toggle("hk-grid-unknown", !row);
+    replace(element, row ? rowCells(row, columns) : gridCell("…", "hk-soft hk-mono"));
+  }
+
+  function widen(row) {
+    let wider = false;
+    row[CELLS].forEach((text, at) => {
+      if (at >= widths.length) return;
+      const width = Math.min(180, text.length * 7.3 + 14);
+      if (width > widths[at]) {
+        widths[at] = Math.ceil(width);
+        wider = true;
+      }
+    });
+    return wider;
+  }
+
+  function draw() {
+    const [first, end] = sight();
+    const from = Math.max(0, first - SPARE);
+    const to = Math.min(shown(), end + SPARE);
+    const wanted = [];
+    for (let index = from; index < to; index += 1) wanted.push(total - 1 - index);
+    // The one that has the focus stays an element, so that it keeps it.
+    if (active !== null && active < total && body.contains(document.activeElement)) {
+      if (indexOf(active) < from) wanted.unshift(active);
+      else if (indexOf(active) >= to) wanted.push(active);
+    }
+    const staying = new Set(wanted);
+    for (const [ordinal, element] of drawn) {
+      if (!staying.has(ordinal)) {
+        drawn.delete(ordinal);
+        element.remove();
+      }
+    }
+    const entry = active !== null && staying.has(active) ? active : wanted[first - from];
+    let next = body.firstChild;
+    for (const ordinal of wanted) {
+      let element = drawn.get(ordinal);
+      if (element === undefined) {
+        element = h("div", { role: "row", class: "hk-grid-row" });
+        element.ordinal = ordinal;
+        drawn.set(ordinal, element);
+        fill(element, rows.get(ordinal));
+      } else if (element.row !== rows.get(ordinal)) {
+        fill(element, rows.get(ordinal));
+      }
+      const index = indexOf(ordinal);
+      element.style.top = `${index * ROW}px`;
+      element.setAttribute("aria-rowindex", String(index + 2));
+      const isSelected = selected !== null && element.row?.[ID] === selected;
+      element.setAttribute("aria-selected", String(isSelected));
+      element.tabIndex = ordinal === entry ? 0 : -1;
+      if (element === next) next = next.nextSibling;
+      else body.insertBefore(element, next);
+    }
+    tell();
+  }
+
+  // -- what is told ----------------------------------------------------------------------------
+
+  function tell() {
+    timer ??= setTimeout(() => {
+      timer = null;
+      const [first, end] = sight();
+      const place = {
+        first: Math.max(0, total - end),
+        end: Math.max(0, total - first),
+        anchor: rows.get(total - 1 - first)?.[ID] ?? null,
+        follows: follows(),
+      };
+      let lacks = false;
+      for (let ordinal = place.first; ordinal < place.end && !lacks; ordinal += 1) {
+        const row = rows.get(ordinal);
+        // What is out of sight is not told of again: its response may have come since.
+        const was = told !== null && ordinal >= told.first && ordinal < told.end;
+        lacks = row === undefined || (!was && !isSettled(row));
+      }
+      // At the top only the number of rows counts: what comes live is nothing to tell of.
+      const same =
+        told !== null &&
+        told.follows === place.follows &&
+        told.end - told.first === place.end - place.first &&
+        (place.follows || (told.first === place.first && told.anchor === place.anchor));
+      if (same && !lacks) {
+        told = place;
+        return;
+      }
+      if (lacks && asked !== null && performance.now() - asked < RESPONSE_MS) {
+        // The kernel may be busy: one question at a time. The response has them looked at again.
+        if (!same) look({ ...(told = place), lacks: false });
+        clearTimeout(again);
+        again = setTimeout(tell, RESPONSE_MS);
+        return;
+      }
+      if (lacks) asked = performance.now();
+      told = place;
+      look({ ...place, lacks });
+    }, TELL_MS);
+  }
+
+  // -- choosing --------------------------------------------------------------------------------
+
+  function select(id) {
+    selected = id;
+    for (const element of drawn.values()) {
+      element.setAttribute("aria-selected", String(id !== null && element.row?.[ID] === id));
+    }
+  }
+
+  function chooseSoon(id) {
+    select(id);
+    clearTimeout(chooseTimer);
+    chooseTimer = setTimeout(() => choose(id), 60);
+  }
+
+  function keepInSight(index) {
+    const top = index * ROW;
+    if (top < grid.scrollTop) grid.scrollTop = top;
+    else if (top + ROW > grid.scrollTop + inner()) grid.scrollTop = top + ROW - inner();
+  }
+
+  function go(ordinal, { scroll = true } = {}) {
+    active = ordinal;
+    if (scroll) keepInSight(indexOf(ordinal));
+    draw();
+    drawn.get(ordinal)?.focus({ preventScroll: true });
+    // Known as the active one, it is among those that are drawn from now on.
+    draw();
+    const row = rows.get(ordinal);
+    awaited = row ? null : ordinal;
+    if (row) chooseSoon(row[ID]);
+  }
+
+  function keys(event) {
+    if (total === 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+    const page = Math.max(1, Math.floor(inner() / ROW) - 1);
+    const at = active === null || active >= total ? -1 : indexOf(active);
+    const index = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: Math.max(at, 0) + page,
+      PageUp: at - page,
+      Home: 0,
+      End: shown() - 1,
+      Enter: at,
+      " ": at,
+    }[event.key];
+    if (index === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go(total - 1 - Math.min(Math.max(index, 0), shown() - 1));
+  }
+
+  function take(list) {
+    let wider = false;
+    for (const row of list) {
+      rows.set(row[0], row);
+      wider = widen(row) || wider;
+      if (row[0] === awaited && row[0] === active) {
+        awaited = null;
+        chooseSoon(row[ID]);
+      }
+    }
+    if (wider) template();
+  }
+
+  function forget() {
+    if (rows.size <= MOST_KEPT) return;
+    const [first, end] = sight();
+    for (const ordinal of rows.keys()) {
+      const index = indexOf(ordinal);
+      if (index < first - 1000 || index > end + 1000) rows.delete(ordinal);
+    }
+  }
+
+  const resized = new ResizeObserver(() => later());
+  resized.observe(grid);
+  drawHead();
+  template();
+
+  return {
+    element: frame,
+    // place: where the chosen one stands now; top: the ordinal of the row to be at the top.
+    update(message, top) {
+      const followed = follows();
+      const before = total;
+      const offset = grid.scrollTop % ROW;
+      const isOther = message.other === true;
+      const focused = body.contains(document.activeElement);
+      if (isOther || message.columns) {
+        rows.clear();
+        asked = null;
+      }
+      if (isOther) {
+        told = null;
+        active = awaited = null;
+        drawn.clear();
+        body.replaceChildren();
+      }
+      if (message.columns) {
+        columns = message.columns;
+        widths = columns.map(([, , , short]) => Math.min(150, Math.max(60, short.length * 6.6 + 14)));
+        drawHead();
+        for (const element of drawn.values()) element.row = null;
+      }
+      if (message.total !== undefined) total = message.total;
+      if (message.place !== undefined && (active === null || !focused)) active = message.place;
+      take(message.rows ?? []);
+      if (message.columns || before !== total) template();
+      body.style.height = `${shown() * ROW}px`;
+      grid.setAttribute("aria-rowcount", String(total + 1));
+      if (isOther && message.reset) grid.scrollTop = 0;
+      else if (isOther && top !== undefined) grid.scrollTop = indexOf(top) * ROW + offset;
+      else if (!isOther && !followed && total !== before) grid.scrollTop += (total - before) * ROW;
+      forget();
+      draw();
+      if (isOther && focused && active !== null) drawn.get(active)?.focus({ preventScroll: true });
+    },
+    fill(message) {
+      asked = null;
+      for (let ordinal = message.first; ordinal < message.end; ordinal += 1) {
+        if (!rows.get(ordinal)) rows.set(ordinal, null);
+      }
+      take(message.rows);
+      forget();
+      draw();
+    },
+    // Chosen elsewhere: by another view or another part of the panel.
+    chosen(id, place) {
+      select(id);
+      if (place !== null && place !== undefined && !body.contains(document.activeElement)) {
+        active = place;
+      }
+      draw();
+    },
+    say(text) {
+      empty.textContent = text;
+      empty.hidden = text === "";
+    },
+    focus() {
+      const [first] = sight();
+      if (total > 0) go(active ?? total - 1 - first);
+    },
+    end() {
+      for (const waiting of [timer, again, chooseTimer]) clearTimeout(waiting);
+      if (drawing !== null) cancelAnimationFrame(drawing);
+      resized.disconnect();
+    },
+  };
+}

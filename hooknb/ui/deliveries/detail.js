@@ -1,0 +1,300 @@
+// @ts-check
+// The chosen delivery: the request, the response, and what was run for it.
+
+import { valueTree } from "./tree.js";
+import { executionView } from "./waterfall.js";
+import {
+  bdi,
+  bytes,
+  grouped,
+  h,
+  lines,
+  milliseconds,
+  replace,
+  tabList,
+  tone,
+  visible,
+} from "../parts/common.js";
+
+const DETAIL_TABS = ["Body", "Headers", "Query", "Variables", "Response", "Raw"];
+const DETAIL_KEYS = [
+  ["body", "variables"],
+  ["headers", "variables"],
+  ["query", "variables"],
+  ["variables"],
+  ["response", "duration_ms"],
+  ["raw"],
+];
+
+function block(text, label, kind = "hk-text", dir = "auto") {
+  const attributes = { class: `hk-mono ${kind}`, dir, tabindex: "0", "aria-label": label };
+  return h("pre", attributes, lines(text));
+}
+
+function note(text) {
+  return h("p", { class: "hk-soft hk-detail-note" }, visible(text));
+}
+
+function pairTable(label, head, rows) {
+  return h(
+    "table",
+    { class: "hk-pairs", "aria-label": label },
+    h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, rows),
+  );
+}
+
+function cutNote(raw, shownAs) {
+  if (raw.kept < raw.size) return `, of which the first ${bytes(raw.kept)} are kept`;
+  const shown = shownAs === "hex" ? raw.in_hex : raw.in_text;
+  return shown === raw.size ? "" : `, the first ${bytes(shown)} are shown`;
+}
+
+// take(name) is called with what hook.add_variable wants; id is that of the element whose content changes.
+export function deliveryDetail({ take, id }) {
+  let details = null;
+  let tab = 0;
+  let tree = null;
+  let rawAs = null;
+  const folds = new Map();
+  const opened = new Set();
+
+  const tabs = h("div", { class: "hk-detail-tabs" });
+  const about = h("span", { class: "hk-soft hk-about" });
+  const outcome = h("div", { class: "hk-outcome hk-error" });
+  // Focusable, so that the keyboard can scroll it; its arrow keys are not the notebook's.
+  const content = h("div", {
+    class: "hk-content",
+    id,
+    role: "tabpanel",
+    tabindex: "0",
+    "data-lm-suppress-shortcuts": "true",
+  });
+  const execution = h("section", { class: "hk-execution", "aria-label": "Execution" });
+  const nothing = h("div", { class: "hk-nothing hk-soft" });
+  const element = h(
+    "section",
+    { class: "hk-detail", "aria-label": "The chosen delivery" },
+    h("div", { class: "hk-detail-head" }, tabs, about),
+    outcome,
+    content,
+    execution,
+    nothing,
+  );
+
+  const chips = () => new Map(details.variables.map(([title, name]) => [name, title]));
+
+  function taking(name) {
+    return h(
+      "button",
+      { type: "button", class: "hk-link hk-take hk-mono", onclick: () => take(name) },
+      "+ take ",
+      bdi(name),
+    );
+  }
+
+  // -- the tabs --------------------------------------------------------------------------------
+
+  function partTree(part, label) {
+    const made = [];
+    if (part.note) made.push(note(part.note));
+    if (part.lines.length === 0) return made;
+    tree = valueTree({ lines: part.lines, label, chips: chips(), folds, take });
+    made.push(tree.element);
+    if (part.more) {
+      const rest = grouped(part.more);
+      made.push(note(`${rest} more values: hook.delivery(${details.id}).${label.toLowerCase()}`));
+    }
+    return made;
+  }
+
+  function headers() {
+    const taken = chips();
+    const rows = details.headers.map(([name, value, isSecret]) => {
+      const path = `headers.${name}`;
+      const key = [...taken.keys()].find((item) => item.toLowerCase() === path.toLowerCase());
+      const beside = key
+        ? h("span", { class: "hk-badge hk-ok hk-chip" }, bdi(taken.get(key)))
+        : isSecret
+          ? null
+          : taking(path);
+      return h(
+        "tr",
+        { class: "hk-taking" },
+        h("th", { scope: "row" }, bdi(name)),
+        h("td", { class: "hk-mono" }, bdi(value)),
+        h("td", { class: "hk-beside" }, beside),
+      );
+    });
+    return [
+      rows.length ? pairTable("Headers", ["name", "value", ""], rows) : note("No headers."),
+    ];
+  }
+
+  function variables() {
+    if (details.variables.length === 0) {
+      return [note("None is configured. Take one from the body, or in the Trigger tab.")];
+    }
+    const rows = details.variables.map(([title, name, text]) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, bdi(title, { title: visible(name) })),
+        text === null
+          ? h("td", { class: "hk-soft" }, "missing")
+          : h("td", { class: "hk-mono" }, bdi(text)),
+      ),
+    );
+    return [pairTable("Variables", ["variable", "value"], rows)];
+  }
+
+  function response() {
+    const sent = details.response;
+    if (sent === null) return [note("The caller waits for its response.")];
+    const took = milliseconds(details.duration_ms);
+    const rows = sent.headers.map(([name, value]) =>
+      h("tr", {}, h("th", { scope: "row" }, bdi(name)), h("td", { class: "hk-mono" }, bdi(value))),
+    );
+    return [
+      h(
+        "p",
+        { class: "hk-response" },
+        h("span", { class: `hk-badge hk-${tone(sent.status)}` }, String(sent.status)),
+        h("span", { class: "hk-soft" }, ` ${bytes(sent.size)} after ${took}`),
+      ),
+      rows.length ? pairTable("Headers of the response", ["name", "value"], rows) : null,
+      sent.binary
+        ? note("The body is no text.")
+        : sent.text
+          ? block(sent.text, "Body of the response")
+          : note("It has no body."),
+    ];
+  }
+
+  function raw() {
+    const kept = details.raw;
+    if (kept.size === 0) return [note("The request had no body.")];
+    const canText = kept.text !== null;
+    const chosen = rawAs === "hex" || !canText ? "hex" : "text";
+    const button = (kind, label) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "hk-button",
+          "aria-pressed": String(kind === chosen),
+          disabled: kind === "text" && !canText,
+          title: kind === "text" && !canText ? "It is no text in UTF-8" : null,
+          onclick: () => {
+            rawAs = kind;
+            drawContent();
+            content.querySelector('[aria-pressed="true"]')?.focus();
+          },
+        },
+        label,
+      );
+    return [
+      h(
+        "div",
+        { class: "hk-raw-bar" },
+        h("span", { class: "hk-segments", role: "group", "aria-label": "Show as" },
+          button("text", "Text"), button("hex", "Hex")),
+        h("span", { class: "hk-soft" }, bytes(kept.size), cutNote(kept, chosen)),
+      ),
+      chosen === "text"
+        ? block(kept.text, "Body as text")
+        : block(kept.hex, "Body as hex", "hk-hex", "ltr"),
+    ];
+  }
+
+  // -- drawing ---------------------------------------------------------------------------------
+
+  function drawTabs() {
+    const [query] = details.query.lines;
+    const counts = [null, details.headers.length, query?.[6], details.variables.length];
+    const list = tabList(
+      DETAIL_TABS.map((label, at) => (counts[at] ? `${label} ${counts[at]}` : label)),
+      tab,
+      (at) => {
+        tab = at;
+        const focused = list.contains(document.activeElement);
+        drawTabs();
+        drawContent();
+        if (focused) tabs.querySelector('[aria-selected="true"]').focus();
+      },
+      "What to show of the delivery",
+      content,
+    );
+    replace(tabs, list);
+  }
+
+  function drawContent() {
+    const focusedAt = tree && tree.element.contains(document.activeElement) ? tree.active : null;
+    const scrolled = content.scrollTop;
+    tree = null;
+    const made = [
+      () => partTree(details.body, "Body"),
+      headers,
+      () => partTree(details.query, "Query"),
+      variables,
+      response,
+      raw,
+    ][tab]();
+    replace(content, made);
+    content.scrollTop = scrolled;
+    if (focusedAt !== null) tree?.focus(focusedAt);
+  }
+
+  function drawAbout() {
+    const type = details.content_type ? details.content_type.split(";")[0] : null;
+    about.title = visible(`${details.method} from ${details.remote}, ${details.received}`);
+    replace(about, `#${details.id} · ${bytes(details.size)}`, type ? [" · ", bdi(type)] : null);
+    const isRefused = details.outcome === "refused";
+    outcome.hidden = !isRefused;
+    if (isRefused) {
+      replace(
+        outcome,
+        h("strong", {}, "refused: ", bdi(details.reason ?? "")),
+        details.detail ? [" — ", bdi(details.detail)] : null,
+      );
+    }
+  }
+
+  function drawExecution() {
+    execution.hidden = details.execution === null;
+    if (details.execution !== null) replace(execution, executionView(details.execution, opened));
+  }
+
+  return {
+    element,
+    // Another delivery, or none: then `text` says why.
+    show(given, text) {
+      const isOther = given?.id !== details?.id;
+      details = given;
+      const isThere = details !== null;
+      element.classList.toggle("hk-detail-none", !isThere);
+      nothing.textContent = isThere ? "" : text;
+      if (!isThere) return;
+      if (isOther) {
+        opened.clear();
+        content.scrollTop = 0;
+        execution.scrollTop = 0;
+      }
+      drawTabs();
+      drawAbout();
+      drawContent();
+      drawExecution();
+    },
+    // What has changed about it.
+    change(changed) {
+      if (details === null || changed.id !== details.id) return;
+      details = { ...details, ...changed };
+      const focused = tabs.contains(document.activeElement);
+      drawTabs();
+      if (focused) tabs.querySelector('[aria-selected="true"]').focus();
+      drawAbout();
+      if (DETAIL_KEYS[tab].some((key) => key in changed)) drawContent();
+      if ("execution" in changed) drawExecution();
+    },
+  };
+}

@@ -1,0 +1,212 @@
+"""Which rows of the list the views look at, and which of them are still to be said.
+
+Rows are addressed by ordinal: their position in the list, oldest first, which stays while the
+feed's generation does. Where it changes, a view finds its place again by the id of its top row.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from hooknb.ui.parts.controls import RUNNING
+
+if TYPE_CHECKING:
+    from hooknb.history.feed import Feed, Row
+
+__all__ = ["NEWEST", "Window", "Windows", "read_window"]
+
+NEWEST: Final = 60
+"""Rows at the top that every view is told of, so that a few turns of the wheel find them there."""
+
+_MOST_IN_SIGHT: Final = 400
+_MARGIN: Final = 80
+# Characters, about: a round's rows stay below 20 kB on the wire, also where there are many columns.
+_ROUND_SIZE: Final = 14_000
+_RESPONSE_SIZE: Final = 60_000
+_ROW_SIZE: Final = 70
+_CELL_SIZE: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What a view shows of the list.
+
+    Attributes
+    ----------
+    first, end
+        Ordinals, the end not included.
+    anchor
+        The id of its top row, the one at ``end - 1``; ``None`` where it does not know.
+    follows
+        Whether it is at the top, where the newest come in.
+    """
+
+    first: int = 0
+    end: int = 0
+    anchor: int | None = None
+    follows: bool = True
+
+
+class Windows:
+    """The windows of all views, and what was said of their rows.
+
+    Parameters
+    ----------
+    feed
+        Where rows are read.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._by_view: dict[str, Window] = {}
+        # Up to which ordinal all was said, and the rows whose response or end is still to come, as
+        # they were said.
+        self._high = 0
+        self._unsettled: dict[int, list[Any]] = {}
+
+    def look(self, view: str, window: Window) -> None:
+        """Note where a view looks."""
+        self._by_view[view] = window
+
+    def keep(self, views: Collection[str]) -> None:
+        """Forget the windows of views that are closed."""
+        if len(self._by_view) > len(views):
+            self._by_view = {view: at for view, at in self._by_view.items() if view in views}
+
+    def to_top(self) -> None:
+        """Put all views at the top."""
+        self._by_view = {
+            view: replace(window, follows=True) for view, window in self._by_view.items()
+        }
+
+    def void(self, ids: Sequence[int], total: int) -> dict[str, int]:
+        """Forget what was said, since ordinals changed; give each view's new top ordinal.
+
+        Views at the top are left out: they stay there.
+
+        Parameters
+        ----------
+        ids
+            Of the list as it is now, oldest first.
+        total
+            How many of them may be shown.
+        """
+        self._high = 0
+        self._unsettled.clear()
+        places = {}
+        for view, window in self._by_view.items():
+            if window.follows or window.anchor is None:
+                continue
+            top = min(bisect_left(ids, window.anchor), max(0, total - 1))
+            span = window.end - window.first
+            self._by_view[view] = replace(window, first=max(0, top + 1 - span), end=top + 1)
+            places[view] = top
+        return places
+
+    @property
+    def are_at_top(self) -> bool:
+        """Whether none of them was scrolled away from the newest."""
+        return all(window.follows for window in self._by_view.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether a row in sight has no response yet, or its execution has not ended."""
+        return bool(self._unsettled)
+
+    def say_all(self, total: int) -> list[list[Any]]:
+        """Read what all views show and the newest rows, said before or not."""
+        wanted = dict.fromkeys(self._in_sight(total))
+        wanted.update(dict.fromkeys(self._newest(total)))
+        self._high = total
+        return self._read(wanted, _ROUND_SIZE)
+
+    def say_new(self, total: int) -> list[list[Any]]:
+        """Read what is new below ``total``, and what waited for something and has changed."""
+        newest = self._newest(total)
+        wanted = dict.fromkeys(number for number in newest if number >= self._high)
+        self._high = total
+        before = {}
+        if self._unsettled:
+            shown = {*self._in_sight(total), *newest}
+            before = {number: row for number, row in self._unsettled.items() if number in shown}
+            self._unsettled = dict(before)
+            wanted.update(dict.fromkeys(sorted(before, reverse=True)))
+        rows = self._read(wanted, _ROUND_SIZE)
+        return [row for row in rows if before.get(row[0]) != row]
+
+    def response(self, first: int, end: int, total: int) -> tuple[int, int, list[list[Any]]]:
+        """Read rows that a view asks for, with some on either side.
+
+        Returns
+        -------
+        tuple
+            The first ordinal that the rows stand for, the end of them, and the rows.
+        """
+        low, high = max(0, first - _MARGIN), min(total, end + _MARGIN)
+        inner = range(max(low, first), min(high, end))
+        around = [*range(inner.stop, high), *range(inner.start - 1, low - 1, -1)]
+        rows = self._read([*inner, *around], _RESPONSE_SIZE, least=len(inner))
+        if len(rows) < high - low:
+            # Only what was asked for counts; what is missing there is gone.
+            low, high = inner.start, inner.stop
+        return low, high, rows
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _newest(self, total: int) -> range:
+        return range(total - 1, max(-1, total - 1 - NEWEST), -1)
+
+    def _in_sight(self, total: int) -> Iterable[int]:
+        for window in self._by_view.values():
+            if window.follows:
+                yield from range(total - 1, max(-1, total - 1 - (window.end - window.first)), -1)
+            else:
+                yield from range(min(window.end, total) - 1, window.first - 1, -1)
+
+    def _read(self, wanted: Collection[int], size: int, least: int = 1) -> list[list[Any]]:
+        """Read rows in this order, until they are too large together; the first in any case."""
+        if not wanted:
+            return []
+        found = {row.ordinal: row for row in self._feed.rows(list(wanted))}
+        rows: list[list[Any]] = []
+        for number in wanted:
+            row = found.get(number)
+            if row is None:
+                self._unsettled.pop(number, None)
+                continue
+            size -= _size(row)
+            if size < 0 and len(rows) >= least:
+                # It is not known in the browser, which asks for it when it comes into sight.
+                break
+            said = row.as_list()
+            if row.status is None or row.execution in RUNNING:
+                self._unsettled[number] = said
+            else:
+                self._unsettled.pop(number, None)
+            rows.append(said)
+        return rows
+
+
+def _size(row: Row) -> int:
+    cells = sum(_CELL_SIZE + len(cell.encode()) for cell in row.cells)
+    return _ROW_SIZE + cells + len(row.reason or "")
+
+
+def read_window(content: Mapping[str, Any]) -> Window:
+    """Make a window of a view's message; what is no number there is 0."""
+    first = _number(content.get("first"))
+    end = min(max(first, _number(content.get("end"))), first + _MOST_IN_SIGHT)
+    anchor = _number(content.get("anchor"))
+    return Window(
+        first=first,
+        end=end,
+        anchor=anchor or None,
+        follows=content.get("follows") is True,
+    )
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int and 0 < value < 2**53 else 0

@@ -1,0 +1,1 @@
+"""What the forms have changed and nobody has applied."""

@@ -1,0 +1,143 @@
+"""The bar below the forms: apply the draft as a revision, discard it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from hooknb.errors import HooknbError, SettingError
+from hooknb.ui.parts.controls import button, show
+from hooknb.ui.parts.form_fields import Note
+from hooknb.workflow.nodes import Response, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hooknb.ui.panel import HookPanel
+    from hooknb.workflow import Workflow
+
+__all__ = ["Bar"]
+
+
+class Bar(ipywidgets.HBox):  # type: ignore[misc]
+    """*Apply as revision N*, *Discard*, and a line about the draft.
+
+    Applying is :meth:`hooknb.Hook.configure` with all that the draft says. The buttons can always
+    be pressed: what is typed reaches the kernel when its field is left, which may be in the very
+    moment in which a button is pressed, and one that waited for it would swallow that press. Only
+    their look says that there is nothing to apply.
+
+    Parameters
+    ----------
+    panel
+        Whose draft it is about.
+    before
+        Called before the draft is applied; where it gives False, it is not.
+
+    Attributes
+    ----------
+    apply, discard, synchronous
+        Its buttons. The last is offered only where a Response stands in an asynchronous workflow.
+    note
+        The line.
+    """
+
+    def __init__(self, panel: HookPanel, before: Callable[[], bool] | None = None) -> None:
+        self._panel = panel
+        self._before = before
+        self._served: Workflow | None = None
+        self._number = 0
+        lock = panel.lock
+        self.apply = button(
+            "Apply", self._apply, lock, tooltip="hook.configure(…)", style="primary"
+        )
+        self.discard = button(
+            "Discard", self._discard, lock, tooltip="Go back to the revision that is served"
+        )
+        self.synchronous = button(
+            "Make it synchronous",
+            self._make_synchronous,
+            lock,
+            tooltip="The caller waits for the Response: sync=True",
+        )
+        self.note = Note(lock=lock)
+        self.note.when_published = self.look
+        super().__init__(children=[self.apply, self.discard, self.synchronous, self.note])
+        self.add_class("hk-bar")
+        self.refresh()
+
+    def refresh(self, text: str = "", *, is_wrong: bool = False) -> None:
+        """Follow the draft; under the lock.
+
+        Parameters
+        ----------
+        text
+            What else there is to say. Something that is wrong with the draft is said instead, or
+            that it was begun with a revision that is served no more.
+        is_wrong
+            Whether the text is about something wrong.
+        """
+        draft, hook = self._panel.draft, self._panel.hook
+        problems = draft.problems
+        if problems and not is_wrong:
+            text, is_wrong = _shown(problems), True
+        elif draft.changed and draft.base != hook.workflow and not is_wrong:
+            text = f"revision {hook.revision} was made elsewhere; Discard shows it"
+        self.apply.description = f"Apply as revision {self._next()}"
+        is_unheard = any(_is_unheard(draft.nodes, error) for error in problems)
+        show(self.synchronous, is_shown=is_unheard and not draft.value("sync"))
+        self.note.show(text, "bad" if is_wrong else "")
+        self.look()
+
+    def look(self) -> int:
+        """Let the buttons look as idle as they are while nothing was changed; says nothing."""
+        # The tab of the workflow is made after this one, and its bar before it.
+        workflow = getattr(self._panel, "workflow", None)
+        is_idle = not self._panel.draft.changed and not (workflow and workflow.editor.is_touched)
+        for one in (self.apply, self.discard):
+            (one.add_class if is_idle else one.remove_class)("hk-idle")
+        return 0
+
+    # -- what buttons do ------------------------------------------------------------------------
+
+    def _next(self) -> int:
+        """Give the number of the next revision; after going back it is not the next in line."""
+        hook = self._panel.hook
+        if self._served is not hook.workflow:
+            try:
+                last = hook.revisions[-1].number
+            except HooknbError:
+                return hook.revision + 1
+            self._served, self._number = hook.workflow, last + 1
+        return self._number
+
+    def _apply(self) -> None:
+        panel = self._panel
+        if self._before is not None and not self._before():
+            return
+        try:
+            panel.draft.apply(panel.hook)
+        except HooknbError as error:
+            self.refresh(str(error), is_wrong=True)
+            return
+        panel.draft_changed()
+        panel.poke()
+
+    def _discard(self) -> None:
+        self._panel.draft.reset(self._panel.hook.workflow)
+        self._panel.draft_changed()
+
+    def _make_synchronous(self) -> None:
+        self._panel.draft.set(sync=True)
+        self._panel.draft_changed()
+
+
+def _shown(problems: tuple[SettingError, ...]) -> str:
+    more = len(problems) - 1
+    return f"{problems[0]}{f' (and {more} more)' if more else ''}"
+
+
+def _is_unheard(nodes: Any, error: SettingError) -> bool:
+    """Whether it is about a Response as such, not about one of its settings."""
+    return any(place == error.setting and isinstance(node, Response) for place, node in walk(nodes))

@@ -1,0 +1,184 @@
+"""Settings as people type them into forms: kept as they are, and read when a definition is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from hooknb.errors import PayloadError, SettingError
+from hooknb.payloads import decode_json
+from hooknb.workflow.auth import BasicAuth
+from hooknb.workflow.nodes import Response
+
+__all__ = [
+    "read_headers",
+    "read_json",
+    "read_setting",
+    "shown_headers",
+    "shown_json",
+    "shown_size",
+]
+
+_SIZE: Final = re.compile(r"(\d[\d_,]*)\s*(|b|bytes|kib|mib|gib|kb|mb|gb)", re.IGNORECASE)
+_UNITS: Final = {
+    "": 1, "b": 1, "bytes": 1,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30,
+    "kb": 10**3, "mb": 10**6, "gb": 10**9,
+}  # fmt: skip
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
+_WHOLE: Final = re.compile(r"[+-]?\d{1,4000}")
+_SEPARATORS: Final = re.compile(r"[\s,]+")
+
+
+def read_setting(name: str, value: Any) -> Any:
+    """Give a setting of :func:`hooknb.webhook` for what was typed; what is no text stays.
+
+    Text that cannot be read stays too: the definition refuses it, with its own words. Only where
+    it would have none is it refused here.
+
+    Raises
+    ------
+    SettingError
+        ``auth`` and ``response`` that cannot be.
+    """
+    reader = _READERS.get(name)
+    return value if reader is None else reader(value)
+
+
+def _read_list(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in _SEPARATORS.split(value) if item)
+
+
+def _read_accept(value: Any) -> Any:
+    # A parameter may follow a media type after a space: refused as such, not as another type.
+    if not isinstance(value, str):
+        return value
+    items = [item.strip() for item in re.split(r"[,\n]", value)]
+    return tuple(item for item in items if item)
+
+
+def _read_seconds(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text:
+        return None
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _read_size(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None or len(found[1]) > 30:  # noqa: PLR2004 - more bytes than there are
+        return value
+    return int(re.sub("[_,]", "", found[1])) * _UNITS[found[2].lower()]
+
+
+def _read_whole(value: Any) -> Any:
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    return value
+
+
+def _read_auth(value: Any) -> Any:
+    if isinstance(value, tuple):
+        user, password = value
+        return BasicAuth(user, password)
+    return value
+
+
+def _read_response(value: Any) -> Any:
+    """Make a response of its fields: ``json`` tells whether the text of the body is JSON."""
+    if not isinstance(value, dict):
+        return value
+    fields = dict(value)
+    is_json = fields.pop("json", False)
+    if "status" in fields:
+        fields["status"] = _read_whole(fields["status"])
+    if isinstance(fields.get("headers"), str):
+        fields["headers"] = read_headers("response.headers", fields["headers"])
+    if is_json and isinstance(fields.get("body"), str):
+        fields["body"] = read_json("response.body", fields["body"])
+    try:
+        return Response(**fields)
+    except SettingError as error:
+        raise SettingError(f"response.{error.setting}", error.problem) from error
+
+
+def read_headers(place: str, text: str) -> dict[str, str]:
+    """Read headers of lines such as ``Name: value``.
+
+    Raises
+    ------
+    SettingError
+        A line has no colon, or a name stands twice; with the place that is given.
+    """
+    headers: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        name, colon, value = (piece.strip() for piece in line.partition(":"))
+        if not colon:
+            raise SettingError(place, f"line {number} has no colon; write Name: value")
+        if name in headers:
+            raise SettingError(place, f"line {number}: {name!r} stands twice")
+        headers[name] = value
+    return headers
+
+
+def read_json(place: str, text: str) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    SettingError
+        It is none; with the place that is given.
+    """
+    try:
+        return decode_json(text.encode())
+    except UnicodeEncodeError as error:
+        raise SettingError(place, f"half of a surrogate pair at {error.start + 1}") from error
+    except PayloadError as error:
+        raise SettingError(place, error.detail.replace("The body", "The text", 1)) from error
+
+
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "methods": _read_list,
+    "accept": _read_accept,
+    "auth": _read_auth,
+    "response": _read_response,
+    "timeout": _read_seconds,
+    "max_body": _read_size,
+    "concurrency": _read_whole,
+}
+
+
+def shown_size(size: Any) -> str:
+    """Write a number of bytes as :func:`read_setting` reads it: ``10 MiB``; text as it is."""
+    if not isinstance(size, int) or size <= 0:
+        return str(size)
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size % unit == 0:
+            return f"{size // unit} {name}"
+    return str(size)
+
+
+def shown_headers(headers: Any) -> str:
+    """Write headers as lines, as :func:`read_setting` reads them; text as it is."""
+    if isinstance(headers, str):
+        return headers
+    return "\n".join(f"{name}: {value}" for name, value in headers.items())
+
+
+def shown_json(value: Any) -> str:
+    """Write a value as JSON on one line, as its ``repr`` where it is none."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)

@@ -1,0 +1,147 @@
+// @ts-check
+// The head of the panel: what the hook is, its URL, its switch, and the tabs.
+
+import {
+  bdi,
+  copyButton,
+  grouped,
+  h,
+  milliseconds,
+  part,
+  replace,
+  sayingLine,
+} from "./parts/common.js";
+
+const STATES = { enabled: "ok", disabled: "warn", closed: "bad" };
+
+function switchButton(turn) {
+  return h("button", {
+    type: "button",
+    role: "switch",
+    class: "hk-switch",
+    "aria-checked": "false",
+    "aria-label": "enabled",
+    onclick: (event) => turn(event.currentTarget.getAttribute("aria-checked") !== "true"),
+  });
+}
+
+export default part((ctx) => {
+  const { el, model } = ctx;
+  let state = null;
+
+  const dot = h("span", { class: "hk-dot", "aria-hidden": "true" });
+  const name = h("span", { class: "hk-name" });
+  const badges = h("span", { class: "hk-badges" });
+  const counts = h("span", { class: "hk-soft hk-counts" });
+  const stateWord = h("span", { class: "hk-soft" });
+  const turn = switchButton((on) => ctx.send("switch", { on }));
+  const url = h("div", { class: "hk-field hk-mono hk-url", role: "group", "aria-label": "URL" });
+  const { element: note, say, end } = sayingLine();
+  ctx.cleanup(end);
+  const copyUrl = copyButton(
+    "Copy",
+    async () => (state?.secret ? (await ctx.ask("url", {})).text : state?.url),
+    { title: "Copy the URL, with its credentials where it has any: hook.url_with_credentials" },
+  );
+  const copyCurl = copyButton("Copy as curl", async () => (await ctx.ask("curl", {})).text, {
+    title: "Copy a command that sends a test: hook.curl()",
+  });
+  const test = h(
+    "button",
+    {
+      type: "button",
+      class: "hk-button hk-primary",
+      title: "Send a request made of the trigger's samples: hook.send_sample()",
+      onclick: () => {
+        test.disabled = true;
+        say("sending …");
+        ctx.send("test", {});
+      },
+    },
+    "Send a test",
+  );
+
+  const count = h("span", { class: "hk-badge hk-count" });
+  const labels = model.get("tabs").map((label, index) => (index === 0 ? [label, " ", count] : label));
+  // No tabs to a screen reader: what they show is in other widgets, which have no such role.
+  const buttons = labels.map((label, index) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "hk-tab",
+        onclick: () => {
+          model.set("tab", index);
+          model.save_changes();
+        },
+      },
+      ...[label].flat(),
+    ),
+  );
+  const tabs = h("div", { role: "group", class: "hk-tabs", "aria-label": "Parts of the panel" }, buttons);
+  const follow = () =>
+    buttons.forEach((button, at) =>
+      button.setAttribute("aria-current", String(at === model.get("tab"))),
+    );
+  follow();
+  model.on("change:tab", follow);
+  ctx.cleanup(() => model.off("change:tab", follow));
+
+  const waiting = h("div", { class: "hk-soft", role: "status" });
+  const timer = setTimeout(() => {
+    if (state === null) {
+      waiting.textContent =
+        "No response from the kernel yet. Where it was restarted, run the cell again.";
+    }
+  }, 3000);
+  ctx.cleanup(() => clearTimeout(timer));
+
+  replace(
+    el,
+    h(
+      "div",
+      { class: "hk-head" },
+      h("div", { class: "hk-line1" }, dot, name, badges, counts,
+        h("span", { class: "hk-push hk-onoff" }, stateWord, turn)),
+      h("div", { class: "hk-line2" }, url, copyUrl, copyCurl, test),
+      h("div", { class: "hk-line3" }, note, waiting),
+      tabs,
+    ),
+  );
+
+  ctx.on("state", (message) => {
+    state = message;
+    waiting.textContent = "";
+    dot.className = `hk-dot hk-dot-${STATES[message.state] ?? "bad"}`;
+    replace(name, bdi(message.name));
+    replace(
+      badges,
+      h("span", { class: "hk-badge" }, message.sync ? "sync" : "async"),
+      h("span", { class: "hk-badge" }, `revision ${message.revision}`),
+    );
+    const said = [`${grouped(message.total)} ${message.total === 1 ? "delivery" : "deliveries"}`];
+    if (message.refused) said.push(`${grouped(message.refused)} refused`);
+    if (message.median !== null) said.push(`${milliseconds(message.median)} median`);
+    counts.textContent = said.join(" · ");
+    count.textContent = grouped(message.total);
+    stateWord.textContent = message.state;
+    turn.setAttribute("aria-checked", String(message.state === "enabled"));
+    turn.disabled = message.state === "closed";
+    test.disabled = message.state === "closed";
+    replace(
+      url,
+      h("span", { class: "hk-soft" }, `${message.methods} `),
+      bdi(message.url, { title: message.url }),
+    );
+  });
+  ctx.on("tested", (message) => {
+    test.disabled = false;
+    const kept = message.delivery === null ? "" : `, delivery #${message.delivery}`;
+    const empty = message.empty ? "; no samples yet: sent {}" : "";
+    say(`response ${message.status}${kept}${empty}`);
+  });
+  ctx.on("error", (message) => {
+    test.disabled = state?.state === "closed";
+    say(message.message, true);
+  });
+});

@@ -1,0 +1,37 @@
+// @ts-check
+// All hooks of the kernel, one of which is shown below.
+
+import { bdi, h, part, replace, visible } from "./parts/common.js";
+
+export default part((ctx) => {
+  const list = h("div", { class: "hk-hooks", role: "group", "aria-label": "Hooks" });
+  const note = h("div", { class: "hk-error hk-hooks-note", role: "status" });
+  replace(ctx.el, list, note);
+  ctx.on("hooks", (message) => {
+    note.textContent = "";
+    const focused = list.contains(document.activeElement) ? message.chosen : null;
+    replace(
+      list,
+      message.hooks.map((hook) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "hk-hook",
+            "aria-pressed": String(hook.name === message.chosen),
+            title: hook.stored ? "Serve it as it stands in the store: hooknb.serve(name)" : null,
+            onclick: () => ctx.send("choose", { name: hook.name }),
+          },
+          h("span", { class: `hk-dot hk-dot-${hook.tone}`, "aria-hidden": "true" }),
+          bdi(hook.name),
+          h("span", { class: "hk-soft" }, hook.said),
+        ),
+      ),
+      message.hooks.length === 0
+        ? h("span", { class: "hk-soft" }, "No hook is served yet: name one, and make it.")
+        : null,
+    );
+    if (focused !== null) list.querySelector('[aria-pressed="true"]')?.focus();
+  });
+  ctx.on("error", (message) => (note.textContent = visible(message.message)));
+});

@@ -1,0 +1,151 @@
+"""The browser's code of all parts, which a page gets once.
+
+What a widget is made of is saved with the notebook that shows it. A panel has some thirty parts:
+so one of them carries the code of all, and the others only the line that asks for theirs.
+
+The files are ES modules that import each other, so that editors, type checkers and Node can read
+them. A widget is one module without neighbours, loaded from text: so they are linked into one here,
+with no build step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+__all__ = ["code", "link", "register", "style"]
+
+_UI: Final = Path(__file__).parent.parent
+_COMMON: Final = _UI / "parts" / "common.css"
+
+# The modules of the parts, as paths below this package; each has a part as its default export.
+_PARTS: Final[set[str]] = set()
+
+_PLACE: Final = """const place = (globalThis[Symbol.for("hooknb.{digest}")] ??= {{}});
+place.parts ??= new Promise((resolve) => {{ place.resolve = resolve; }});
+"""
+_ASKS: Final = """export default {{
+  async render(given) {{
+    return (await place.parts)["{module}"].render(given);
+  }},
+}};
+"""
+
+_IMPORT: Final = re.compile(r'^import \{([\w\s,]+)\} from "(\.[\w./-]+)";$', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.MULTILINE)
+_DEFAULT: Final = re.compile(r"^export default ", re.MULTILINE)
+_OTHER: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
+
+
+def register(module: str) -> None:
+    """Have the module of a part in the bundle: a path below this package."""
+    _PARTS.add(module)
+    _whole.cache_clear()
+
+
+def code(module: str, *, carries: bool) -> str:
+    """Return the code of a part's widget.
+
+    Parameters
+    ----------
+    module
+        The module of the part.
+    carries
+        Whether the code of all parts is in it. A page needs one such part; which one it shows
+        first does not matter.
+    """
+    whole = _whole()
+    place = _PLACE.format(digest=hashlib.sha256(whole.encode()).hexdigest()[:16])
+    if not carries:
+        return place + _ASKS.format(module=module)
+    return f'{place}{whole}place.resolve?.(parts);\nexport default parts["{module}"];\n'
+
+
+@cache
+def style() -> str:
+    """Return the style sheets of all parts; their order does not matter but for the common one."""
+    others = sorted(set(_UI.rglob("*.css")) - {_COMMON})
+    return "\n".join(sheet.read_text() for sheet in [_COMMON, *others])
+
+
+@cache
+def _whole() -> str:
+    return link(_UI, sorted(_PARTS))
+
+
+def link(root: Path, modules: list[str]) -> str:
+    """Return one text with the code of modules and of all that they import.
+
+    Each module becomes a function that is called once, after those that it imports, so that a
+    module sees of another only what that one exports. ``parts`` holds the default exports.
+
+    Parameters
+    ----------
+    root
+        The folder that the paths of modules start at.
+    modules
+        Those whose default exports are wanted.
+
+    Raises
+    ------
+    ValueError
+        For an import or export in another form than ``import { a, b } from "./c.js";``,
+        ``export function``, ``export const``, ``export class`` and ``export default``, one name
+        for each; for a name that the other module does not export; for modules that import
+        each other in a circle.
+    """
+    linked: dict[str, frozenset[str]] = {}
+    blocks: list[str] = []
+    for module in modules:
+        _link(root, module, linked, blocks, ())
+    names = list(linked)
+    parts = "".join(f'  "{module}": m{names.index(module)}.byDefault,\n' for module in modules)
+    return f"{''.join(blocks)}const parts = {{\n{parts}}};\n"
+
+
+def _link(
+    root: Path,
+    module: str,
+    linked: dict[str, frozenset[str]],
+    blocks: list[str],
+    importers: tuple[str, ...],
+) -> None:
+    if module in linked:
+        return
+    if module in importers:
+        raise ValueError(f"{module} imports itself, by way of {', '.join(importers)}")
+    text = (root / module).read_text()
+
+    def bring(found: re.Match[str]) -> str:
+        other = _path(module, found[2])
+        wanted = [name for name in re.split(r"[\s,]+", found[1]) if name]
+        _link(root, other, linked, blocks, (*importers, module))
+        if unknown := set(wanted) - linked[other]:
+            raise ValueError(f"{module}: {other} does not export {', '.join(sorted(unknown))}")
+        return f"const {{ {', '.join(wanted)} }} = m{list(linked).index(other)};"
+
+    text = _IMPORT.sub(bring, text)
+    exported = [found[2] for found in _EXPORT.finditer(text)]
+    text = _EXPORT.sub(r"\1 \2", text)
+    text, has_default = _DEFAULT.subn("const byDefault = ", text)
+    if (other := _OTHER.search(text)) or has_default > 1:
+        raise ValueError(f"{module}: cannot be linked: {other[0] if other else 'two defaults'}")
+    exported += ["byDefault"] * has_default
+    blocks.append(
+        f"const m{len(linked)} = (() => {{\n{text}return {{ {', '.join(exported)} }};\n}})();\n"
+    )
+    linked[module] = frozenset(exported)
+
+
+def _path(importer: str, address: str) -> str:
+    """Return the path of a module that another one imports."""
+    parts: list[str] = []
+    for part in (PurePosixPath(importer).parent / address).parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)

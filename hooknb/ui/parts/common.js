@@ -1,0 +1,321 @@
+// @ts-check
+// What every part of the panel is made with. The module of a part ends with
+// `export default part((ctx) => { … })`; hooknb.ui.parts.bundle puts them into one for the page.
+
+/**
+ * A message between the kernel and a view; the rest of it depends on its kind.
+ * @typedef {{kind: string, to?: string} & Record<string, any>} Message
+ */
+
+/**
+ * What the front end gives a view of a widget (anywidget.dev): the model of the widget.
+ * @typedef {object} Model
+ * @property {(name: string) => any} get
+ * @property {(name: string, value: any) => void} set
+ * @property {() => void} save_changes
+ * @property {(message: Message) => void} send
+ * @property {(event: string, handler: (message: any) => void) => void} on
+ * @property {(event: string, handler: (message: any) => void) => void} off
+ */
+
+/**
+ * What a view of a part works with.
+ * @typedef {object} Context
+ * @property {HTMLElement} el the element to fill
+ * @property {Model} model
+ * @property {string} view the id of the view, by which the kernel tells views apart
+ * @property {(kind: string, content: object) => boolean} send
+ *   Tells whether it was sent: a model whose kernel is gone has nobody to send to.
+ * @property {(kind: string, handler: (message: any) => void) => void} on
+ * @property {(kind: string, content: object) => Promise<Message>} ask
+ *   Asks the kernel for something and gives its response, a message of the same kind.
+ * @property {(end: () => void) => void} cleanup registers what to do when the view is closed
+ */
+
+/** @typedef {string | Node | null | undefined} Child */
+
+const PING_SECONDS = 20;
+const SAID_MILLISECONDS = 8000;
+
+/**
+ * Makes an element. They are made here and nowhere else: what comes from a hook is only ever text.
+ * @param {string} tag
+ * @param {Record<string, any> | null} [attributes] a function is a listener: `onclick`
+ * @param {...(Child | Child[] | Child[][])} children
+ * @returns {any} an element of that tag; `any`, as some carry fields of ours
+ */
+export function h(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, value);
+    }
+  }
+  element.append(...given(children));
+  return element;
+}
+
+/** @type {(children: any[]) => (string | Node)[]} */
+const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
+
+// Characters that have no shape, or that turn the order of what is around them, are written out:
+// those of hooknb.cli.texts.
+const UNSEEN =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
+
+/**
+ * @param {unknown} text
+ * @returns {string}
+ */
+export function visible(text) {
+  return String(text).replace(UNSEEN, (character) => {
+    const code = character.codePointAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    if (code === 0x7f) return "\u2421";
+    const digits = code.toString(16);
+    return code > 0xffff ? `\\U${digits.padStart(8, "0")}` : `\\u${digits.padStart(4, "0")}`;
+  });
+}
+
+/**
+ * Text of a hook as an element of its own, whose direction reaches nothing around it.
+ * @param {unknown} text
+ * @param {Record<string, any>} [attributes]
+ */
+export function bdi(text, attributes) {
+  return h("bdi", attributes, visible(text));
+}
+
+/**
+ * Text of several lines, as it is but for what cannot be seen.
+ * @param {unknown} text
+ */
+export function lines(text) {
+  return String(text).split("\n").map(visible).join("\n");
+}
+
+/**
+ * @param {Element} element
+ * @param {...(Child | Child[] | Child[][])} children
+ */
+export function replace(element, ...children) {
+  element.replaceChildren(...given(children));
+}
+
+/** @param {number} number */
+export function grouped(number) {
+  return number.toLocaleString("en");
+}
+
+/** @param {number | null | undefined} value */
+export function milliseconds(value) {
+  if (value === null || value === undefined) return "";
+  // Most nodes take less than a tenth.
+  if (value < 0.1) return value > 0 && value < 0.005 ? "<0.01 ms" : `${value.toFixed(2)} ms`;
+  if (value >= 60000) return `${(value / 60000).toFixed(1)} min`;
+  if (value >= 1000) return `${(value / 1000).toFixed(value >= 10000 ? 1 : 2)} s`;
+  return `${value.toFixed(value >= 100 ? 0 : 1)} ms`;
+}
+
+/** @param {number} value */
+export function bytes(value) {
+  if (value >= 1048576) return `${(value / 1048576).toFixed(1)} MiB`;
+  if (value >= 10240) return `${(value / 1024).toFixed(1)} KiB`;
+  return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
+}
+
+// The kind of a response, as the end of a class: hk-ok, hk-warn, hk-bad.
+export function tone(status) {
+  if (status === null || status === undefined) return "wait";
+  if (status < 400) return "ok";
+  return status === 422 || status === 404 || status === 409 ? "warn" : "bad";
+}
+
+export const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
+
+// A line that says for a while what became of a click; what went wrong stays there.
+export function sayingLine() {
+  const element = h("span", { class: "hk-said hk-soft", role: "status" });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  return {
+    element,
+    /** @param {string} text */
+    say(text, isError = false) {
+      element.className = `hk-said ${isError ? "hk-error" : "hk-soft"}`;
+      element.textContent = visible(text);
+      clearTimeout(timer);
+      if (!isError) timer = setTimeout(() => (element.textContent = ""), SAID_MILLISECONDS);
+    },
+    end: () => clearTimeout(timer),
+  };
+}
+
+/** @param {string} text */
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Pages that are not from localhost or https have no clipboard; selections can still be copied.
+    const field = h("textarea", { style: "position: fixed; opacity: 0", "aria-hidden": "true" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+}
+
+/**
+ * A button that copies what `give` gives and says that it did.
+ * @param {string} label
+ * @param {() => Promise<string | null | undefined>} give
+ * @param {Record<string, any>} attributes
+ */
+export function copyButton(label, give, attributes) {
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "hk-button",
+      ...attributes,
+      onclick: async () => {
+        const text = await give();
+        if (text === null || text === undefined) return;
+        await copyText(text);
+        button.textContent = "Copied";
+        button.setAttribute("aria-live", "polite");
+        setTimeout(() => (button.textContent = label), 1200);
+      },
+    },
+    label,
+  );
+  return button;
+}
+
+/**
+ * One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs).
+ * @param {(Child | Child[])[]} labels
+ * @param {number} chosen
+ * @param {(index: number) => void} choose
+ * @param {string} name
+ * @param {HTMLElement} panel what they share; it has an id
+ */
+export function tabList(labels, chosen, choose, name, panel) {
+  const buttons = labels.map((label, index) =>
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        class: "hk-tab",
+        id: `${panel.id}-${index}`,
+        "aria-controls": panel.id,
+        "aria-selected": String(index === chosen),
+        tabindex: index === chosen ? "0" : "-1",
+        onclick: () => choose(index),
+        onkeydown: (event) => {
+          const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+          const end = { Home: 0, End: labels.length - 1 }[event.key];
+          if (step === undefined && end === undefined) return;
+          event.preventDefault();
+          event.stopPropagation();
+          const next = end ?? (index + step + labels.length) % labels.length;
+          choose(next);
+          // Choosing may have drawn the row anew.
+          if (list.isConnected) buttons[next].focus();
+        },
+      },
+      ...[label].flat(),
+    ),
+  );
+  const list = h("div", { role: "tablist", class: "hk-tabs", "aria-label": name }, buttons);
+  panel.setAttribute("aria-labelledby", buttons[chosen].id);
+  return list;
+}
+
+/**
+ * Makes a widget.
+ * @param {(ctx: Context) => void} draw fills `ctx.el` and says what to do with messages
+ */
+export function part(draw) {
+  return {
+    /** @param {{model: Model, el: HTMLElement}} given */
+    render({ model, el }) {
+      const view = crypto.getRandomValues(new Uint32Array(2)).join("-");
+      /** @type {Map<string, (message: Message) => void>} */
+      const handlers = new Map();
+      /** @type {(() => void)[]} */
+      const ends = [];
+      let alive = true;
+      /** @type {Context} */
+      const ctx = {
+        el,
+        model,
+        view,
+        send(kind, content) {
+          if (!alive) return false;
+          try {
+            model.send({ ...content, kind, view });
+          } catch {
+            return false;
+          }
+          return true;
+        },
+        on(kind, handler) {
+          handlers.set(kind, handler);
+        },
+        ask(kind, content) {
+          return new Promise((resolve) => {
+            waiting.set(kind, resolve);
+            ctx.send(kind, content);
+          });
+        },
+        cleanup(end) {
+          ends.push(end);
+        },
+      };
+      /** @type {Map<string, (message: Message) => void>} */
+      const waiting = new Map();
+      /** @param {any} message */
+      const hear = (message) => {
+        if (message === null || typeof message !== "object") return;
+        if (message.to !== undefined && message.to !== view) return;
+        const resolve = waiting.get(message.kind);
+        if (resolve) {
+          waiting.delete(message.kind);
+          resolve(message);
+        }
+        handlers.get(message.kind)?.(message);
+      };
+      model.on("msg:custom", hear);
+      el.classList.add("hk");
+      draw(ctx);
+
+      let shown = true;
+      const tell = () => {
+        const seen = shown && document.visibilityState === "visible";
+        ctx.send("seen", { visible: seen });
+      };
+      const watcher = new IntersectionObserver((entries) => {
+        shown = entries[entries.length - 1].isIntersecting;
+        tell();
+      });
+      watcher.observe(el);
+      document.addEventListener("visibilitychange", tell);
+      const timer = setInterval(tell, PING_SECONDS * 1000);
+      ctx.send("open", { visible: true });
+      return () => {
+        ctx.send("close", {});
+        alive = false;
+        watcher.disconnect();
+        clearInterval(timer);
+        document.removeEventListener("visibilitychange", tell);
+        model.off("msg:custom", hear);
+        for (const end of ends) end();
+      };
+    },
+  };
+}

@@ -1,0 +1,110 @@
+"""The one thread that says what has changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+from weakref import WeakSet
+
+__all__ = ["PUBLISHER", "Published", "Publisher"]
+
+_LOG: Final = logging.getLogger("hooknb.ui")
+# Seconds to a message: eight a second, and room for two responses to what somebody clicks.
+_PACE: Final = 0.125
+_SILENT_PACE: Final = 2.0
+
+
+class Published(Protocol):
+    """What the publisher looks after."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody can see it."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether those who see it were not heard of for a while."""
+
+    def publish(self) -> int:
+        """Say what has changed; give the number of messages."""
+
+
+class Publisher:
+    """Goes round everything that is watched, and says at most ten messages a second.
+
+    Changes are looked for, not told of: a server under load does nothing for those who watch. The
+    thread starts with the first that is watched, and sleeps while nothing is.
+
+    Parameters
+    ----------
+    sleep
+        How to wait; seconds.
+    """
+
+    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._watched: WeakSet[Published] = WeakSet()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._sleep = sleep
+
+    def add(self, item: Published) -> None:
+        """Look after one more."""
+        with self._lock:
+            self._watched.add(item)
+
+    def wake(self) -> None:
+        """Look again at once where the pace allows; for what somebody clicked."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="hooknb-publisher", daemon=True
+                )
+                self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        next_silent = 0.0
+        while True:
+            self._wake.clear()
+            with self._lock:
+                items = [item for item in self._watched if _asked(item, _is_watched)]
+            if not items:
+                self._wake.wait()
+                continue
+            now = time.monotonic()
+            with_silent = now >= next_silent
+            if with_silent:
+                next_silent = now + _SILENT_PACE
+            publish = _published if with_silent else _published_unless_silent
+            said = sum(_asked(item, publish) for item in items)
+            del items
+            self._sleep(max(_PACE, said * _PACE))
+
+
+def _asked(item: Published, question: Callable[[Published], int]) -> int:
+    """Ask an item; one that fails says 0, and the others, and its own next round, go on."""
+    try:
+        return question(item)
+    except Exception:  # noqa: BLE001 - it is logged
+        _LOG.exception("what changed could not be shown")
+        return 0
+
+
+def _is_watched(item: Published) -> bool:
+    return item.watched
+
+
+def _published(item: Published) -> int:
+    return item.publish()
+
+
+def _published_unless_silent(item: Published) -> int:
+    return 0 if item.silent else item.publish()
+
+
+PUBLISHER: Final = Publisher()
+"""The one of this process."""

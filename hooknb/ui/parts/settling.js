@@ -1,0 +1,105 @@
+// @ts-check
+// Widgets do not share a queue: what a field sends may be heard by the kernel after the press of a
+// button that came later, as a subshell hears one and the main thread the other. So a button of
+// the forms, or of the picture beside them, waits until the kernel has heard what was typed and
+// chosen before. Messages are numbered, so that one that was overtaken does not undo what came after it.
+
+// Of the page, not of the module: a page may have the code of several versions.
+/** @type {{marks: Set<string>, buttons: Set<HTMLElement>, listens: boolean}} */
+const held = (globalThis[Symbol.for("hooknb.held")] ??= {
+  marks: new Set(), // sent, and not heard yet
+  buttons: new Set(), // pressed, and waiting
+  listens: false,
+});
+
+function letGo() {
+  if (held.marks.size > 0) return;
+  const buttons = [...held.buttons];
+  held.buttons.clear();
+  for (const button of buttons) {
+    button.removeAttribute("aria-busy");
+    if (button.isConnected) button.click();
+  }
+}
+
+function listen() {
+  if (held.listens) return;
+  held.listens = true;
+  document.addEventListener(
+    "click",
+    (event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      /** @type {HTMLElement | null | undefined} */
+      const button = target.closest?.(
+        ".hk-panel .jupyter-button, .hk-panel .hk-flow button, .hk-new .jupyter-button",
+      );
+      if (!button || held.marks.size === 0) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      // However often it is pressed meanwhile: a second press may mean something else.
+      button.setAttribute("aria-busy", "true");
+      held.buttons.add(button);
+    },
+    true,
+  );
+}
+
+const REST_MILLISECONDS = 300;
+
+/**
+ * Calls `send` after a rest of typing, or at once by `flush`; `waits` while there is something.
+ * @param {() => void} send
+ */
+export function resting(send) {
+  let timer = null;
+  return {
+    get waits() {
+      return timer !== null;
+    },
+    touch() {
+      clearTimeout(timer);
+      timer = setTimeout(this.flush, REST_MILLISECONDS);
+    },
+    flush() {
+      if (timer === null) return;
+      clearTimeout(timer);
+      timer = null;
+      send();
+    },
+    drop() {
+      clearTimeout(timer);
+      timer = null;
+    },
+  };
+}
+
+const PATIENCE_MILLISECONDS = 10000;
+
+/**
+ * Gives a `send` whose messages buttons wait for; of a kernel that does not respond, not for ever.
+ * @param {import("./common.js").Context} ctx
+ * @returns {(kind: string, content: object) => void}
+ */
+export function settling(ctx) {
+  listen();
+  const mine = new Set();
+  let count = 0;
+  const settle = (mark) => {
+    mine.delete(mark);
+    held.marks.delete(mark);
+    letGo();
+  };
+  ctx.on("heard", ({ number }) => settle(`${ctx.view}:${number}`));
+  ctx.cleanup(() => {
+    for (const mark of mine) held.marks.delete(mark);
+    letGo();
+  });
+  return (kind, content) => {
+    count += 1;
+    if (!ctx.send(kind, { ...content, number: count })) return;
+    const mark = `${ctx.view}:${count}`;
+    mine.add(mark);
+    held.marks.add(mark);
+    setTimeout(settle, PATIENCE_MILLISECONDS, mark);
+  };
+}

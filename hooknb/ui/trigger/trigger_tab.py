@@ -1,0 +1,187 @@
+"""The tab in which the trigger is edited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets
+
+from hooknb.errors import HooknbError, PayloadError, RecordNotFoundError, StoreError
+from hooknb.ui.draft.bar import Bar
+from hooknb.ui.parts.controls import counted
+from hooknb.ui.trigger.cards import Card, General, ResponseCard, Sampled, Security, Variables
+
+if TYPE_CHECKING:
+    import threading
+
+    from hooknb.records import Delivery
+    from hooknb.ui.draft.drafts import Draft
+    from hooknb.ui.panel import HookPanel
+
+__all__ = ["TriggerTab"]
+
+_PACE: Final = 0.5
+_PATIENCE: Final = 20  # times as long as looking took: a large body is not read all the time
+_MOST_NAMED: Final = 3
+
+
+class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
+    """The trigger's settings as forms, and what they would take from the last delivery.
+
+    The forms edit the panel's draft; nothing is served from it until it is applied.
+
+    Parameters
+    ----------
+    panel
+        What it is part of.
+    """
+
+    title = "Trigger"
+
+    def __init__(self, panel: HookPanel) -> None:
+        self._panel = panel
+        self._begun = 0
+        self._newest: Delivery | None = None
+        self._next_look = 0.0
+        self.general = General(self)
+        self.security = Security(self)
+        self.headers = Variables(self, "headers", "Headers")
+        self.query = Sampled(self, "query", "Query", "https://shop.example/cb?ref=spring")
+        self.body = Sampled(self, "body", "Body", '{"status": "paid", "order": {"id": 7}}')
+        self.response = ResponseCard(self)
+        self.bar = Bar(panel, before=self._write_node)
+        self._cards: tuple[Card, ...] = (
+            *(self.general, self.security, self.headers, self.query, self.body, self.response),
+        )
+        for part in (self.bar.note, *(card.rows for card in self._tables)):
+            part.when_published = self._look
+        columns = (
+            ipywidgets.VBox([self.general, self.security, self.headers, self.query]),
+            ipywidgets.VBox([self.body, self.response]),
+        )
+        forms = ipywidgets.HBox(columns)
+        forms.add_class("hk-columns")
+        super().__init__(children=[forms, self.bar])
+        self.add_class("hk-trigger")
+        self.draft_changed()
+
+    @property
+    def _tables(self) -> tuple[Variables, ...]:
+        return self.headers, self.query, self.body
+
+    # -- for the panel --------------------------------------------------------------------------
+
+    def draft_changed(self) -> None:
+        """Follow the draft; under the lock."""
+        draft = self._panel.draft
+        is_new = draft.begun != self._begun
+        self._begun = draft.begun
+        for card in self._cards:
+            card.show(draft, is_new=is_new)
+        self._say()
+
+    def revised(self) -> None:
+        """Take in that the hook has another revision, made elsewhere; under the lock.
+
+        A draft without changes follows it. One with changes stays as it is, and the bar says so.
+        """
+        panel = self._panel
+        if panel.draft.follow(panel.hook.workflow):
+            panel.draft_changed()
+        else:
+            self._say()
+
+    def _write_node(self) -> bool:
+        """Write what is typed into the form of a node, which belongs to the same draft."""
+        is_right = self._panel.workflow.editor.write_typed()
+        if not is_right:
+            self.bar.refresh("what is typed in Workflow is not right yet", is_wrong=True)
+        return is_right
+
+    def use(self, delivery: Delivery) -> None:
+        """Make rows of a delivery's query and body; under the lock."""
+        if delivery.query:
+            self.query.use(delivery)
+        self.body.use(delivery)
+
+    # -- for the cards --------------------------------------------------------------------------
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Guards the draft."""
+        return self._panel.lock
+
+    @property
+    def draft(self) -> Draft:
+        """What the forms edit."""
+        return self._panel.draft
+
+    def edit(self, **settings: Any) -> None:
+        """Set settings of the draft, and have every form follow."""
+        self._panel.draft.set(**settings)
+        self.followed()
+
+    def followed(self) -> None:
+        """Have every form follow the draft, which was changed."""
+        self._panel.draft_changed()
+
+    def caught(self, work: Callable[[], None]) -> None:
+        """Do something under the lock, and say what goes wrong."""
+        with self.lock:
+            try:
+                work()
+            except HooknbError as error:
+                self.bar.refresh(str(error), is_wrong=True)
+
+    def newest(self) -> Delivery | None:
+        """Give the newest delivery that was accepted, as it was looked for last."""
+        try:
+            number = self._panel.watch.newest()
+            if number is None:
+                self._newest = None
+            elif self._newest is None or self._newest.id != number:
+                self._newest = self._panel.hook.delivery(number)
+        except (RecordNotFoundError, StoreError):
+            # Cleared in between, or not to be read for now: the forms go on without it.
+            self._newest = None
+        return self._newest
+
+    # -- what is said ---------------------------------------------------------------------------
+
+    def _look(self) -> int:
+        """Follow the deliveries; gives how much was said."""
+        self.bar.look()
+        now = time.monotonic()
+        if now < self._next_look:
+            return 0
+        before = self._newest
+        if self.newest() is not before:
+            for card in self._tables:
+                card.show(self.draft, is_new=False)
+            self._say()
+        took = time.monotonic() - now
+        self._next_look = now + max(_PACE, _PATIENCE * took)
+        return 0 if self._newest is before else 1
+
+    def _say(self) -> None:
+        self.bar.refresh(self._preview())
+
+    def _preview(self) -> str:
+        newest = self.newest()
+        try:
+            preview = None if newest is None else self.draft.preview(newest)
+        except PayloadError as error:
+            return f"the last delivery cannot be read: {error}"
+        if newest is None or preview is None:
+            return "no delivery yet to try it on"
+        if not preview.total:
+            return "no variables: columns are made of what comes"
+        count = f"{preview.taken} of {counted(preview.total, 'variable')}"
+        text = f"would take {count} from delivery #{newest.id}"
+        if preview.missing:
+            named = ", ".join(preview.missing[:_MOST_NAMED])
+            more = len(preview.missing) - _MOST_NAMED
+            text += f"; missing: {named}{f' and {more} more' if more > 0 else ''}"
+        return text

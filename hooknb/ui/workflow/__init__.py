@@ -1,0 +1,7 @@
+"""The tab of the workflow: the flow as a picture, and the forms of its nodes."""
+
+from __future__ import annotations
+
+from hooknb.ui.workflow.workflow_tab import WorkflowTab
+
+__all__ = ["WorkflowTab"]

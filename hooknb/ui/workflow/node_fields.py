@@ -1,0 +1,403 @@
+"""The settings of node types as forms show them: what kind each is, written as text and read."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from hooknb.errors import SettingError
+from hooknb.expressions import compile_expression
+from hooknb.ui.draft.typed import (
+    read_headers,
+    read_json,
+    read_setting,
+    shown_headers,
+    shown_json,
+    shown_size,
+)
+from hooknb.workflow.nodes import Case, Node
+from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.sources import is_function
+
+__all__ = ["REQUIRED", "Setting", "can_be_made", "from_text", "settings", "summary", "to_text"]
+
+REQUIRED: Final = object()
+"""The default of a setting that has none."""
+
+Kind = Literal[
+    "text", "number", "flag", "choice", "json", "headers", "texts", "size", "condition",
+    "cases", "branches", "function",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting of a node type.
+
+    Attributes
+    ----------
+    name
+        Of the field.
+    kind
+        What it is, which decides how it is typed.
+    default
+        Its value where nothing is typed; :data:`REQUIRED` for none.
+    label, hint, placeholder
+        What the form says about it.
+    lines
+        How many lines its field has.
+    mono
+        Whether it is code.
+    choices
+        The values to choose from.
+    is_rare
+        Whether it stands under *More settings*.
+    """
+
+    name: str
+    kind: Kind
+    default: Any = REQUIRED
+    label: str = ""
+    hint: str = ""
+    placeholder: str = ""
+    lines: int = 1
+    mono: bool = True
+    choices: tuple[Any, ...] = ()
+    is_rare: bool = False
+
+
+@cache
+def settings(kind: type[Node]) -> tuple[Setting, ...]:
+    """Give the settings of a node type in the order of its class, but for its key.
+
+    Lists of nodes are drawn, not typed; they are none of them, but for the conditions of a
+    Switch and the number of branches of a Parallel.
+    """
+    hints = _hints(kind)
+    found = []
+    for field in msgspec.structs.fields(kind):
+        hint = hints.get(field.name, Any)
+        notes = _NOTES.get((kind.type_name, field.name), {})
+        if field.name == "key" or (kind.type_name == "code" and field.name == "source"):
+            continue
+        if "kind" not in notes and _holds_nodes(hint):
+            continue
+        made = Setting(
+            name=field.name,
+            kind=_kind(hint),
+            default=_default(field),
+            label=field.name.replace("_", " "),
+            choices=get_args(hint) if get_origin(hint) is Literal else (),
+        )
+        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1)} | notes)))
+    return tuple(found)
+
+
+def can_be_made(kind: type[Node]) -> bool:
+    """Whether a node of the type can be made without a function, which only a cell can hold."""
+    return not any(
+        setting.kind == "function" and setting.default is REQUIRED for setting in settings(kind)
+    )
+
+
+def summary(kind: type[Node]) -> str:
+    """Say in a line what a type does: the first sentence of its docstring."""
+    text = (kind.__doc__ or "").strip().split("\n\n")[0]
+    if text.startswith(f"{kind.__name__}("):  # msgspec's own
+        return ""
+    return " ".join(text.split()).split(". ")[0].split("; ")[0].rstrip(".")
+
+
+# -- kinds ---------------------------------------------------------------------------------------
+
+
+@cache
+def _hints(kind: type[Node]) -> dict[str, Any]:
+    try:
+        return get_type_hints(kind)
+    except (NameError, TypeError):  # a class of a cell may name what is known nowhere
+        return {}
+
+
+def _default(field: Any) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return REQUIRED
+
+
+def _kind(hint: Any) -> Kind:  # noqa: PLR0911 - one line for each kind
+    options = _options(hint)
+    plain = {option for option in options if option is not type(None)}
+    if any(Callable in {option, get_origin(option)} for option in options):
+        return "function"
+    if get_origin(hint) is Literal:
+        return "choice"
+    if plain == {bool}:
+        return "flag"
+    if plain & {int, float} and plain <= {int, float, str}:
+        return "number"
+    if plain == {str}:
+        return "text"
+    if hint == dict[str, str]:
+        return "headers"
+    if hint in {tuple[str, ...], list[str]}:
+        return "texts"
+    return "json"
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
+
+
+def _holds_nodes(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, (Node, Case)):
+        return True
+    return any(map(_holds_nodes, get_args(hint)))
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def to_text(setting: Setting, value: Any) -> str | None:
+    """Write a setting's value as :func:`from_text` reads it; ``None`` where it cannot be typed."""
+    if is_function(value):
+        return None
+    try:
+        text = _WRITERS.get(setting.kind, _write_json)(setting, value)
+        same = exactly_equal(from_text(setting, text), value)
+    except (SettingError, TypeError, ValueError, AttributeError, msgspec.MsgspecError):
+        return None
+    return text if same else None
+
+
+def from_text(setting: Setting, text: str) -> Any:
+    """Read what was typed.
+
+    Raises
+    ------
+    SettingError
+        It cannot be; names the setting.
+    """
+    if not text.strip() and setting.kind not in {"headers", "texts"}:
+        return _read_blank(setting, text)
+    return _READERS.get(setting.kind, _read_json)(setting, text)
+
+
+def _read_blank(setting: Setting, text: str) -> Any:
+    default = setting.default
+    if setting.kind in {"text", "json"} and isinstance(default, str):
+        return text if setting.kind == "text" else text.strip()
+    if default is REQUIRED:
+        if setting.kind == "json":
+            return ""
+        raise SettingError(setting.name, "write something")
+    return default
+
+
+def _write_json(setting: Setting, value: Any) -> str:
+    if isinstance(value, str):
+        # Text that would be read as something else stands in quotes.
+        return value if _stays(setting, value) else shown_json(value)
+    if value is None and setting.default is None:
+        return ""
+    if isinstance(value, dict) and not value and setting.default == {}:
+        return ""
+    text = shown_json(value)
+    is_long = isinstance(value, (dict, list)) and len(text) > 40  # noqa: PLR2004 - of a field
+    return msgspec.json.format(text, indent=2 if is_long else 0)
+
+
+def _stays(setting: Setting, text: str) -> bool:
+    try:
+        read = from_text(setting, text)
+    except SettingError:
+        return False
+    return isinstance(read, str) and read == text
+
+
+def _read_json(setting: Setting, text: str) -> Any:
+    try:
+        return read_json(setting.name, text)
+    except SettingError as error:
+        # A template, or other text. What begins like an object and holds none is meant as one.
+        stripped = text.strip()
+        if stripped.startswith(("{", "[")) and not stripped.startswith("{{"):
+            problem = f"{error.problem} Text that begins like this stands in quotes."
+            raise SettingError(setting.name, problem) from error
+        return text
+
+
+def _write_text(_setting: Setting, value: Any) -> str:
+    return value or ""
+
+
+def _read_text(_setting: Setting, text: str) -> str:
+    return text
+
+
+def _read_number(setting: Setting, text: str) -> Any:
+    try:
+        value = read_json(setting.name, text.strip())
+    except SettingError:
+        return text.strip()  # a template; the node says whether it takes one
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise SettingError(setting.name, f"{text.strip()!r} is no number")
+
+
+def _write_number(setting: Setting, value: Any) -> str:
+    return "" if value is None and setting.default is None else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else shown_json(value)
+
+
+def _write_headers(_setting: Setting, value: Any) -> str:
+    return shown_headers(value)
+
+
+def _read_headers(setting: Setting, text: str) -> dict[str, str]:
+    return read_headers(setting.name, text)
+
+
+def _write_texts(_setting: Setting, value: Any) -> str:
+    return ", ".join(value)
+
+
+def _read_texts(_setting: Setting, text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
+
+
+def _write_size(_setting: Setting, value: Any) -> str:
+    return shown_size(value)
+
+
+def _read_size(setting: Setting, text: str) -> Any:
+    value = read_setting("max_body", text)
+    if isinstance(value, str):
+        raise SettingError(setting.name, f"{text!r} is no size; write 10 MiB")
+    return value
+
+
+def _write_condition(_setting: Setting, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return msgspec.json.format(shown_json(value), indent=2)
+
+
+def _read_condition(setting: Setting, text: str) -> Any:
+    text = text.strip() if text.strip().startswith("{") else text
+    if not text.startswith("{"):
+        return text
+    try:
+        return read_json(setting.name, text)
+    except SettingError as error:
+        try:
+            compile_expression(text)  # it may be an expression over an object
+        except SettingError:
+            raise SettingError(setting.name, f"no rule group: {error.problem}") from error
+        return text
+
+
+_WRITERS: Final[dict[str, Callable[[Setting, Any], str]]] = {
+    "text": _write_text,
+    "number": _write_number,
+    "headers": _write_headers,
+    "texts": _write_texts,
+    "size": _write_size,
+    "condition": _write_condition,
+}
+_READERS: Final[dict[str, Callable[[Setting, str], Any]]] = {
+    "text": _read_text,
+    "number": _read_number,
+    "headers": _read_headers,
+    "texts": _read_texts,
+    "size": _read_size,
+    "condition": _read_condition,
+}
+
+_LINES: Final = {"text": 2, "json": 3, "headers": 2}
+"""Lines of the fields of types that nothing is known of."""
+
+# -- what is known of the types that come with hooknb -------------------------------------------
+
+_ENDINGS: Final = ("resolved", "failed")
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_ANY: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
+_CONDITION: Final = {
+    "kind": "condition",
+    "lines": 3,
+    "placeholder": 'body.status == "paid" && body.amount > 10',
+    "hint": 'An expression (CEL), or a rule group as JSON: {"all": [{"left": …}]}',
+}
+
+_NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
+    ("calculation", "expression"): {
+        "lines": 2,
+        "placeholder": "double(body.amount) * 1.25",
+        "hint": "CEL; it sees headers, query, body, nodes, env and now, in a loop item and index",
+    },
+    ("condition", "condition"): _CONDITION,
+    ("delay", "seconds"): {"hint": "0 to 86,400, or a template", "placeholder": "1.5"},
+    ("delay", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "then"},
+    ("end", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "ends as"},
+    ("end", "reason"): {
+        "lines": 2,
+        "mono": False,
+        "hint": "Why, for the execution's record; templates work",
+    },
+    ("loop", "over"): {
+        "lines": 2,
+        "placeholder": "{{ body.items }}",
+        "hint": "A list, a number, or a template",
+    },
+    ("loop", "most"): {"hint": "Turns at the most", "is_rare": True},
+    ("output", "value"): {"lines": 4, "hint": _ANY},
+    ("parallel", "branches"): {
+        "kind": "branches",
+        "lines": 1,
+        "hint": "How many run at the same time",
+    },
+    ("parallel", "mode"): {
+        "kind": "choice",
+        "choices": ("all", "any", "race"),
+        "hint": "all must end well, any one is enough, or the first to end decides",
+    },
+    ("query", "query"): {"lines": 2, "placeholder": "items[?price > `10`].sku"},
+    ("query", "over"): {
+        "lines": 2,
+        "hint": "What is asked: a template, or JSON with templates in it",
+    },
+    ("query", "language"): {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
+    ("request", "url"): {
+        "lines": 2,
+        "label": "URL",
+        "placeholder": "https://api.example.com/orders/{{ body.id }}",
+    },
+    ("request", "method"): {"kind": "choice", "choices": _METHODS},
+    ("request", "headers"): {"lines": 2, "hint": "A line each: Name: value"},
+    ("request", "query"): {"lines": 2, "hint": 'Put behind the URL: {"page": 1}'},
+    ("request", "body"): {"lines": 4, "hint": _ANY},
+    ("request", "timeout"): {"hint": "Seconds for all of it", "is_rare": True},
+    ("request", "follow_redirects"): {"is_rare": True},
+    ("request", "verify"): {"label": "check the certificate", "is_rare": True},
+    ("request", "max_size"): {"kind": "size", "hint": "Of the response's body", "is_rare": True},
+    ("request", "ignore_status"): {"label": "go on after an error status", "is_rare": True},
+    ("request", "allow_hosts"): {
+        "hint": "Where templates and redirects may lead: api.example.com, …",
+        "is_rare": True,
+    },
+    ("response", "status"): {"hint": "200 to 599, or a template"},
+    ("response", "headers"): {"lines": 2, "hint": "A line each: Name: value"},
+    ("response", "body"): {"lines": 5, "hint": _ANY},
+    ("switch", "cases"): {"kind": "cases", "hint": "the first that holds wins"},
+}

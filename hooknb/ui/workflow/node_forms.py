@@ -1,0 +1,467 @@
+"""The forms of nodes: derived from the fields of their types, also of types of one's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import ipywidgets
+import msgspec
+
+from hooknb import paths
+from hooknb.errors import SettingError
+from hooknb.ui.parts.controls import Asking, button, close_all, counted, hint, row_of, show
+from hooknb.ui.parts.form_fields import Choice, Field, Note
+from hooknb.ui.workflow.node_fields import REQUIRED, Setting, from_text, settings, to_text
+from hooknb.workflow.nodes import Case, Code, Condition, Node, built
+from hooknb.workflow.nodes.sources import is_function
+
+__all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "NodeForm", "TextInput"]
+
+_FUNCTION: Final = "A Python function, written in its cell"
+_ELSEWHERE: Final = "It is nothing that can be typed; it is set in Python and stays"
+_MOST_BRANCHES: Final = 50
+_GATES: Final = (("the branch “no” is run", True), ("the execution ends as failed", False))
+
+
+class TextInput:
+    """A setting that is typed; what is not touched stays exactly what it was.
+
+    Attributes
+    ----------
+    widget
+        What stands in the form.
+    """
+
+    def __init__(self, setting: Setting, lock: threading.RLock) -> None:
+        self.setting = setting
+        self._before: Any = REQUIRED
+        self._text = ""
+        self.field = Field(
+            setting.label,
+            lines=setting.lines,
+            mono=setting.mono,
+            placeholder=setting.placeholder,
+            lock=lock,
+        )
+        self.widget: Any = self.field
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether something was typed that is not in the draft."""
+        return self.field.value != self._text
+
+    def put(self, value: Any) -> None:
+        """Show a value; :data:`REQUIRED` for none."""
+        text = "" if value is REQUIRED else to_text(self.setting, value)
+        self._before = value
+        self._text = text or ""
+        self.field.value = self._text
+        self.field.error = ""
+        self.field.enabled = text is not None
+        fixed = _FUNCTION if is_function(value) else _ELSEWHERE
+        self.field.note = self.setting.hint if text is not None else fixed
+
+    def read(self) -> dict[str, Any]:
+        """Give the fields of the node that it stands for."""
+        if not self.is_touched and self._before is not REQUIRED:
+            return {self.setting.name: self._before}
+        return {self.setting.name: from_text(self.setting, self.field.value)}
+
+    def complain(self, _place: str, problem: str) -> bool:
+        """Show what is wrong beside it; False where it has no place for that."""
+        self.field.error = problem
+        return True
+
+
+class ChoiceInput:
+    """A setting that is one of several values, or true or false.
+
+    Attributes
+    ----------
+    choice
+        What stands in the form.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        lock: threading.RLock,
+        options: Sequence[tuple[str, Any]] | None = None,
+    ) -> None:
+        self.setting = setting
+        self._before: Any = REQUIRED
+        named = ((str(value), value) for value in setting.choices)
+        self._options = tuple(named if options is None else options)
+        self.choice = Choice(setting.label, self._options, note=setting.hint, lock=lock)
+        self.widget: Any = self.choice
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether another one was chosen."""
+        return bool(self.choice.value != self._shown)
+
+    def put(self, value: Any) -> None:
+        """Show a value, also one that is none of the choices; of flags what is not true is off."""
+        self._before = value
+        if not self._options:
+            self.choice.value = value is True
+        elif value is REQUIRED:
+            self.choice.offer(self._options, self._options[0][1])
+        else:
+            others = () if value in self.setting.choices else ((str(value), value),)
+            self.choice.offer((*self._options, *others), value)
+        self._shown = self.choice.value
+
+    def read(self) -> dict[str, Any]:
+        """Give the chosen one; what was not touched stays exactly what it was."""
+        is_kept = self._before is not REQUIRED and not self.is_touched
+        return {self.setting.name: self._before if is_kept else self.choice.value}
+
+    def complain(self, _place: str, _problem: str) -> bool:
+        """Leave it to the form."""
+        return False
+
+
+class GateInput(ChoiceInput):
+    """What a Condition does where it does not hold."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        super().__init__(Setting(name="yes", kind="choice", label="otherwise"), lock, _GATES)
+
+    def put(self, value: Any) -> None:
+        """Show whether there are branches: a pair of lists, or of ``None``."""
+        self._before = ((), ()) if value is REQUIRED else value
+        self.choice.value = self._shown = self._before[0] is not None
+
+    def read(self) -> dict[str, Any]:
+        """Give both branches."""
+        if not self.is_touched:
+            yes, no = self._before
+        elif self.choice.value:
+            yes, no = (), ()
+        elif any(self._before):
+            raise SettingError("no", "its branches hold nodes; remove them first")
+        else:
+            yes, no = None, None
+        return {"yes": yes, "no": no}
+
+
+class BranchesInput(TextInput):
+    """How many branches a Parallel has."""
+
+    def put(self, value: Any) -> None:
+        """Show the number of branches."""
+        self._lists: tuple[Any, ...] = ((), ()) if value is REQUIRED else value
+        self._text = self.field.value = str(len(self._lists))
+        self.field.error = ""
+        self.field.note = self.setting.hint
+
+    def read(self) -> dict[str, Any]:
+        """Give the branches: empty ones more, or fewer where the last ones are empty."""
+        name, text = self.setting.name, self.field.value.strip()
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004
+        if not 1 <= number <= _MOST_BRANCHES:
+            raise SettingError(name, f"{text!r} is not a whole number from 1 to {_MOST_BRANCHES}")
+        if any(self._lists[number:]):
+            raise SettingError(name, "the last branches hold nodes; remove them first")
+        more = ((),) * (number - len(self._lists))
+        return {name: (*self._lists[:number], *more)}
+
+
+class CasesInput:
+    """The cases of a Switch: a condition and a name each, in order."""
+
+    def __init__(self, setting: Setting, lock: threading.RLock) -> None:
+        self.setting = setting
+        self._lock = lock
+        self._before: list[_CaseRow] = []
+        self._rows: list[_CaseRow] = []
+        self._box = ipywidgets.VBox()
+        self.add = button("Add a case", self._append, lock)
+        self.widget: Any = ipywidgets.VBox(
+            [hint(f"{setting.label}: {setting.hint}"), self._box, self.add]
+        )
+        self.widget.add_class("hk-form-cases")
+
+    @property
+    def rows(self) -> tuple[_CaseRow, ...]:
+        """The cases as they stand."""
+        return tuple(self._rows)
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether one was changed, added, moved or removed."""
+        return self._rows != self._before or any(row.is_touched for row in self._rows)
+
+    def put(self, value: Any) -> None:
+        """Show the cases of a Switch; a new one has one, to be written."""
+        spare = list(self._rows)
+        cases = [REQUIRED] if value is REQUIRED else value
+        self._rows = [self._row(case, spare) for case in cases]
+        self._before = [] if value is REQUIRED else list(self._rows)
+        self._place()
+        close_all(row.widget for row in spare)
+
+    def read(self) -> dict[str, Any]:
+        """Give the cases, each with the nodes that it had."""
+        cases = []
+        for index, row in enumerate(self._rows):
+            try:
+                cases.append(row.read())
+            except SettingError as error:
+                raise SettingError(f"cases[{index}].{error.setting}", error.problem) from error
+        return {self.setting.name: tuple(cases)}
+
+    def complain(self, place: str, problem: str) -> bool:
+        """Show what is wrong beside the case that it names."""
+        index, _, rest = place.partition("[")[2].partition("]")
+        if not index.isdigit() or int(index) >= len(self._rows):
+            return False
+        row = self._rows[int(index)]
+        field = row.name if rest.startswith(".name") else row.condition.field
+        field.error = problem
+        return True
+
+    def _row(self, case: Any, spare: list[_CaseRow]) -> _CaseRow:
+        row = spare.pop(0) if spare else _CaseRow(self._lock, self)
+        row.put(case)
+        return row
+
+    def _append(self) -> None:
+        self._rows.append(self._row(REQUIRED, []))
+        self._place()
+
+    def earlier(self, row: _CaseRow) -> None:
+        """Ask a case before the one that stands above it."""
+        at = self._rows.index(row)
+        if at:
+            self._rows[at - 1 : at + 1] = [row, self._rows[at - 1]]
+            self._place()
+
+    def take_out(self, row: _CaseRow) -> None:
+        """Take a case out."""
+        self._rows.remove(row)
+        self._place()
+        close_all([row.widget])
+
+    def _place(self) -> None:
+        for index, row in enumerate(self._rows):
+            row.number(index)
+        self._box.children = [row.widget for row in self._rows]
+
+
+class _CaseRow:
+    def __init__(self, lock: threading.RLock, owner: CasesInput) -> None:
+        self._nodes: tuple[Any, ...] = ()
+        setting = Setting(name="condition", kind="condition", label="condition", lines=3)
+        self.condition = TextInput(setting, lock)
+        self.name = Field("name", lock=lock, placeholder="its position")
+        self.up = button("Earlier", lambda: owner.earlier(self), lock)
+        self._removal = Asking(
+            "Remove",
+            lambda: owner.take_out(self),
+            self._ask,
+            lock,
+            keep="Keep it",
+            keep_tooltip="Do not remove it",
+        )
+        self.remove = self._removal.button
+        buttons = row_of(self.up, self.remove, self._removal.keep, css="hk-buttons")
+        self.widget = ipywidgets.VBox([self.condition.widget, self.name, buttons])
+        self.widget.add_class("hk-form-case")
+
+    @property
+    def is_touched(self) -> bool:
+        return self.condition.is_touched or self.name.value != self._name
+
+    def put(self, case: Any) -> None:
+        self._nodes = () if case is REQUIRED else case.nodes
+        self._name = self.name.value = "" if case is REQUIRED else case.name
+        self.name.error = ""
+        self.condition.put(case if case is REQUIRED else case.condition)
+        self._removal.reset()
+
+    def number(self, index: int) -> None:
+        show(self.up, is_shown=index > 0)
+        self.up.tooltip = f"Ask case {index} before the one above it"
+        self.remove.tooltip = f"Remove case {index}"
+        self.name.placeholder = str(index)
+
+    def read(self) -> Case:
+        [condition] = self.condition.read().values()
+        name = self.name.value
+        name = name if name == self._name else name.strip()
+        return Case(condition, nodes=self._nodes, name=name)
+
+    def _ask(self) -> str:
+        return f"Remove with {counted(len(self._nodes), 'node')}" if self._nodes else ""
+
+
+_INPUTS: Final[dict[str, Any]] = {
+    "flag": ChoiceInput,
+    "choice": ChoiceInput,
+    "cases": CasesInput,
+    "branches": BranchesInput,
+}
+_PLACE: Final = "node"
+
+
+class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
+    """A form for the settings of one type of node.
+
+    One form serves all nodes of its type, one after the other.
+
+    Parameters
+    ----------
+    kind
+        The type.
+    lock
+        Of the panel.
+
+    Attributes
+    ----------
+    key
+        The field of the node's key.
+    inputs
+        By the name of the setting.
+    """
+
+    def __init__(self, kind: type[Node], lock: threading.RLock) -> None:
+        self.kind = kind
+        self._old: Node | None = None
+        self._shown_key = ""
+        self.key = Field(
+            "name", mono=True, placeholder=kind.type_name, on_change=self._name_result, lock=lock
+        )
+        self.inputs: dict[str, Any] = {}
+        usual: list[Any] = [self.key]
+        rare: list[Any] = []
+        for setting in settings(kind):
+            if setting.kind == "function":
+                continue
+            made = _INPUTS.get(setting.kind, TextInput)(setting, lock)
+            self.inputs[setting.name] = made
+            (rare if setting.is_rare else usual).append(made.widget)
+        if kind is Condition:
+            gate = GateInput(lock)
+            self.inputs["yes"] = gate
+            usual.append(gate.widget)
+        self._rare_names = {setting.name for setting in settings(kind) if setting.is_rare}
+        self._rare = ipywidgets.VBox(rare)
+        self._rare.add_class("hk-form")
+        self.more = button(
+            "More settings", lambda: self._unfold(is_open=self._rare.layout.display == "none"), lock
+        )
+        self.note = Note(lock=lock)
+        show(self.more, is_shown=bool(rare))
+        super().__init__(children=[*usual, self.more, self._rare, self.note])
+        self.add_class("hk-form")
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether something was typed or chosen that is not in the draft."""
+        return self.key.value != self._shown_key or any(
+            item.is_touched for item in self.inputs.values()
+        )
+
+    def put(self, node: Node | None) -> None:
+        """Show the settings of a node; ``None`` for a new one."""
+        self._old = node
+        self._shown_key = self.key.value = "" if node is None else node.key
+        self.key.error = ""
+        self._name_result(self._shown_key)
+        self.note.show("")
+        by_name = {setting.name: setting for setting in settings(self.kind)}
+        is_open = False
+        for name, item in self.inputs.items():
+            default = by_name[name].default if name in by_name else REQUIRED
+            value = default if node is None else getattr(node, name)
+            if name == "yes" and self.kind is Condition:
+                value = REQUIRED if node is None else (value, getattr(node, "no"))  # noqa: B009
+            item.put(value)
+            is_open = is_open or (name in self._rare_names and value != default)
+        self._unfold(is_open=is_open)
+
+    def read(self) -> Node:
+        """Make the node of what the form says; that has no key where none was given.
+
+        Raises
+        ------
+        SettingError
+            Something in it is wrong; it is shown beside what it is about.
+        """
+        self._forgive()
+        key = self.key.value
+        key = key if key == self._shown_key else key.strip()
+        try:
+            if self._old is not None and self.kind is Code:
+                return msgspec.structs.replace(self._old, key=key)
+            return built({"type": self.kind.type_name, **self._fields(), "key": key}, _PLACE)
+        except SettingError as error:
+            self.complain(error, _PLACE)
+            raise
+
+    def complain(self, error: SettingError, place: str) -> None:
+        """Show an error beside what it is about.
+
+        Parameters
+        ----------
+        error
+            Names the setting.
+        place
+            Of the node, as the error names it: ``nodes[1].yes[0]``.
+        """
+        setting = error.setting.removeprefix(place).lstrip(".")
+        name = setting.partition(".")[0].partition("[")[0]
+        if name == "key":
+            self.key.error = error.problem
+            return
+        if name in self._rare_names:
+            self._unfold(is_open=True)
+        item = self.inputs.get("yes" if name == "no" else name)
+        if item is None or not item.complain(setting, error.problem):
+            self.note.show(f"{setting}: {error.problem}" if setting else error.problem, "bad")
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _fields(self) -> dict[str, Any]:
+        """Give the fields of the node, those that are not typed as they were."""
+        fields: dict[str, Any] = {}
+        if self._old is not None:
+            fields = {name: getattr(self._old, name) for name in self._old.__struct_fields__}
+        elif "nodes" in self.kind.__struct_fields__:
+            fields["nodes"] = ()
+        first: SettingError | None = None
+        for item in self.inputs.values():
+            try:
+                fields |= item.read()
+            except SettingError as error:
+                # All of what cannot be read is shown at once.
+                if first is not None:
+                    self.complain(first, _PLACE)
+                first = error
+        if first is not None:
+            raise first
+        return fields
+
+    def _forgive(self) -> None:
+        self.key.error = ""
+        self.note.show("")
+        for item in self.inputs.values():
+            if isinstance(item, TextInput):
+                item.field.error = ""
+            elif isinstance(item, CasesInput):
+                for row in item.rows:
+                    row.condition.field.error = row.name.error = ""
+
+    def _unfold(self, *, is_open: bool) -> None:
+        show(self._rare, is_shown=is_open)
+        self.more.description = "Fewer settings" if is_open else "More settings"
+
+    def _name_result(self, text: str) -> None:
+        """Say under which name later nodes see the result."""
+        text = text.strip()
+        path = paths.format(("nodes", text)) if text else "nodes.<name>"
+        self.key.note = f"Later nodes see its result as {{{{ {path} }}}}"

@@ -1,0 +1,504 @@
+"""The picture of a workflow: its nodes, how often and fast they ran, and a delivery's way."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from hooknb.errors import HooknbError, RecordNotFoundError
+from hooknb.history.feed.flow import INSIDE
+from hooknb.records import Execution, Status
+from hooknb.ui.draft.arrangement import Place
+from hooknb.ui.draft.drafts import PARTS
+from hooknb.ui.draft.typed import read_setting, shown_json
+from hooknb.ui.parts.controls import RUNNING, counted
+from hooknb.ui.parts.part import Part
+from hooknb.workflow.nodes import (
+    Calculation,
+    Code,
+    Condition,
+    Delay,
+    End,
+    Loop,
+    Node,
+    Output,
+    Parallel,
+    Query,
+    Request,
+    Response,
+    Switch,
+    walk,
+)
+from hooknb.workflow.nodes.data import settings_of
+from hooknb.workflow.nodes.sources import is_function, name_of, source_of
+
+if TYPE_CHECKING:
+    from hooknb.ui.panel import HookPanel
+
+__all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
+
+_LONGEST: Final = 160
+_USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
+_SPACE: Final = re.compile(r"\s+")
+_BAD_STATUS: Final = 400
+_WARNING: Final = frozenset({404, 409, 422})
+
+# Of several runs of a node (turns of a loop) the gravest shows.
+_GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILED, Status.ERROR)
+
+
+def drawn(nodes: Iterable[Node], base: Iterable[Node], wrong: str = "") -> list[dict[str, Any]]:
+    """Give what the picture shows of a tree of nodes.
+
+    Parameters
+    ----------
+    nodes
+        The tree.
+    base
+        The one that it is compared with; what is new or differs is marked.
+    wrong
+        The place of a setting that is wrong, as errors name it: ``nodes[1].yes[0].status``.
+    """
+    return _list(tuple(nodes), _shallow(base), "nodes", wrong)
+
+
+def _list(
+    nodes: tuple[Node, ...], known: Mapping[str, Node], place: str, wrong: str
+) -> list[dict[str, Any]]:
+    return [_item(node, known, f"{place}[{index}]", wrong) for index, node in enumerate(nodes)]
+
+
+def _item(node: Node, known: Mapping[str, Node], place: str, wrong: str) -> dict[str, Any]:
+    lists = [
+        {
+            **_label(node, name),
+            "name": name,
+            "items": _list(below, known, f"{place}.{name}", wrong),
+            "closes": any(map(_closes, below)),
+        }
+        for name, below in node.below().items()
+    ]
+    inside = any(wrong.startswith(f"{place}.{name}[") for name in node.below())
+    before = known.get(node.key)
+    return {
+        "key": node.key,
+        "title": _title(node),
+        "type": type_label(type(node)),
+        "tone": _tone(node),
+        "line": _cut(_line(node)),
+        "mark": "new" if before is None else "" if before == without_below(node) else "edited",
+        "wrong": not inside and (wrong == place or wrong.startswith((f"{place}.", f"{place}["))),
+        "gate": isinstance(node, Condition) and not lists,
+        "frame": isinstance(node, Loop),
+        "lists": lists,
+        "closes": _closes(node),
+    }
+
+
+def changes(nodes: Iterable[Node], base: Iterable[Node]) -> str:
+    """Say how a tree differs from another: ``2 nodes added, 1 edited``, or ``""``."""
+    now, before = _shallow(nodes), _shallow(base)
+    numbers = {
+        "added": len(now.keys() - before.keys()),
+        "edited": sum(now[key] != before[key] for key in now.keys() & before.keys()),
+        "removed": len(before.keys() - now.keys()),
+    }
+    said = [(number, word) for word, number in numbers.items() if number]
+    if not said:
+        return "" if _shape(nodes) == _shape(base) else "nodes moved"
+    (number, word), *others = said
+    return ", ".join([f"{counted(number, 'node')} {word}", *(f"{n} {what}" for n, what in others)])
+
+
+def type_label(kind: type[Node]) -> str:
+    """Name a type as its class is named."""
+    return kind.__name__
+
+
+def without_below(node: Node) -> Node:
+    """Give a node by itself, with nothing below it."""
+    below = node.below()
+    return node.with_below(dict.fromkeys(below, ())) if below else node
+
+
+def _shallow(nodes: Iterable[Node]) -> dict[str, Node]:
+    return {node.key: without_below(node) for _, node in walk(nodes)}
+
+
+def _shape(nodes: Iterable[Node]) -> list[tuple[str, str]]:
+    return [(place, node.key) for place, node in walk(nodes)]
+
+
+# -- the words of a node ------------------------------------------------------------------------
+
+
+def _title(node: Node) -> str:
+    automatic = re.fullmatch(rf"{re.escape(node.type_name)}(_\d+)?", node.key)
+    return str(node.status) if automatic and isinstance(node, Response) else node.key
+
+
+def _tone(node: Node) -> str:
+    """Name the colour of a node's edge."""
+    if isinstance(node, Response):
+        status = node.status
+        if not isinstance(status, int) or status < _BAD_STATUS:
+            return "ok"
+        return "warn" if status in _WARNING else "bad"
+    if isinstance(node, End):
+        return "ok" if node.status == "resolved" else "bad"
+    return _TONES.get(type(node), "own")
+
+
+_TONES: Final[dict[type[Node], str]] = {
+    Code: "code",
+    Condition: "ask",
+    Switch: "ask",
+    Calculation: "value",
+    Query: "value",
+    Output: "value",
+    Request: "reach",
+    Loop: "turn",
+    Parallel: "turn",
+    Delay: "wait",
+}
+
+
+def _label(node: Node, name: str) -> dict[str, str]:
+    """Give what a branch is called, by what it is counted, and what leads into it."""
+    if isinstance(node, Switch) and name != "otherwise":
+        index = int(name.partition("[")[2].partition("]")[0])
+        case = node.cases[index]
+        label = case.name or str(index)
+        return {"label": label, "counted": label, "why": _cut(_condition(case.condition))}
+    if isinstance(node, Parallel):
+        index = int(name.partition("[")[2].partition("]")[0])
+        return {"label": f"branch {index + 1}", "counted": "", "why": ""}
+    if isinstance(node, Loop):
+        return {"label": "each turn", "counted": "", "why": ""}
+    return {"label": name, "counted": name, "why": ""}
+
+
+def _line(node: Node) -> str:
+    """Give one line of what a node does."""
+    if type(node) in _LINES:
+        return str(_LINES[type(node)](node))
+    own = {name: item for name, item in settings_of(without_below(node)).items() if name != "key"}
+    return ", ".join(f"{name}: {_text(item)}" for name, item in own.items())
+
+
+def _last_line(node: Any) -> str:
+    rows = [row.strip() for row in node.source.splitlines() if row.strip()]
+    return rows[-1] if rows else name_of(node.function)
+
+
+def _pause(node: Any) -> str:
+    ending = ", then fails" if node.status == "failed" else ""
+    return f"{_text(node.seconds)} s{ending}"
+
+
+_LINES: Final[dict[type[Node], Any]] = {
+    Code: _last_line,
+    Condition: lambda node: _condition(node.condition),
+    Switch: lambda node: f"the first of {counted(len(node.cases), 'case')} that holds",
+    Calculation: lambda node: node.expression,
+    Query: lambda node: f"{node.query}  over {_text(node.over)}",
+    Output: lambda node: _text(node.value),
+    Request: lambda node: f"{node.method} {_USERINFO.sub('//•••@', node.url)}",
+    Response: lambda node: _text(node.body),
+    Loop: lambda node: f"over {_text(node.over)}",
+    Parallel: lambda node: f"{node.mode} of {len(node.branches)}",
+    Delay: _pause,
+    End: lambda node: f"{node.status}{f': {node.reason}' if node.reason else ''}",
+}
+
+
+def _condition(condition: Any) -> str:
+    if is_function(condition):
+        rows = [row.strip() for row in source_of(condition).splitlines() if row.strip()]
+        return rows[0] if rows else name_of(condition)
+    return _text(condition)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return counted(len(value), "byte")
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.format(shown_json(value), indent=0)
+    except msgspec.DecodeError:  # its repr, where JSON cannot hold it
+        return shown_json(value)
+
+
+def _cut(text: str) -> str:
+    # A text of megabytes is not searched for spaces first.
+    text = _SPACE.sub(" ", text[: 4 * _LONGEST]).strip()
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _closes(node: Node) -> bool:
+    """Whether nothing comes after a node: the execution ends in it, whichever way it goes."""
+    if isinstance(node, Delay):
+        return node.status == "failed"
+    if isinstance(node, (Response, End)):
+        return True
+    lists = [any(map(_closes, below)) for below in node.below().values()]
+    if isinstance(node, (Condition, Switch)):
+        return bool(lists) and all(lists)
+    # One branch that responds ends all of them.
+    return isinstance(node, Parallel) and node.mode == "all" and any(lists)
+
+
+# -- the way of a delivery ----------------------------------------------------------------------
+
+
+def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
+    """Tell which way an execution went through a tree of nodes.
+
+    Returns
+    -------
+    dict
+        ``nodes``: the status of each that was reached, by key; ``inside`` where a node below
+        it failed. ``lists``: the branches that were
+        taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the workflow's
+        own list, whose end was reached.
+    """
+    nodes = tuple(nodes)
+    reached: dict[str, Status] = {}
+    results: dict[str, Any] = {}
+    inside: set[str] = set()
+    for job in execution.jobs:
+        before = reached.get(job.node, job.status)
+        reached[job.node] = max(before, job.status, key=_GRAVITY.index)
+        results[job.node] = job.result
+        if job.error == INSIDE:
+            inside.add(job.node)
+    lists: list[list[str]] = []
+    ends: list[list[str | None]] = []
+    if _passed(nodes, reached) and execution.status is Status.RESOLVED:
+        ends.append([None, None])
+    for _, node in walk(nodes):
+        if node.key not in reached:
+            continue
+        for name, below in node.below().items():
+            if _is_taken(node, name, below, reached, results.get(node.key)):
+                lists.append([node.key, name])
+                if _passed(below, reached):
+                    ends.append([node.key, name])
+    return {
+        "nodes": {
+            key: "inside" if key in inside else status.word for key, status in reached.items()
+        },
+        "lists": lists,
+        "ends": ends,
+    }
+
+
+def _passed(nodes: tuple[Node, ...], reached: Mapping[str, Status]) -> bool:
+    """Whether the flow came out at the end of a list that it went into."""
+    last = nodes[-1] if nodes else None
+    return last is None or (
+        reached.get(last.key) is Status.RESOLVED and not isinstance(last, (Response, End))
+    )
+
+
+def _is_taken(
+    node: Node, name: str, below: tuple[Node, ...], reached: Mapping[str, Status], result: Any
+) -> bool:
+    if any(inner.key in reached for _, inner in walk(below)):
+        return True
+    if isinstance(node, Condition):
+        return result is (name == "yes")
+    if isinstance(node, Switch):
+        if reached[node.key] is not Status.RESOLVED:
+            return False
+        if result is None or name == "otherwise":
+            return result is None and name == "otherwise"
+        return str(result) == _label(node, name)["counted"]
+    # An empty branch of what runs all of them.
+    return not below and reached[node.key] is Status.RESOLVED
+
+
+_PACE: Final = 1.0
+
+
+class Flow(Part):
+    """The flow as a picture, in which nodes are chosen and places for new ones.
+
+    Parameters
+    ----------
+    panel
+        Whose draft it draws.
+    on_choose
+        Called with the key of the node that somebody chose.
+    on_add
+        Called with the place at which somebody wants a node.
+    """
+
+    module = "workflow/picture.js"
+
+    def __init__(
+        self,
+        panel: HookPanel,
+        on_choose: Callable[[str], None],
+        on_add: Callable[[Place], None],
+    ) -> None:
+        self._panel = panel
+        self._on_choose = on_choose
+        self._on_add = on_add
+        self._counts = panel.watch.flow
+        self._said_counts: dict[str, Any] = {}
+        self._next = 0.0
+        self._marked: tuple[str | None, Place | None] = (None, None)
+        # The chosen delivery whose way somebody did not want to see any longer.
+        self._put_out: int | None = None
+        self._way: dict[str, Any] | None = None
+        self._is_settled = True
+        super().__init__(lock=panel.lock)
+
+    # -- what it says ---------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """Say all of it."""
+        self.redraw()
+        self._count()
+        self.say("counts", nodes=self._said_counts)
+        self.follow()
+
+    def redraw(self) -> None:
+        """Say what the draft's nodes are now."""
+        draft = self._panel.draft
+        problems = [error.setting for error in draft.problems]
+        wrong = next((place for place in problems if place.startswith("nodes[")), "")
+        self.say(
+            "flow",
+            trigger=self._trigger(),
+            nodes=drawn(draft.nodes, draft.base.nodes, wrong),
+            **self._marks(),
+        )
+
+    def mark(self, chosen: str | None, place: Place | None) -> None:
+        """Show which node is chosen, or where one is being added."""
+        if (chosen, place) != self._marked:
+            self._marked = (chosen, place)
+            self.say("marked", **self._marks())
+
+    def enter(self) -> None:
+        """Take whoever works in a view to the form beside it."""
+        self.say("entered")
+
+    def follow(self) -> None:
+        """Say which way the chosen delivery went."""
+        self._way = self._find_way()
+        self.say("way", way=self._way)
+
+    def publish(self) -> int:
+        """Say what has changed, once a second."""
+        now = time.monotonic()
+        if now < self._next:
+            return 0
+        self._next = now + _PACE
+        said = 0
+        if self._count():
+            self.say("counts", nodes=self._said_counts)
+            said += 1
+        if not self._is_settled:
+            way = self._find_way()
+            if way != self._way:
+                self._way = way
+                self.say("way", way=way)
+                said += 1
+        return said
+
+    # -- what is clicked ------------------------------------------------------------------------
+
+    def on_choose(self, content: dict[str, Any]) -> None:
+        """Choose a node."""
+        self._on_choose(str(content.get("key")))
+        # Also where it was chosen before: it may be waited for.
+        self.say("marked", **self._marks())
+
+    def on_add(self, content: dict[str, Any]) -> None:
+        """Want a node at a place."""
+        parent, branch, at = content.get("parent"), content.get("branch"), content.get("at")
+        self._on_add(
+            Place(
+                None if parent is None else str(parent),
+                None if branch is None else str(branch),
+                at if isinstance(at, int) else 0,
+            )
+        )
+
+    def on_trigger(self, _content: dict[str, Any]) -> None:
+        """Open the tab of the trigger."""
+        self._panel.open_tab(self._panel.trigger)
+
+    def on_unlight(self, _content: dict[str, Any]) -> None:
+        """Put the way out, until another delivery is chosen."""
+        self._put_out = self._panel.selected
+        self.follow()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _marks(self) -> dict[str, Any]:
+        chosen, place = self._marked
+        return {"chosen": chosen, "adding": None if place is None else place._asdict()}
+
+    def _trigger(self) -> dict[str, str]:
+        draft = self._panel.draft
+        methods = read_setting("methods", draft.value("methods"))
+        names = ", ".join(map(str, methods)) if isinstance(methods, (tuple, list)) else str(methods)
+        number = sum(not row.is_blank for part in PARTS for row in draft.rows(part))
+        said = ["any method" if names == "*" else names]
+        if draft.value("auth") is not None:
+            said.append("Basic")
+        said.append(counted(number, "variable") if number else "no variables")
+        return {"text": " · ".join(said), "line": self._response()}
+
+    def _response(self) -> str:
+        draft = self._panel.draft
+        if draft.value("sync"):
+            return "the caller waits for a Response"
+        response = draft.value("response")
+        status: Any = response.status if isinstance(response, Response) else None
+        if isinstance(response, dict):
+            status = response.get("status")
+        return f"responds with {Response().status if status is None else status} at once"
+
+    def _count(self) -> bool:
+        """Read what ran since; whether anything did."""
+        if not self._counts.refresh():
+            return False
+        self._said_counts = deepcopy(self._counts.nodes)
+        return True
+
+    def _find_way(self) -> dict[str, Any] | None:
+        number = self._panel.selected
+        self._is_settled = True
+        if number is None or number == self._put_out:
+            return None
+        self._put_out = None
+        way: dict[str, Any] = {"nodes": {}, "lists": [], "ends": [], "status": ""}
+        hook = self._panel.hook
+        try:
+            execution = hook.execution(number)
+        except RecordNotFoundError:
+            return way | {"text": f"delivery #{number} started no execution"}
+        except HooknbError as error:
+            return way | {"text": str(error)}
+        self._is_settled = execution.status.word not in RUNNING
+        text = f"delivery #{number} went this way"
+        if execution.status is Status.QUEUED:
+            text = f"delivery #{number} waits for its turn"
+        elif execution.revision != hook.revision:
+            text += f", in revision {execution.revision}"
+        return {
+            **way_of(execution, self._panel.draft.nodes),
+            "text": text,
+            "status": execution.status.word,
+        }

@@ -1,0 +1,91 @@
+"""The tab of the workflow: the flow as a picture, and the forms of its nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from hooknb.ui.draft.arrangement import Place
+from hooknb.ui.draft.bar import Bar
+from hooknb.ui.workflow import picture
+from hooknb.ui.workflow.editor import NodeEditor
+from hooknb.ui.workflow.picture import Flow
+
+if TYPE_CHECKING:
+    from hooknb.ui.panel import HookPanel
+
+__all__ = ["WorkflowTab"]
+
+
+class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
+    """The draft's nodes: drawn, added, edited, moved and removed.
+
+    Nothing that is served changes before the draft is applied.
+
+    Parameters
+    ----------
+    panel
+        Whose workflow it is.
+
+    Attributes
+    ----------
+    flow
+        The picture.
+    editor
+        The form of the chosen node.
+    bar
+        *Apply*, *Discard*, and what is wrong.
+    """
+
+    title = "Workflow"
+
+    def __init__(self, panel: HookPanel) -> None:
+        self._panel = panel
+        self.flow = Flow(
+            panel,
+            on_choose=self._choose,
+            on_add=self._offer,
+        )
+        self.editor = NodeEditor(panel, self.flow.mark, self.flow.enter)
+        self.bar = Bar(panel, before=self.editor.write_typed)
+        self.bar.discard.on_click(self._discarded)
+        split = ipywidgets.Box([self.flow, self.editor])
+        split.add_class("hk-flow-split")
+        super().__init__(children=[split, self.bar])
+        self.add_class("hk-workflow")
+        self._refresh()
+
+    def chosen(self) -> None:
+        """Show the way of the delivery that was chosen; under the lock."""
+        self.flow.follow()
+
+    def draft_changed(self) -> None:
+        """Follow the draft; under the lock."""
+        self.editor.follow()
+        self.flow.redraw()
+        # Which branches were taken is told for the nodes that are drawn.
+        self.flow.follow()
+        self._refresh()
+
+    def revised(self) -> None:
+        """Follow the hook, which has another revision now; what was edited is kept."""
+        self._panel.draft.follow(self._panel.hook.workflow)
+        self.draft_changed()
+
+    def _discarded(self, _button: Any) -> None:
+        with self._panel.lock:
+            self.editor.close_form()
+
+    def _choose(self, key: str) -> None:
+        self.editor.choose(key)
+
+    def _offer(self, place: Place) -> None:
+        self.editor.offer(place)
+
+    def _refresh(self) -> None:
+        draft = self._panel.draft
+        said = picture.changes(draft.nodes, draft.base.nodes)
+        if draft.changed and not said:
+            said = "the trigger was changed"
+        self.bar.refresh(said)
