@@ -217,3 +217,38 @@ def test_jsonata_does_not_change_the_processs_recursion_limit():
         "assert sys.getrecursionlimit() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+STUBBORN = "a" * 60 + "b"  # Python's own engine takes 2**60 steps for (a+)+$
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "result"),
+    [
+        ("jsonpath", "$[?match(@, '(a+)+')]", []),
+        ("jsonpath", "$[?search(@, '(a+)+$')]", []),
+        ("jsonpath", "$[?search(@, '(a+)+b')]", [STUBBORN]),
+        ("jsonata", "$contains($[0], /(a+)+$/)", False),
+        ("jsonata", "$replace($[0], /(A+)+(b)?$/i, '[$2]')", "[b]"),
+        ("jsonata", "$replace($[0], /^(a)+/, 'é\\\\d$1$9$$')", "é\\da$b"),
+        ("jsonata", "$match($[0], /(a+)+b/).index", 0),
+        ("jsonata", "$split($[0], /(?:a+)+b/)", ["", ""]),
+        ("jsonata", "$eval('$contains($[0], /(a+)+$/)')", False),
+    ],
+)
+def test_a_regular_expression_in_a_query_does_not_backtrack(run, language, query, result):
+    ran = run(Query(query, language=language, key="ask"), body=[STUBBORN])
+    assert ran.result("ask") == result
+
+
+@pytest.mark.parametrize(
+    ("language", "query"),
+    [
+        ("jsonpath", "$[?search(@, '(?=a)b')]"),
+        ("jsonpath", "$[?match(@, '(')]"),
+        ("jsonata", r"$contains('a', /(a)\1/)"),
+    ],
+)
+def test_a_pattern_that_would_have_to_backtrack_is_refused_when_it_is_defined(language, query):
+    with pytest.raises(SettingError, match="regular expression without backtracking"):
+        Query(query, language=language)
