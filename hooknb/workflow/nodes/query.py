@@ -133,7 +133,7 @@ def _is_quick(node: Any) -> bool:
 
 
 def _jsonpath_environment(query: str) -> Any:
-    """Return what compiles a JSONPath: RFC 9535 to the letter, with patterns that do not backtrack."""
+    """Return what compiles JSONPath by RFC 9535, with patterns that do not backtrack."""
     try:
         import re2  # noqa: F401 - what the patterns of filters are compiled with
         from jsonpath import JSONPathEnvironment
@@ -153,12 +153,7 @@ def _jsonpath_environment(query: str) -> Any:
 
         def __call__(self, value: object, pattern: object) -> bool:
             """Whether a text matches; false where either is no text (RFC 9535, section 2.4.6)."""
-            if not isinstance(value, str) or not isinstance(pattern, str):
-                return False
-            try:
-                return getattr(_pattern(pattern), self._method)(value) is not None
-            except SettingError:
-                return False
+            return _is_match(self._method, value, pattern)
 
     class Environment(JSONPathEnvironment):
         def setup_function_extensions(self) -> None:
@@ -171,10 +166,7 @@ def _jsonpath_environment(query: str) -> Any:
             """Refuse a pattern that would never match because it cannot be compiled."""
             checked = super().validate_function_extension_signature(token, args)
             if token.value in {"match", "search"} and isinstance(args[1], StringLiteral):
-                try:
-                    _pattern(args[1].value)
-                except SettingError as error:
-                    raise _refusal(query, "JSONPath", token.index + 1, error.problem) from error
+                _check_pattern(query, token.index + 1, args[1].value)
             return checked
 
         def getitem(self, obj: Any, key: Any) -> Any:
@@ -257,6 +249,22 @@ def _jsonata(query: str) -> _Program:
 
 def _jsonata_pattern(pattern: str, flags: Any) -> LinearPattern:
     return LinearPattern(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+
+
+def _is_match(method: str, value: object, pattern: object) -> bool:
+    if not isinstance(value, str) or not isinstance(pattern, str):
+        return False
+    try:
+        return getattr(_pattern(pattern), method)(value) is not None
+    except SettingError:
+        return False
+
+
+def _check_pattern(query: str, column: int, pattern: str) -> None:
+    try:
+        _pattern(pattern)
+    except SettingError as error:
+        raise _refusal(query, "JSONPath", column, error.problem) from error
 
 
 @lru_cache(maxsize=512)
