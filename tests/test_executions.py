@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -344,3 +346,32 @@ def test_too_many_waiting_executions_turn_new_deliveries_away() -> None:
         assert [hook.execution(n).status for n in range(1, 5)] == [Status.RESOLVED] * 4
         assert hook.delivery(5).reason == "backlog"
         assert hook.send(json=7).status == 200
+
+
+@pytest.mark.parametrize("where", ["worker", "loop"])
+def test_no_cycle_keeps_alive_what_a_node_that_raised_had_in_its_hands(
+    runtime: Runtime, where: str
+) -> None:
+    class Held:
+        pass
+
+    kept: list[weakref.ref[Held]] = []
+
+    def node(_context):
+        held = Held()
+        kept.append(weakref.ref(held))
+        raise ValueError(held is None)
+
+    async def on_the_loop(context):
+        node(context)
+
+    hook = runtime.webhook("orders", nodes=[on_the_loop if where == "loop" else node])
+    gc.disable()
+    try:
+        hook.send(json={})
+        hook.wait()
+        hook.send(json={})  # a worker holds its last work until it has the next
+        hook.wait()
+        assert kept[0]() is None
+    finally:
+        gc.enable()

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import gc
 import subprocess
 import sys
 import time
+import weakref
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknb.errors import ExpressionError, HooknbError, SettingError
-from hooknb.expressions import compile_expression, evaluate
+from hooknb.expressions import MAX_VALUES, TooManyValuesError, compile_expression, evaluate
 from hooknb.expressions.templates import ROOTS
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap
@@ -333,3 +336,41 @@ def test_it_raises_its_own_errors_only(text, scope):
 def test_every_value_can_be_handed_over(value):
     assert evaluate("[body].size()", {"body": value}) == 1
     evaluate("[body]", {"body": value})
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ([0] * MAX_VALUES, "size(body)"),
+        ([{"a": 1}] * (MAX_VALUES // 2), "size(body.items)"),
+        ([0] * MAX_VALUES, "body.exists(x, body.exists(y, x + y < 0))"),
+        (["a" * 1024 * 100] * (MAX_VALUES // 100), "size(body)"),
+    ],
+)
+def test_what_an_expression_is_handed_is_bounded(body, text):
+    body = {"items": body} if "items" in text else body
+    with pytest.raises(TooManyValuesError, match="names more than 100,000 values; use a Code node"):
+        evaluate(text, {"body": body})
+
+
+def test_what_no_expression_names_does_not_count():
+    body = {"id": 5, "items": [0] * (2 * MAX_VALUES)}
+    assert evaluate("body.id + 1", {"body": body}) == 6
+    assert evaluate("body.items", {"body": body}) is body["items"]
+
+
+@pytest.mark.parametrize("text", ["size(body) + 'a'", "body.all(x, x.none)", "size(body) == 2"])
+def test_no_cycle_keeps_alive_what_an_expression_was_handed(text):
+    class Listed(list):
+        pass
+
+    gc.disable()
+    try:
+        body = Listed([Listed(), 1])
+        seen = weakref.ref(body)
+        with contextlib.suppress(ExpressionError):
+            evaluate(text, {"body": body, "nodes": {}})
+        del body
+        assert seen() is None
+    finally:
+        gc.enable()

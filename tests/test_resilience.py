@@ -17,6 +17,7 @@ import rich.console
 
 import hooknb
 from hooknb import BasicAuth, Runtime, Status
+from hooknb.intake import admission
 from wire import exchange, request
 
 
@@ -325,3 +326,37 @@ def test_a_cell_that_redirects_its_output_keeps_its_own(runtime: Runtime):
         hook.wait()
     assert own.getvalue() == "from the cell\n"
     assert hook.execution(1).jobs[0].output == "from a node\n"
+
+
+def test_bodies_that_are_slow_to_read_hold_up_nothing_else(runtime: Runtime, monkeypatch):
+    gate, reading = threading.Event(), []
+
+    def slow(trigger, headers, raw):
+        if raw:
+            reading.append(threading.current_thread().name)
+            gate.wait(20)
+        return read_body(trigger, headers, raw)
+
+    read_body = admission.read_body
+    monkeypatch.setattr(admission, "read_body", slow)
+    large = runtime.webhook("large")
+
+    async def elsewhere(_context):
+        return await asyncio.to_thread(threading.current_thread)
+
+    other = runtime.webhook("other", sync=True, accept="*/*", nodes=[elsewhere])
+    senders = [
+        threading.Thread(target=large.send, kwargs={"json": "a" * 50_000}) for _ in range(40)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        while len(reading) < 2:
+            time.sleep(0.01)
+        assert other.send(timeout=10).status == 200
+        assert reading == ["hooknb-worker"] * 2
+    finally:
+        gate.set()
+        for sender in senders:
+            sender.join()
+    assert len(large.deliveries) == 40

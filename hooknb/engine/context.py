@@ -215,7 +215,11 @@ class Context:
                 executor.lend()
             raise
         if not returned:
-            raise value
+            try:
+                raise value
+            finally:
+                # This frame is in its traceback: a cycle would keep what the node held alive.
+                del value, future
         return value
 
     async def run(self, nodes: Sequence[Node]) -> Any:
@@ -257,9 +261,8 @@ class Context:
             raise
         except BaseException as raised:  # noqa: BLE001 - a node may raise anything
             # Also SystemExit and KeyboardInterrupt: a node ends its execution, never the server.
-            own = unwrapped(raised)
-            status, error = Status.ERROR, describe(own)
-            raise NodeFailed from own
+            status, error = Status.ERROR, describe(unwrapped(raised))
+            raise NodeFailed from unwrapped(raised)
         finally:
             current_output.set(outer)
             if state.running.pop(mark, None) is not None:

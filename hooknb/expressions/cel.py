@@ -18,7 +18,7 @@ import cel
 from hooknb import paths
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions import templates
-from hooknb.expressions.cel_values import handed_over
+from hooknb.expressions.cel_values import MAX_VALUES, Budget, TooManyValuesError, handed_over
 from hooknb.paths import MISSING
 
 __all__ = ["compile_expression", "evaluate"]
@@ -45,11 +45,10 @@ _TYPES: Final = frozenset(
 _TICK: Final = "hooknb_in_time"
 
 
-def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
+def evaluate(text: str, scope: Mapping[str, Any], *, max_values: int = MAX_VALUES) -> Any:
     """Evaluate an expression against the roots in ``scope``.
 
-    A simple condition takes some 20 µs. Blocks for a second or little more at most, values of
-    millions of elements aside.
+    A simple condition takes some 20 µs. Blocks for a second or little more at most.
 
     Parameters
     ----------
@@ -57,6 +56,8 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
         The expression.
     scope
         The roots by name; only what the expression names is looked at.
+    max_values
+        Values that the expression may see; objects and lists count, and all that they hold.
 
     Returns
     -------
@@ -68,6 +69,8 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
     ------
     SettingError
         The text is not CEL.
+    TooManyValuesError
+        It names more values than ``max_values``.
     ExpressionError
         It does not apply to these values: a key is missing, types do not go together; or it
         takes too long.
@@ -79,22 +82,41 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
             return found
     clock = _Clock() if expression.loops else None
     try:
-        seen = {
-            root: handed_over(scope[root], tree)
-            for root, tree in expression.roots.items()
-            if root in scope
-        }
-        if clock is not None:
-            seen[_TICK] = clock
-        return expression.program.execute(seen)
+        return _executed(expression, scope, clock, max_values)
+    except TooManyValuesError:
+        raise TooManyValuesError(
+            f"{text!r}: it names more than {max_values:,} values; use a Code node for so many"
+        ) from None
     except RecursionError as error:
-        raise ExpressionError(f"{text!r}: a value is nested too deep for expressions") from error
-    except Exception as error:
+        why = "a value is nested too deep for expressions"
+        cause = _without_frames(error)
+    except Exception as error:  # noqa: BLE001 - CEL raises what it likes
         if clock is not None and clock.over:
             why = f"it took longer than {_SECONDS:g} s; use a Code node for so many values"
         else:
             why = _reason(error, expression, scope)
-        raise ExpressionError(f"{text!r}: {why}") from error
+        cause = _without_frames(error)
+    raise ExpressionError(f"{text!r}: {why}") from cause
+
+
+def _executed(
+    expression: Expression, scope: Mapping[str, Any], clock: _Clock | None, max_values: int
+) -> Any:
+    budget = Budget(max_values)
+    seen = {
+        root: handed_over(scope[root], tree, budget)
+        for root, tree in expression.roots.items()
+        if root in scope
+    }
+    if clock is not None:
+        seen[_TICK] = clock
+    return expression.program.execute(seen)
+
+
+def _without_frames(error: Exception) -> Exception:
+    """Return an error that keeps nothing alive: its frames hold copies of all that came."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

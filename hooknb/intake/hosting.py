@@ -244,6 +244,7 @@ class Hosting:
                 steps.callback(self._fetcher.close)
             if isinstance(self.executor, Workers):
                 steps.callback(self.executor.shutdown, wait=False)
+            steps.callback(self.desk.readers.shutdown, wait=False)
             if self._server is not None:
                 steps.callback(self._server.stop)
                 steps.callback(self._end, self._server, queues)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from hooknb import payloads
 from hooknb._clock import Clock, moment
-from hooknb.engine import Ending, Engine, QueuedExecution
+from hooknb.engine import Ending, Engine, QueuedExecution, Workers
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
@@ -43,6 +43,7 @@ __all__ = ["Desk"]
 _PREFIX: Final = "/hook/"
 _LOG: Final = logging.getLogger("hooknb.server")
 _LARGE: Final = 32 * 1024  # bytes of a body from which it is read on a thread of its own
+_READERS: Final = 2  # threads that read large bodies
 
 
 class Desk:
@@ -53,6 +54,8 @@ class Desk:
         self.clock = clock
         self.settings = settings
         self.reading: set[asyncio.Task[None]] = set()
+        # Of their own, so that bodies that are slow to read hold up nothing but one another.
+        self.readers = Workers(_READERS)
         self._ended: list[
             tuple[HookState, list[EndExecution | NewResponse], Callable[[], object] | None]
         ] = []
@@ -262,7 +265,9 @@ class _Reception:
     async def _read_aside(self, body: bytes, size: int) -> None:
         trigger, headers = self._served.workflow.trigger, self._request.headers
         try:
-            parsed = await asyncio.to_thread(admission.read_body, trigger, headers, body)
+            parsed = await asyncio.get_running_loop().run_in_executor(
+                self._desk.readers, admission.read_body, trigger, headers, body
+            )
         except Exception:  # noqa: BLE001 - the sender is to get an answer
             _LOG.exception("a body could not be read")
             parsed = Refusal(status=500, reason="internal", detail="The body could not be read.")

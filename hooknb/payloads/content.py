@@ -12,7 +12,7 @@ from hooknb.paths import MISSING
 from hooknb.payloads import json_text, multipart
 from hooknb.payloads.charsets import decode_text
 from hooknb.payloads.compression import decompress
-from hooknb.payloads.query import parse_query_string
+from hooknb.payloads.query import MAX_FIELDS, parse_query_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,8 +145,9 @@ def parse(
     Raises
     ------
     PayloadError
-        400 for a body that is not what its type says, 413 for one that is too large, 415 for an
-        unknown content coding. Never for text or bytes that merely look like JSON.
+        400 for a body that is not what its type says, 413 for one that is too large or has too
+        many fields, 415 for an unknown content coding. Never for text or bytes that merely look
+        like JSON.
     """
     body = decompress(raw, content_encoding, max_size)
     if not body:
@@ -156,6 +157,9 @@ def parse(
         return json_text.decode(body, _parameter(content_type, "charset"))
     if name == "form":
         charset = _parameter(content_type, "charset")
+        if body.count(b"&") >= MAX_FIELDS:
+            detail = f"The form has more than {MAX_FIELDS:,} fields; send the data as JSON."
+            raise PayloadError(413, "too many fields", detail)
         return parse_query_string(decode_text(body, charset), charset=charset)
     if name == "multipart":
         boundary = _parameter(content_type, "boundary")

@@ -12,11 +12,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hooknb.errors import PayloadError
 from hooknb.payloads.charsets import decode_text
-from hooknb.payloads.query import nest
+from hooknb.payloads.query import MAX_FIELDS, nest
 
 __all__ = ["decode"]
 
-_MOST_PARTS: Final = 10_000
 _EXTENDED_NAME: Final = re.compile(
     rb"""filename\*\s*=\s*"?([\w.:+-]+)'[^']*'([^;\s"]*)""", re.IGNORECASE
 )
@@ -107,8 +106,8 @@ class _Reader:
 
     def begin(self) -> None:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise _malformed(f"it has more than {_MOST_PARTS:,} parts")
+        if self._parts > MAX_FIELDS:
+            raise _malformed(f"it has more than {MAX_FIELDS:,} parts")
         self._headers: dict[bytes, bytes] = {}
         self._header_name: list[bytes] = []
         self._header_value: list[bytes] = []

@@ -24,7 +24,10 @@ from hooknb.payloads.charsets import declared_codec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["nest", "parse_query_string"]
+__all__ = ["MAX_FIELDS", "nest", "parse_query_string"]
+
+MAX_FIELDS: Final = 10_000
+"""Fields of a form that are read; one with more is refused."""
 
 _DEEPEST: Final = 5
 _MOST_ELEMENTS: Final = 20

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from hooknb import Calculation, Output, Query, SettingError
+from hooknb.expressions import evaluate
 from hooknb.workflow.nodes.query import _compiled
 
 
@@ -217,3 +219,63 @@ def test_jsonata_does_not_change_the_processs_recursion_limit():
         "assert sys.getrecursionlimit() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+STUBBORN = "a" * 60 + "b"  # Python's own engine takes 2**60 steps for (a+)+$
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "result"),
+    [
+        ("jsonpath", "$[?match(@, '(a+)+')]", []),
+        ("jsonpath", "$[?search(@, '(a+)+$')]", []),
+        ("jsonpath", "$[?search(@, '(a+)+b')]", [STUBBORN]),
+        ("jsonata", "$contains($[0], /(a+)+$/)", False),
+        ("jsonata", "$replace($[0], /(A+)+(b)?$/i, '[$2]')", "[b]"),
+        ("jsonata", "$replace($[0], /^(a)+/, 'é\\\\d$1$9$$')", "é\\da$b"),
+        ("jsonata", "$match($[0], /(a+)+b/).index", 0),
+        ("jsonata", "$split($[0], /(?:a+)+b/)", ["", ""]),
+        ("jsonata", "$eval('$contains($[0], /(a+)+$/)')", False),
+    ],
+)
+def test_a_regular_expression_in_a_query_does_not_backtrack(run, language, query, result):
+    ran = run(Query(query, language=language, key="ask"), body=[STUBBORN])
+    assert ran.result("ask") == result
+
+
+@pytest.mark.parametrize(
+    ("language", "query"),
+    [
+        ("jsonpath", "$[?search(@, '(?=a)b')]"),
+        ("jsonpath", "$[?match(@, '(')]"),
+        ("jsonata", r"$contains('a', /(a)\1/)"),
+    ],
+)
+def test_a_pattern_that_would_have_to_backtrack_is_refused_when_it_is_defined(language, query):
+    with pytest.raises(SettingError, match="regular expression without backtracking"):
+        Query(query, language=language)
+
+
+def test_an_expression_over_many_values_of_another_node_is_evaluated_on_a_worker(run, monkeypatch):
+    threads = []
+
+    def noted(text, scope, **bounds):
+        threads.append(threading.current_thread().name)
+        return evaluate(text, scope, **bounds)
+
+    monkeypatch.setattr("hooknb.workflow.nodes.functions.evaluate", noted)
+    few, many = [Output([0] * count, key="made") for count in (10, 50_000)]
+    ask = Calculation("size(nodes.made)", key="ask")
+    assert run(few, ask).result("ask") == 10
+    assert threads == ["hooknb-server"]
+    assert run(many, ask).result("ask") == 50_000
+    assert threads[2] == "hooknb-worker"
+
+
+def test_an_expression_over_too_many_values_is_an_error_of_the_node(run):
+    def made(_context):
+        return [0] * 330_000
+
+    ran = run(made, Calculation("size(nodes.made)", key="ask"))
+    assert ran.status == "error"
+    assert "names more than 100,000 values" in ran.job("ask").error

@@ -272,3 +272,11 @@ def test_any_content_type_is_understood(content_type):
 
 def test_the_public_names_are_there():
     assert all(hasattr(hooknb.payloads, name) for name in hooknb.payloads.__all__)
+
+
+def test_a_form_has_a_bounded_number_of_fields():
+    form = "application/x-www-form-urlencoded"
+    fields = [b"a[%d]=1" % index for index in range(10_001)]
+    assert len(read(b"&".join(fields[:-1]), form)["a"]) == 10_000
+    assert refusal(read, b"&".join(fields), form) == (413, "too many fields")
+    assert refusal(read, b"a[i]=1&" * (LIMIT // 8), form) == (413, "too many fields")

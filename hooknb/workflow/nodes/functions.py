@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from hooknb.expressions import compile_expression, evaluate
+from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
 from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.sources import source_of as source_text
 
 __all__ = ["call", "is_large", "source_text", "value_of"]
 
 _LARGE: Final = 64 * 1024  # bytes of a body
+_FEW: Final = 2_000  # values that CEL is given in less time than the way to a worker and back takes
 
 
 async def call(function: Callable[[Any], Any], context: Context) -> Any:
@@ -30,10 +31,14 @@ def is_large(context: Context) -> bool:
 
 
 async def value_of(expression: str, context: Context) -> Any:
-    """Give the value of a CEL expression.
+    """Return the value of a CEL expression.
 
-    One with loops in it, or over a large delivery, is evaluated on a worker thread.
+    One with loops in it, over a large delivery, or over many values of other nodes is evaluated
+    on a worker thread.
     """
-    if compile_expression(expression).loops or is_large(context):
-        return await context.in_worker(lambda inside: evaluate(expression, inside.scope))
-    return evaluate(expression, context.scope)
+    if not compile_expression(expression).loops and not is_large(context):
+        try:
+            return evaluate(expression, context.scope, max_values=_FEW)
+        except TooManyValuesError:
+            pass
+    return await context.in_worker(lambda inside: evaluate(expression, inside.scope))

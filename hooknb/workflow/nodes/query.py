@@ -13,6 +13,7 @@ import jmespath
 import jmespath.exceptions
 
 from hooknb.errors import ExpressionError, SettingError
+from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context, Node, register
@@ -45,6 +46,8 @@ class Query(Node, frozen=True, tag="query"):
     and JSONata give ``None`` where they find nothing. JSONPath always gives the list of the values
     that it found.
     JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
+    Regular expressions in both are RE2's: their time grows with the text, and they have neither
+    look-around nor back references.
 
     Attributes
     ----------
@@ -129,19 +132,56 @@ def _is_quick(node: Any) -> bool:
     return node["type"] in _QUICK and all(map(_is_quick, node["children"]))
 
 
-def _jsonpath(query: str) -> _Program:
+def _jsonpath_environment(query: str) -> Any:
+    """Return what compiles JSONPath by RFC 9535, with patterns that do not backtrack."""
     try:
-        from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
+        import re2  # noqa: F401 - what the patterns of filters are compiled with
+        from jsonpath import JSONPathEnvironment
+        from jsonpath.filter import StringLiteral
+        from jsonpath.function_extensions import ExpressionType, FilterFunction
     except ImportError as error:
         raise _no_package("jsonpath", error) from error
 
+    class Matches(FilterFunction):
+        """RFC 9535's ``match`` and ``search``, without backtracking."""
+
+        arg_types = [ExpressionType.VALUE, ExpressionType.VALUE]  # noqa: RUF012 - as the package declares it
+        return_type = ExpressionType.LOGICAL
+
+        def __init__(self, method: str) -> None:
+            self._method = method
+
+        def __call__(self, value: object, pattern: object) -> bool:
+            """Whether a text matches; false where either is no text (RFC 9535, section 2.4.6)."""
+            return _is_match(self._method, value, pattern)
+
     class Environment(JSONPathEnvironment):
+        def setup_function_extensions(self) -> None:
+            """Put in the functions that do not backtrack."""
+            super().setup_function_extensions()
+            self.function_extensions["match"] = Matches("fullmatch")
+            self.function_extensions["search"] = Matches("search")
+
+        def validate_function_extension_signature(self, token: Any, args: list[Any]) -> list[Any]:
+            """Refuse a pattern that would never match because it cannot be compiled."""
+            checked = super().validate_function_extension_signature(token, args)
+            if token.value in {"match", "search"} and isinstance(args[1], StringLiteral):
+                _check_pattern(query, token.index + 1, args[1].value)
+            return checked
+
         def getitem(self, obj: Any, key: Any) -> Any:
             """Take no slice of a text, which is no array (RFC 9535, section 2.3.4.2.2)."""
             return () if isinstance(obj, str) else super().getitem(obj, key)
 
+    return Environment(strict=True)
+
+
+def _jsonpath(query: str) -> _Program:
+    environment = _jsonpath_environment(query)
+    from jsonpath import JSONPathError, JSONPathMatch
+
     try:
-        compiled = Environment(strict=True).compile(query)
+        compiled = environment.compile(query)
     except JSONPathError as error:
         index = -1 if error.token is None else error.token.index
         column = index + 1 if index >= 0 else None
@@ -176,6 +216,7 @@ def _jsonpath(query: str) -> _Program:
 def _jsonata(query: str) -> _Program:
     deepest = sys.getrecursionlimit()
     try:
+        import re2  # noqa: F401 - what its patterns are compiled with
         from jsonata.jexception import JException
         from jsonata.jsonata import Jsonata
     except ImportError as error:
@@ -184,7 +225,9 @@ def _jsonata(query: str) -> _Program:
         # The package raises the limit of the whole process when it is imported.
         sys.setrecursionlimit(deepest)
     try:
-        compiled = Jsonata(query)
+        compiled = Jsonata(query, _jsonata_pattern)
+    except SettingError as error:
+        raise _refusal(query, "JSONata", 1, error.problem) from error
     except JException as error:
         raise _refusal(query, "JSONata", max(error.location, 1), error) from error
     except Exception as error:  # the parser stumbles over some texts
@@ -202,6 +245,31 @@ def _jsonata(query: str) -> _Program:
             raise ExpressionError(f"{query!r}: {error}") from error
 
     return _Program(run)
+
+
+def _jsonata_pattern(pattern: str, flags: Any) -> LinearPattern:
+    return LinearPattern(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+
+
+def _is_match(method: str, value: object, pattern: object) -> bool:
+    if not isinstance(value, str) or not isinstance(pattern, str):
+        return False
+    try:
+        return getattr(_pattern(pattern), method)(value) is not None
+    except SettingError:
+        return False
+
+
+def _check_pattern(query: str, column: int, pattern: str) -> None:
+    try:
+        _pattern(pattern)
+    except SettingError as error:
+        raise _refusal(query, "JSONPath", column, error.problem) from error
+
+
+@lru_cache(maxsize=512)
+def _pattern(pattern: str) -> LinearPattern:
+    return LinearPattern(pattern)
 
 
 def _plain(value: Any) -> Any:
