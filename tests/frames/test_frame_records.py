@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from written import Hook
 
+from hooknb import records as stored_records
 from hooknb.history.frames import Frames, arrays, reading
 from hooknb.payloads.headers import MASK
 from hooknb.records import Job, Status
@@ -278,8 +279,8 @@ def test_old_rows_are_not_read_again(hook: Hook, monkeypatch: pytest.MonkeyPatch
     hook.response(hook.send({"a": 1}))
     hook.frames.deliveries()
     read: list[bytes] = []
-    decode = reading._decode
-    monkeypatch.setattr(reading, "_decode", lambda raw: read.append(raw) or decode(raw))
+    decode = stored_records._decode
+    monkeypatch.setattr(stored_records, "_decode", lambda raw: read.append(raw) or decode(raw))
     hook.send({"a": 2})
     assert len(hook.frames.deliveries()) == 2
     assert read == [b'{"a": 2}']

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from written import Hook
 
 from hooknb import paths
+from hooknb import records as stored_records
 from hooknb.history.frames import Frames, reading, variables
 from hooknb.payloads.headers import MASK
 from hooknb.store import Store
@@ -251,8 +252,8 @@ def test_only_what_is_new_is_read(hook: Hook, monkeypatch: pytest.MonkeyPatch) -
     hook.send({"a": 1})
     inferred(hook)
     read: list[bytes] = []
-    decode = reading._decode
-    monkeypatch.setattr(reading, "_decode", lambda raw: read.append(raw) or decode(raw))
+    decode = stored_records._decode
+    monkeypatch.setattr(stored_records, "_decode", lambda raw: read.append(raw) or decode(raw))
     hook.send({"a": 2})
     assert inferred(hook)["body.a"].tolist() == [1, 2]
     inferred(hook)
@@ -266,7 +267,7 @@ def test_a_frame_that_was_interrupted_is_read_again(
     monkeypatch.setattr(reading, "_MOST", 1)
     for body in ({"a": 0}, {"a": 1}, {"b": 2}):
         hook.send(body)
-    decode = reading._decode
+    decode = stored_records._decode
 
     def interrupt(raw: bytes) -> Any:
         if b"2" in raw:
@@ -274,7 +275,7 @@ def test_a_frame_that_was_interrupted_is_read_again(
         return decode(raw)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "_decode", interrupt)
+        patch.setattr(stored_records, "_decode", interrupt)
         with pytest.raises(KeyboardInterrupt):
             inferred(hook)
     assert inferred(hook)["body.a"].tolist() == [0, 1, pd.NA]

@@ -19,10 +19,10 @@ from hooknb.history.frames.arrays import (
     times,
     words,
 )
-from hooknb.history.frames.reading import chunks, of_ids, read_body
+from hooknb.history.frames.reading import chunks, of_ids
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, parse_head
-from hooknb.records import Status, decode_result
+from hooknb.records import Status, decode_result, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,8 +168,8 @@ class DeliveryRows(_Rows):
             raw,
         ) = values
         bodies = [
-            read_body(*item, accepted=why is None)
-            for *item, why in zip(raw, kind, encoding, reason, strict=True)
+            read_body(*item, size=count, is_accepted=why is None)
+            for *item, count, why in zip(raw, kind, encoding, size, reason, strict=True)
         ]
         return {
             "received_at": times(received),
