@@ -51,9 +51,7 @@ def readings(hook: hooknb.Hook, folder: Path) -> dict[str, Any]:
         "hook.delivery": taken(hook.delivery(1).body),
         "hook.deliveries": taken(hook.deliveries["body"].iloc[0]),
         "hook.search": 7 if len(hook.search("body.n == 7")) else None,
-        "the tree of the details": 7
-        if any(line[1] == "n" for line in shown["body"]["lines"])
-        else None,
+        "the tree of the details": 7 if "n" in [label for _, label, *_ in lines] else None,
         "the table and the variables of the details": 7 if cells == ["7", "7"] else None,
         "hooknb tail": 7 if told == [7] else None,
         "an export": taken(json.loads(line)["body"]),

@@ -174,7 +174,7 @@ class DeliveryRows(_Rows):
         return {
             "received_at": times(received),
             "method": text(method),
-            "content_type": text(kind),
+            "content_type": text([payloads.media_type(value) or None for value in kind]),
             "size": pd.array(size, dtype="int64").to_numpy(),
             "remote": text(remote),
             "outcome": words(
