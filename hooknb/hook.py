@@ -659,7 +659,7 @@ class Hook:
     # -- waiting -------------------------------------------------------------------------------
 
     def wait(self, n: int | None = None, timeout: float | None = 30) -> None:
-        """Wait for ``n`` deliveries counted from this call, and until nothing is queued or running.
+        """Wait until ``n`` deliveries have arrived since this call and all executions have ended.
 
         Blocks the calling thread. Refused deliveries count too; those that arrived before the call
         do not: :meth:`wait_for` finds those.

@@ -226,4 +226,4 @@ def test_what_is_no_filter_is_said_at_once(runtime: hooknb.Runtime) -> None:
 def test_the_first_line_of_wait_says_what_it_counts_from() -> None:
     assert hooknb.Hook.wait.__doc__ is not None
     first = hooknb.Hook.wait.__doc__.splitlines()[0]
-    assert "counted from this call" in first
+    assert "since this call" in first
