@@ -1,4 +1,4 @@
-"""What has happened: deliveries, executions and jobs, and the parts they are made of.
+"""The records of what happened: deliveries, executions and jobs.
 
 Records are frozen. Times are aware ``datetime`` objects in UTC, durations milliseconds.
 """
@@ -6,12 +6,15 @@ Records are frozen. Times are aware ``datetime`` objects in UTC, durations milli
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
 
 from hooknb import payloads
 from hooknb.errors import PayloadError
@@ -21,24 +24,37 @@ from hooknb.payloads.headers import HeaderMap, Headers, parse_head
 
 __all__ = [
     "KEPT_REFUSED_BYTES",
+    "MAX_REFUSED_BODY_BYTES",
     "Delivery",
     "Execution",
     "Job",
+    "LazyRequest",
     "Outcome",
     "SentResponse",
     "Status",
     "decode_result",
     "encode_result",
+    "parse_body",
+    "read_body",
 ]
 
 
 KEPT_REFUSED_BYTES: Final = 64 * 1024
 """Bytes of a refused request's body that are kept."""
 
-# What was accepted was within its hook's own limit; this one only bounds a damaged store.
-_ACCEPTED_LIMIT: Final = 2**31
-# Of what was refused little is kept, and nobody has asked for it to be large.
-_REFUSED_LIMIT: Final = 256 * 1024
+MAX_REFUSED_BODY_BYTES: Final = 256 * 1024
+"""Bytes of a refused request's body, decompressed, beyond which it is not parsed.
+
+A sender without credentials decides what these bodies are: a thousand of them are kept, and a few
+kilobytes of each may decompress to many megabytes.
+"""
+
+# An accepted body was within its hook's own limit; this one only bounds a damaged store.
+_MAX_ACCEPTED_BODY_BYTES: Final = 2**31
+
+_CHARSET: Final = re.compile(r""";\s*charset\s*=\s*["']?([^\s;"']{1,40})""", re.IGNORECASE)
+
+_decode: Final = msgspec.json.Decoder().decode
 
 Outcome = Literal["accepted", "refused"]
 
@@ -78,44 +94,198 @@ class SentResponse:
     body: bytes = b""
 
     def json(self) -> Any:
-        """Give the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        """Return the body parsed as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
         return payloads.decode_json(self.body)
 
 
+class LazyRequest:
+    """A stored request whose parts are parsed when they are first asked for.
+
+    The one reading of stored requests: of :class:`Delivery`, and of the rows that filters and
+    tables read. Frames, which hold rows by the hundred thousand, call :func:`read_body` itself.
+    """
+
+    if TYPE_CHECKING:  # read-only for type checkers, so that frozen records can have them too
+
+        @property
+        def query_string(self) -> str:
+            """What stood behind ``?`` in the URL, not decoded."""
+
+        @property
+        def head(self) -> bytes:
+            """The block of header fields as received."""
+
+        @property
+        def raw(self) -> bytes:
+            """The bytes of the body as sent."""
+
+        @property
+        def size(self) -> int:
+            """Bytes of the body that were received."""
+
+        @property
+        def reason(self) -> str | None:
+            """Why it was refused; ``None`` where it was accepted."""
+
+    @cached_property
+    def header_map(self) -> HeaderMap:
+        """The header fields by name."""
+        return HeaderMap(parse_head(self.head))
+
+    @cached_property
+    def content_type(self) -> str | None:
+        """The ``Content-Type`` header as received."""
+        value: str | None = self.header_map.get("Content-Type")
+        return value
+
+    @cached_property
+    def content_encoding(self) -> str | None:
+        """The ``Content-Encoding`` header as received."""
+        value: str | None = self.header_map.get("Content-Encoding")
+        return value
+
+    @cached_property
+    def query(self) -> dict[str, Any]:
+        """The query, parsed by the rules of npm's ``qs``."""
+        return payloads.parse_query_string(self.query_string)
+
+    @cached_property
+    def body_or_missing(self) -> Any:
+        """The parsed body; ``MISSING`` where there is none, or where it cannot be parsed."""
+        return read_body(
+            self.raw,
+            self.content_type,
+            self.content_encoding,
+            size=self.size,
+            is_accepted=self.reason is None,
+        )
+
+    @property
+    def body(self) -> Any:
+        """The parsed body; ``None`` where there is none, or where it cannot be parsed."""
+        body = self.body_or_missing
+        return None if body is MISSING else body
+
+    @cached_property
+    def text(self) -> str:
+        """The decompressed body as text; bytes in no known charset are read as Latin-1.
+
+        Empty where the body cannot be decompressed.
+        """
+        max_bytes = _MAX_ACCEPTED_BODY_BYTES if self.reason is None else MAX_REFUSED_BODY_BYTES
+        try:
+            body = payloads.decompress(self.raw, self.content_encoding, max_bytes)
+        except PayloadError:
+            return ""
+        found = _CHARSET.search(self.content_type or "")
+        if found is None and b"\0" in body[:4] and payloads.kind(self.content_type) == "json":
+            return payloads.decode_text(body, json.detect_encoding(body))
+        return payloads.decode_text(body, None if found is None else found[1])
+
+
+def parse_body(
+    raw: bytes,
+    content_type: str | None,
+    content_encoding: str | None,
+    *,
+    size: int,
+    is_accepted: bool,
+    max_bytes: int | None = None,
+) -> Any:
+    """Parse a stored body.
+
+    Parameters
+    ----------
+    raw
+        The bytes that were kept.
+    content_type, content_encoding
+        The headers.
+    size
+        Bytes that were received, more than ``raw`` has where the body was cut.
+    is_accepted
+        Whether the request was accepted; a refused body is parsed up to
+        :data:`MAX_REFUSED_BODY_BYTES`.
+    max_bytes
+        A lower limit on the decompressed body, for those who only preview it.
+
+    Returns
+    -------
+    value
+        ``MISSING`` where no byte was received, else as of :func:`hooknb.payloads.parse`.
+
+    Raises
+    ------
+    PayloadError
+        The body was cut, is too large (413), or is not what its headers say.
+    """
+    if len(raw) < size:
+        detail = f"the first {len(raw):,} of {size:,} bytes were kept"
+        raise PayloadError(400, "cut", detail)
+    # An accepted body was checked when it was received, so that one decoding is enough now.
+    if is_accepted and raw and not content_encoding and payloads.kind(content_type) == "json":
+        try:
+            if max_bytes is None or len(raw) <= max_bytes:
+                return _decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # another charset
+    limit = _MAX_ACCEPTED_BODY_BYTES if is_accepted else MAX_REFUSED_BODY_BYTES
+    return payloads.parse(
+        raw,
+        content_type=content_type,
+        content_encoding=content_encoding,
+        max_size=limit if max_bytes is None else min(limit, max_bytes),
+    )
+
+
+def read_body(
+    raw: bytes,
+    content_type: str | None,
+    content_encoding: str | None,
+    *,
+    size: int,
+    is_accepted: bool,
+) -> Any:
+    """Return what :func:`parse_body` does, or ``MISSING`` where it raises."""
+    try:
+        return parse_body(raw, content_type, content_encoding, size=size, is_accepted=is_accepted)
+    except PayloadError:
+        return MISSING
+
+
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """One HTTP request that reached a hook, kept with its raw bytes.
+class Delivery(LazyRequest):
+    """One HTTP request that a hook received, kept with its raw bytes.
 
     Attributes
     ----------
     id
         Its number in its hook, from 1, rising in the order of arrival.
     workflow
-        The name of the workflow that it came for.
+        The name of the workflow that received it.
     received_at
         When its headers were complete.
     method
-        The request's method.
+        The request method.
     subpath
         What the sender appended to the hook's URL, as it stood there: ``/api/v2/alerts``; ``""``
         for nothing, or for a slash alone.
     query_string
-        What stood behind ``?`` in the URL, as it stood there.
+        What stood behind ``?`` in the URL, not decoded.
     head
-        The block of header fields as it came.
+        The block of header fields as received.
     raw
-        The bytes of the body as they were sent: chunks joined, ``Content-Encoding`` not undone.
-        The first 64 KiB where the request was refused.
+        The bytes of the body as sent: chunks joined, ``Content-Encoding`` not undone. The first
+        64 KiB where the request was refused.
     size
-        Bytes of the body that came.
+        Bytes of the body that were received.
     remote
-        The address that it came from.
+        The address of the sender.
     outcome, reason, detail
         ``accepted``, or ``refused`` with a short reason and a sentence about it.
-    answer
+    response
         What the caller got, or ``None`` while it waits.
     duration_ms
-        Milliseconds from complete headers to the answer.
+        Milliseconds from complete headers to the response.
     """
 
     id: int
@@ -136,51 +306,13 @@ class Delivery:
 
     @property
     def headers(self) -> Headers:
-        """The header fields as they came: a list of pairs."""
+        """The header fields as received: a list of pairs."""
         return Headers(parse_head(self.head))
 
     @property
     def status(self) -> int | None:
-        """The status code of the answer."""
+        """The status code of the response."""
         return None if self.response is None else self.response.status
-
-    @cached_property
-    def header_map(self) -> HeaderMap:
-        """The header fields by name."""
-        return HeaderMap(parse_head(self.head))
-
-    @property
-    def content_type(self) -> str | None:
-        """The ``Content-Type`` as it came."""
-        value: str | None = self.header_map.get("Content-Type")
-        return value
-
-    @cached_property
-    def query(self) -> dict[str, Any]:
-        """The query, read by the rules of npm's ``qs``."""
-        return payloads.parse_query_string(self.query_string)
-
-    @cached_property
-    def body_or_missing(self) -> Any:
-        """The parsed body, or ``MISSING`` where there is none or it cannot be read."""
-        accepted = self.outcome == "accepted"
-        try:
-            return payloads.parse(
-                self.raw,
-                content_type=self.content_type,
-                content_encoding=self.header_map.get("Content-Encoding"),
-                max_size=_ACCEPTED_LIMIT if accepted else _REFUSED_LIMIT,
-            )
-        except PayloadError:
-            if accepted:
-                raise
-            return MISSING
-
-    @property
-    def body(self) -> Any:
-        """The parsed body; ``None`` where there is none, or where a refused one cannot be read."""
-        body = self.body_or_missing
-        return None if body is MISSING else body
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +328,9 @@ class Job:
     status
         How it ended; ``STARTED`` while it runs.
     started_at, finished_at
-        When; ``None`` where it has not ended.
+        ``finished_at`` is ``None`` while it runs.
     result
-        What the node gave: what later nodes see under its key.
+        The node's result: what later nodes see under its key.
     output
         What it printed.
     error
@@ -235,17 +367,17 @@ class Execution:
     revision
         The number of the revision that it ran.
     status, reason
-        How it ended, and why where it did not end well.
+        How it ended, and why where it did not resolve.
     started_at, finished_at
-        When; ``None`` where it has not.
+        ``None`` until it starts, until it ends.
     response_status
-        The status code that its Response node, or the end of a synchronous run, gave.
+        The status code of its Response node, or of the end of a synchronous run.
     missing
-        Configured variables that did not come, as ``part.path``.
+        Configured variables that the delivery lacked, as ``part.path``.
     recovered
-        Whether it was run again because the process before it ended in the middle.
+        Whether it ran again because the process stopped in the middle of its first run.
     jobs
-        The records of its nodes, in the order of their ends.
+        The records of its nodes, in the order in which they ended.
     """
 
     id: int
@@ -295,7 +427,7 @@ def _plain(value: object) -> Any:
 
 
 def encode_result(value: object) -> tuple[str | None, bool]:
-    """Write a node's result as JSON text; give the text and whether it is only a ``repr``.
+    """Encode a node's result as JSON text; return the text and whether it is only a ``repr``.
 
     ``None`` is stored as nothing. A value that JSON cannot hold is kept as its ``repr``, cut at
     64 KiB, and marked. NaN and the infinities are kept in Python's own notation.
@@ -317,5 +449,5 @@ def encode_result(value: object) -> tuple[str | None, bool]:
 
 
 def decode_result(text: str | None) -> Any:
-    """Read back what :func:`encode_result` wrote."""
+    """Decode what :func:`encode_result` wrote."""
     return None if text is None else json.loads(text)

@@ -221,3 +221,9 @@ def test_n_is_a_number_of_deliveries(runtime: hooknb.Runtime, n) -> None:
 def test_what_is_no_filter_is_said_at_once(runtime: hooknb.Runtime) -> None:
     with pytest.raises(SettingError, match="filter"):
         runtime.webhook("orders").wait_for("body.amount >", timeout=None)
+
+
+def test_the_first_line_of_wait_says_what_it_counts_from() -> None:
+    assert hooknb.Hook.wait.__doc__ is not None
+    first = hooknb.Hook.wait.__doc__.splitlines()[0]
+    assert "since this call" in first

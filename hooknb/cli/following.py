@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
+from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
 from hooknb.history.feed import Filter, matching_ids
-from hooknb.history.feed.bodies import LOOKED_AT
-from hooknb.history.feed.columns import Columns, Parts, leaf_columns
+from hooknb.history.feed.columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
 from hooknb.store import Reading
@@ -37,8 +37,9 @@ _STATES: Final = (
 )
 _FACTS: Final = (
     "SELECT d.id, d.workflow_id, d.received_at, d.method, d.reason, a.status, a.duration_us, "
-    "e.id IS NULL, e.status, e.reason, d.head, d.query, d.content_type, d.content_encoding, "
-    f"CASE WHEN length(d.body) <= ? THEN d.body END {_JOINED} ORDER BY k.key"
+    "e.id IS NULL, e.status, e.reason, d.method, d.query, d.content_type, d.content_encoding, "
+    "d.head, CASE WHEN length(d.body) <= ? THEN d.body END, d.size, d.reason, d.detail, a.status "
+    f"{_JOINED} ORDER BY k.key"
 )
 _BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
 _UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
@@ -221,7 +222,7 @@ class Following:
         for start in range(0, len(keys), _PIECE):
             listed = json.dumps(keys[start : start + _PIECE])
             triggers = self._read_triggers()
-            for row in self._store.rows(_FACTS, (LOOKED_AT, listed)):
+            for row in self._store.rows(_FACTS, (MAX_PREVIEW_BYTES, listed)):
                 if row[1] in names:
                     yield self._seen(names[row[1]], row, triggers.get(row[1]))
 
@@ -238,7 +239,7 @@ class Following:
 
     def _seen(self, name: str, row: Sequence[Any], trigger: Trigger | None) -> Seen:
         number, workflow, received, method, refusal, status, duration, *rest = row
-        is_missing, code, why, *parts = rest
+        is_missing, code, why, *request = rest
         ended = None if is_missing else Status(code)
         return Seen(
             id=number,
@@ -250,18 +251,18 @@ class Following:
             reason=_reason(refusal, ended, why),
             took_ms=None if duration is None else duration / 1000,
             execution=None if ended is None else ended.word,
-            variables=self._variables(workflow, Parts(*parts), trigger),
+            variables=self._variables(workflow, StoredRequest(request), trigger),
         )
 
     def _variables(
-        self, workflow: int, parts: Parts, trigger: Trigger | None
+        self, workflow: int, request: StoredRequest, trigger: Trigger | None
     ) -> list[tuple[str, Any]]:
         if trigger is None or not any(variables for _, variables in trigger.parts):
-            columns = leaf_columns(parts)
+            columns = leaf_columns(request)
         else:
             known = self._columns.setdefault(workflow, Columns(self._store, workflow))
             columns = known.read(trigger)
-        values = ((column.title, parts.value(column)) for column in columns)
+        values = ((column.title, column.value(request)) for column in columns)
         return [(title, value) for title, value in values if value is not MISSING]
 
 

@@ -193,15 +193,15 @@ class EndExecution:
     shown: bool = False
 
     def row(self) -> tuple[Any, ...]:
-        """Return the parameters of the statement that ends it."""
-        return _END.row(
-            of=self.workflow_id,
-            number=self.id,
-            with_status=self.status,
-            why=None if self.reason is None else storable(self.reason),
-            start=self.started_at,
-            end=self.finished_at,
-            responded=self.response_status,
+        """Return the parameters of the statement that ends it, in the order of their places."""
+        return (
+            self.status,
+            None if self.reason is None else storable(self.reason),
+            self.started_at,
+            self.finished_at,
+            self.response_status,
+            self.workflow_id,
+            self.id,
         )
 
 

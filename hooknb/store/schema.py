@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     func,
     insert,
     inspect,
@@ -23,6 +24,8 @@ from sqlalchemy import (
 from hooknb.errors import StoreError, StoreVersionError
 
 __all__ = [
+    "FIXED_RESPONSE",
+    "RESPONSE_OF_DELIVERY",
     "VERSION",
     "check",
     "deliveries",
@@ -116,6 +119,7 @@ responses = Table(
     Column("headers", LargeBinary),  # JSON pairs
     Column("body", LargeBinary),
     Column("size", Integer, nullable=False),  # bytes that were sent, also where body was cut
+    sqlite_with_rowid=False,  # one tree to write instead of two; so in those below
 )
 
 fixed_responses = Table(
@@ -141,6 +145,7 @@ executions = Table(
     Column("missing", Text),  # JSON list
     Column("recovered", Integer, nullable=False),
     Column("owner", Text),  # the runtime that will end it; null once it has ended
+    sqlite_with_rowid=False,
 )
 Index(
     "unfinished_of_workflow",
@@ -165,8 +170,20 @@ jobs = Table(
     Column("is_repr", Integer, nullable=False),
     Column("output", Text, nullable=False),
     Column("error", Text),
+    sqlite_with_rowid=False,
 )
 Index("jobs_of_execution", jobs.c.workflow_id, jobs.c.execution_id)
+
+RESPONSE_OF_DELIVERY: Final = and_(
+    responses.c.workflow_id == deliveries.c.workflow_id, responses.c.delivery_id == deliveries.c.id
+)
+"""What a response is joined to its delivery on."""
+
+FIXED_RESPONSE: Final = and_(
+    fixed_responses.c.workflow_id == responses.c.workflow_id,
+    fixed_responses.c.revision == responses.c.revision,
+)
+"""What headers and body of a fixed response are joined to a response on."""
 
 # Version 1 numbered deliveries over all workflows, and called responses answers. SQLite cannot
 # change the key of a table: everything is copied into the tables of today.

@@ -4,15 +4,82 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
+from sqlalchemy import bindparam, func, select
 
 from hooknb._clock import moment
 from hooknb.errors import RecordNotFoundError
 from hooknb.records import Delivery, Execution, Job, SentResponse, Status, decode_result
+from hooknb.store.prepared import Prepared
+from hooknb.store.schema import (
+    FIXED_RESPONSE,
+    RESPONSE_OF_DELIVERY,
+    deliveries,
+    executions,
+    fixed_responses,
+    jobs,
+    responses,
+    workflows,
+)
 
 __all__ = ["Rows", "read_delivery", "read_execution"]
+
+_DELIVERY: Final = Prepared(
+    select(
+        workflows.c.name,
+        deliveries.c.received_at,
+        deliveries.c.method,
+        deliveries.c.subpath,
+        deliveries.c.query,
+        deliveries.c.head,
+        deliveries.c.body,
+        deliveries.c.size,
+        deliveries.c.remote,
+        deliveries.c.reason,
+        deliveries.c.detail,
+        responses.c.status,
+        responses.c.duration_us,
+        func.coalesce(responses.c.headers, fixed_responses.c.headers),
+        func.coalesce(responses.c.body, fixed_responses.c.body),
+    )
+    .join_from(deliveries, workflows)
+    .outerjoin(responses, RESPONSE_OF_DELIVERY)
+    .outerjoin(fixed_responses, FIXED_RESPONSE)
+    .where(deliveries.c.workflow_id == bindparam("of"), deliveries.c.id == bindparam("number"))
+)
+_EXECUTION: Final = Prepared(
+    select(
+        workflows.c.name,
+        executions.c.revision,
+        executions.c.status,
+        executions.c.reason,
+        executions.c.started_at,
+        executions.c.finished_at,
+        executions.c.response_status,
+        executions.c.missing,
+        executions.c.recovered,
+    )
+    .join_from(executions, workflows)
+    .where(executions.c.workflow_id == bindparam("of"), executions.c.id == bindparam("number"))
+)
+_JOBS: Final = Prepared(
+    select(
+        jobs.c.execution_id,
+        jobs.c.node,
+        jobs.c.type,
+        jobs.c.status,
+        jobs.c.started_at,
+        jobs.c.finished_at,
+        jobs.c.result,
+        jobs.c.is_repr,
+        jobs.c.output,
+        jobs.c.error,
+    )
+    .where(jobs.c.workflow_id == bindparam("of"), jobs.c.execution_id == bindparam("number"))
+    .order_by(jobs.c.id)
+)
 
 Rows: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Reads rows of a statement with its parameters."""
@@ -26,15 +93,7 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     RecordNotFoundError
         The workflow has none of that id.
     """
-    found = rows(
-        "SELECT w.name, d.received_at, d.method, d.subpath, d.query, d.head, d.body, d.size, "
-        "d.remote, d.reason, d.detail, a.status, a.duration_us, coalesce(a.headers, f.headers), "
-        "coalesce(a.body, f.body) FROM deliveries d JOIN workflows w ON w.id = d.workflow_id "
-        "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
-        "LEFT JOIN fixed_responses f ON f.workflow_id = a.workflow_id "
-        "AND f.revision = a.revision WHERE d.id = ? AND d.workflow_id = ?",
-        (number, workflow_id),
-    )
+    found = rows(_DELIVERY.text, _DELIVERY.row(of=workflow_id, number=number))
     if not found:
         message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
         raise RecordNotFoundError(message)
@@ -68,21 +127,12 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
     RecordNotFoundError
         The workflow has none of that id.
     """
-    found = rows(
-        "SELECT w.name, e.revision, e.status, e.reason, e.started_at, e.finished_at, "
-        "e.response_status, e.missing, e.recovered FROM executions e "
-        "JOIN workflows w ON w.id = e.workflow_id WHERE e.id = ? AND e.workflow_id = ?",
-        (number, workflow_id),
-    )
+    found = rows(_EXECUTION.text, _EXECUTION.row(of=workflow_id, number=number))
     if not found:
         message = f"there is no execution {number} of this hook; hook.executions lists them"
         raise RecordNotFoundError(message)
     name, revision, status, reason, started, finished, response, missing, recovered = found[0]
-    jobs = rows(
-        "SELECT execution_id, node, type, status, started_at, finished_at, result, is_repr, "
-        "output, error FROM jobs WHERE workflow_id = ? AND execution_id = ? ORDER BY id",
-        (workflow_id, number),
-    )
+    ran = rows(_JOBS.text, _JOBS.row(of=workflow_id, number=number))
     return Execution(
         id=number,
         workflow=name,
@@ -94,7 +144,7 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
         response_status=response,
         missing=() if missing is None else tuple(json.loads(missing)),
         recovered=bool(recovered),
-        jobs=tuple(_job(row) for row in jobs),
+        jobs=tuple(_job(row) for row in ran),
     )
 
 

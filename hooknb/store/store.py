@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, null, or_, select, update
 from sqlalchemy.exc import DatabaseError
 
 from hooknb._clock import Clock, moment
@@ -36,9 +36,9 @@ from hooknb.store.single import read_delivery, read_execution
 from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row, Select
 
-__all__ = ["Counts", "Definition", "Store", "Stored"]
+__all__ = ["Counts", "Definition", "Store", "Stored", "StoredRevision"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,19 @@ class Definition:
     key: str
     revision: int
     enabled: bool
+
+
+_CURRENT: Final = and_(
+    revisions.c.workflow_id == workflows.c.id, revisions.c.number == workflows.c.current
+)
+
+
+class StoredRevision(NamedTuple):
+    """A revision as it stands: its number, when it was made, its definition."""
+
+    number: int
+    created_at: datetime
+    definition: bytes
 
 
 class Stored(NamedTuple):
@@ -146,33 +159,38 @@ class Store:
         """
 
         def write(connection: Connection) -> Definition:
-            execute = connection.exec_driver_sql
-            found = execute(
-                "SELECT w.id, w.key, w.current, r.definition FROM workflows w JOIN revisions r "
-                "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
-                (name,),
-            ).fetchone()
+            found = connection.execute(
+                select(workflows.c.id, workflows.c.key, workflows.c.current, revisions.c.definition)
+                .join(revisions, _CURRENT)
+                .where(workflows.c.name == name)
+            ).one_or_none()
             now = self._clock.now()
             if found is None:
                 key, number = self._new_key(name), 1
-                workflow_id = execute(
-                    "INSERT INTO workflows (name, key, enabled, current, created_at) "
-                    "VALUES (?, ?, ?, ?, ?) RETURNING id",
-                    (name, key, int(enabled), number, now),
-                ).scalar_one()
+                made = insert(workflows).values(
+                    name=name, key=key, enabled=enabled, current=number, created_at=now
+                )
+                [workflow_id] = connection.execute(made.returning(workflows.c.id)).one()
             else:
                 workflow_id, key, number, _ = found
-            if found is None or found[3] != definition:
+            if found is None or found.definition != definition:
                 # The current one may be an earlier one; numbers are never given again.
-                number = execute(
-                    "INSERT INTO revisions (workflow_id, number, definition, created_at) "
-                    "SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM revisions "
-                    "WHERE workflow_id = ? RETURNING number",
-                    (workflow_id, definition, now, workflow_id),
-                ).scalar_one()
-            execute(
-                "UPDATE workflows SET enabled = ?, current = ? WHERE id = ?",
-                (int(enabled), number, workflow_id),
+                last = select(func.coalesce(func.max(revisions.c.number), 0)).where(
+                    revisions.c.workflow_id == workflow_id
+                )
+                number = connection.execute(last).scalar_one() + 1
+                connection.execute(
+                    insert(revisions).values(
+                        workflow_id=workflow_id,
+                        number=number,
+                        definition=definition,
+                        created_at=now,
+                    )
+                )
+            connection.execute(
+                update(workflows)
+                .where(workflows.c.id == workflow_id)
+                .values(enabled=enabled, current=number)
             )
             return Definition(workflow_id=workflow_id, key=key, revision=number, enabled=enabled)
 
@@ -190,25 +208,25 @@ class Store:
         """Give the workflow of that name as it stands, where there is one."""
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
-        rows = self.rows(
-            "SELECT r.definition, w.enabled FROM workflows w JOIN revisions r "
-            "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
-            (name,),
+        rows = self._fetch(
+            select(revisions.c.definition, workflows.c.enabled)
+            .join_from(workflows, revisions, _CURRENT)
+            .where(workflows.c.name == name)
         )
-        return Stored(rows[0][0], bool(rows[0][1])) if rows else None
+        return Stored(rows[0].definition, bool(rows[0].enabled)) if rows else None
 
     def names(self) -> list[str]:
-        """Give the names of the workflows, in the order in which they were made."""
-        return [name for (name,) in self.rows("SELECT name FROM workflows ORDER BY id")]
+        """Return the names of the workflows, in the order in which they were made."""
+        return [row.name for row in self._fetch(select(workflows.c.name).order_by(workflows.c.id))]
 
-    def revisions(self, workflow_id: int) -> list[tuple[int, datetime, bytes]]:
-        """Give number, time of creation and definition of every revision, oldest first."""
-        rows = self.rows(
-            "SELECT number, created_at, definition FROM revisions WHERE workflow_id = ? "
-            "ORDER BY number",
-            (workflow_id,),
+    def revisions(self, workflow_id: int) -> list[StoredRevision]:
+        """Return every revision, oldest first."""
+        rows = self._fetch(
+            select(revisions.c.number, revisions.c.created_at, revisions.c.definition)
+            .where(revisions.c.workflow_id == workflow_id)
+            .order_by(revisions.c.number)
         )
-        return [(number, moment(created), data) for number, created, data in rows]
+        return [StoredRevision(number, moment(created), data) for number, created, data in rows]
 
     def set_revision(self, workflow_id: int, number: int) -> None:
         """Make an earlier revision the current one again.
@@ -220,10 +238,13 @@ class Store:
         """
 
         def write(connection: Connection) -> int:
-            return connection.exec_driver_sql(
-                "UPDATE workflows SET current = ? WHERE id = ? AND EXISTS "
-                "(SELECT 1 FROM revisions WHERE workflow_id = workflows.id AND number = ?)",
-                (number, workflow_id, number),
+            is_there = exists().where(
+                revisions.c.workflow_id == workflow_id, revisions.c.number == number
+            )
+            return connection.execute(
+                update(workflows)
+                .where(workflows.c.id == workflow_id, is_there)
+                .values(current=number)
             ).rowcount
 
         if not self._writer.call(write):
@@ -232,16 +253,22 @@ class Store:
 
     def enable(self, workflow_id: int, *, enabled: bool) -> None:
         """Remember whether a workflow takes deliveries."""
-        self._write("UPDATE workflows SET enabled = ? WHERE id = ?", (int(enabled), workflow_id))
+        self._change(workflow_id, enabled=enabled)
 
     def remember_port(self, workflow_id: int, port: int) -> None:
         """Remember the port on which a workflow is served."""
-        self._write("UPDATE workflows SET port = ? WHERE id = ?", (port, workflow_id))
+        self._change(workflow_id, port=port)
+
+    def _change(self, workflow_id: int, **values: int) -> None:
+        statement = update(workflows).where(workflows.c.id == workflow_id).values(values)
+        self._writer.call(lambda connection: connection.execute(statement))
 
     def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
-        """Give the port that the workflow was served on last, and those of all others."""
-        rows = self.rows("SELECT name, port FROM workflows WHERE port IS NOT NULL")
-        ports = dict(rows)
+        """Return the port that the workflow was served on last, and those of all others."""
+        rows = self._fetch(
+            select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
+        )
+        ports = {row.name: row.port for row in rows}
         return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
@@ -265,8 +292,7 @@ class Store:
             if workflow_id is None:
                 return False
             _clear(connection, workflow_id)
-            for table in (fixed_responses, revisions):
-                connection.execute(delete(table).where(table.c.workflow_id == workflow_id))
+            connection.execute(delete(revisions).where(revisions.c.workflow_id == workflow_id))
             connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
             return True
 
@@ -274,9 +300,6 @@ class Store:
             known = ", ".join(map(repr, self.names())) or "none"
             message = f"there is no workflow {name!r} in this store; it has {known}"
             raise RecordNotFoundError(message)
-
-    def _write(self, statement: str, parameters: tuple[Any, ...]) -> None:
-        self._writer.call(lambda connection: connection.exec_driver_sql(statement, parameters))
 
     # -- what is left to do ---------------------------------------------------------------------
 
@@ -288,11 +311,15 @@ class Store:
         """
 
         def write(connection: Connection) -> list[tuple[int, bool]]:
-            rows = connection.exec_driver_sql(
-                "SELECT id, owner, recovered OR status IS 0 FROM executions "
-                "WHERE workflow_id = ? AND owner IS NOT NULL ORDER BY id",
-                (workflow_id,),
-            ).fetchall()
+            rows = connection.execute(
+                select(
+                    executions.c.id,
+                    executions.c.owner,
+                    or_(executions.c.recovered != 0, executions.c.status == 0),
+                )
+                .where(executions.c.workflow_id == workflow_id, executions.c.owner.is_not(None))
+                .order_by(executions.c.id)
+            ).all()
             # Its own are either in memory or were given up by a hook that was closed; the caller
             # knows which.
             alive = {
@@ -301,16 +328,25 @@ class Store:
             }
             mine = [(number, bool(again)) for number, owner, again in rows if not alive[owner]]
             if mine:
-                connection.exec_driver_sql(
-                    "UPDATE executions SET owner = ?, revision = ?, started_at = NULL, "
-                    "status = NULL, recovered = ? WHERE workflow_id = ? AND id = ?",
-                    [(self.owner, revision, int(again), workflow_id, n) for n, again in mine],
+                taken = update(executions).where(
+                    executions.c.workflow_id == workflow_id,
+                    executions.c.id == bindparam("number"),
+                )
+                connection.execute(
+                    taken.values(
+                        owner=self.owner,
+                        revision=revision,
+                        started_at=null(),
+                        status=null(),
+                        recovered=bindparam("again"),
+                    ),
+                    [{"number": number, "again": again} for number, again in mine],
                 )
                 # They are run from their beginning; what they did before is not part of that.
-                connection.exec_driver_sql(
-                    "DELETE FROM jobs WHERE workflow_id = ? AND execution_id = ?",
-                    [(workflow_id, number) for number, _ in mine],
+                before = delete(jobs).where(
+                    jobs.c.workflow_id == workflow_id, jobs.c.execution_id == bindparam("number")
                 )
+                connection.execute(before, [{"number": number} for number, _ in mine])
             return mine
 
         claimed: list[tuple[int, bool]] = self._writer.call(write)
@@ -319,30 +355,36 @@ class Store:
     # -- reading --------------------------------------------------------------------------------
 
     @contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def _connected(self) -> Iterator[Connection]:
         try:
             with self._guard, self._reading.connect() as connection:
-                # The driver's own cursor: frames read hundreds of thousands of rows at once.
-                cursor = connection.connection.cursor()
-                try:
-                    yield cursor
-                finally:
-                    cursor.close()
+                yield connection
         except (sqlite3.DatabaseError, DatabaseError) as error:
             reason = "it was in memory and is closed" if self._is_gone else str(error)
             raise StoreUnavailableError(f"the store cannot be read: {reason}") from error
 
+    def _fetch(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Read rows by SQLAlchemy, in the calling thread, in one snapshot."""
+        with self._connected() as connection:
+            return connection.execute(statement).all()
+
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read rows, in the calling thread, in one snapshot."""
-        with self._cursor() as cursor:
-            rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters).fetchall()
+        """Read rows by the driver itself, in the calling thread, in one snapshot."""
+        with self._connected() as connection:
+            # Frames read hundreds of thousands of rows at once.
+            cursor = connection.connection.cursor()
+            try:
+                rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters).fetchall()
+            finally:
+                cursor.close()
             return rows
 
     def counts(self, workflow_id: int) -> Counts:
         """Count the deliveries that are kept of a workflow."""
-        [(total, refused)] = self.rows(
-            "SELECT count(*), count(reason) FROM deliveries WHERE workflow_id = ?", (workflow_id,)
+        counted = select(func.count(), func.count(deliveries.c.reason)).where(
+            deliveries.c.workflow_id == workflow_id
         )
+        [(total, refused)] = self._fetch(counted)
         return Counts(deliveries=total, refused=refused)
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
@@ -355,5 +397,5 @@ class Store:
 
 
 def _clear(connection: Connection, workflow_id: int) -> None:
-    for table in (responses, jobs, executions, deliveries):
+    for table in (responses, fixed_responses, jobs, executions, deliveries):
         connection.execute(delete(table).where(table.c.workflow_id == workflow_id))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 from written import Hook
 
+from hooknb import records as stored_records
 from hooknb.history.frames import Frames, arrays, reading
 from hooknb.payloads.headers import MASK
 from hooknb.records import Job, Status
 from hooknb.workflow import Trigger
+from hooknb.workflow.variables import Variable
 
 DTYPES = {
     "deliveries": {
@@ -207,6 +210,55 @@ def test_a_delivery(hook: Hook) -> None:
     assert type(frame["headers"].iloc[0]) is dict
 
 
+def test_a_content_type_has_no_parameters_and_the_headers_have_them(hook: Hook) -> None:
+    written = "Application/JSON; charset=utf-8"
+    hook.send(1, content_type=written, head=f"Content-Type: {written}\r\n".encode())
+    hook.send(2, content_type=None, head=b"")
+    hook.send(3, content_type="", head=b"Content-Type:\r\n")
+    frame = hook.frames.deliveries()
+    assert frame["content_type"].iloc[0] == "application/json"
+    assert frame["headers"].iloc[0] == {"Content-Type": written}
+    assert frame["content_type"].isna().tolist() == [False, True, True]
+
+
+def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
+    trigger = Trigger(headers=(Variable("X"),), query=(Variable("q"),), body=(Variable("a"),))
+    seen: dict[tuple[str, str], set[str]] = {}
+    ends = itertools.cycle([None, datetime(2026, 1, 1, tzinfo=UTC)])
+    for number, value in enumerate([1, None, 1.5, "text", True, {"b": 1}, [], 2**70, None]):
+        delivery = hook.send({"a": value} if number % 4 else None, query="q=1" * (number % 2))
+        hook.send(raw=b"", content_type=None, reason="no" if number % 3 else None)
+        if number % 2:
+            hook.response(delivery)
+        if number % 3:
+            job = Job(
+                execution=delivery,
+                node="a",
+                type="code",
+                status=Status.ERROR,
+                started_at=datetime(2026, 1, 1, tzinfo=UTC),
+                finished_at=next(ends),
+                result=value,
+                error=None if number % 2 else "ValueError",
+            )
+            hook.end(delivery, jobs=[job], reason=None if number % 2 else "ValueError")
+        frames = {
+            "deliveries": hook.frames.deliveries(),
+            "executions": hook.frames.executions(),
+            "jobs": hook.frames.jobs(),
+            "variables": hook.frames.variables(trigger),
+            "inferred": hook.frames.variables(Trigger()),
+        }
+        for name, frame in frames.items():
+            for column, values in frame.items():
+                gaps = [repr(value) for value in values.astype(object)[values.isna()]]
+                assert len(set(gaps)) <= 1, (name, column, gaps)
+                seen.setdefault((name, str(column)), set()).update(gaps)
+    assert seen["deliveries", "body"] == {"None"}
+    assert seen["deliveries", "status"] == {"<NA>"}
+    assert seen["jobs", "finished_at"] == {"NaT"}
+
+
 def test_refused_deliveries_show_what_can_be_read(hook: Hook) -> None:
     deep = b"[" * 600 + b"]" * 600
     bomb = gzip.compress(b'"' + b"x" * (11 * 2**20) + b'"')
@@ -280,8 +332,8 @@ def test_old_rows_are_not_read_again(hook: Hook, monkeypatch: pytest.MonkeyPatch
     hook.response(hook.send({"a": 1}))
     hook.frames.deliveries()
     read: list[bytes] = []
-    decode = reading._decode
-    monkeypatch.setattr(reading, "_decode", lambda raw: read.append(raw) or decode(raw))
+    decode = stored_records._decode
+    monkeypatch.setattr(stored_records, "_decode", lambda raw: read.append(raw) or decode(raw))
     hook.send({"a": 2})
     assert len(hook.frames.deliveries()) == 2
     assert read == [b'{"a": 2}']

@@ -85,13 +85,19 @@ def ids(message: Message) -> list[int]:
     return [row[1] for row in message["rows"]]
 
 
+def write(hook: hooknb.Hook, statement: str, parameters: tuple[int, ...] = ()) -> None:
+    hook._store._writer.call(lambda connection: connection.exec_driver_sql(statement, parameters))
+
+
 def fill(hook: hooknb.Hook, count: int) -> None:
     """Have many deliveries, as copies of one."""
     hook.send(json={"n": 0, "text": "first"})
     hook.wait()
     store = hook._store
+
     [[number]] = store.rows("SELECT max(id) FROM deliveries")
-    store._write(
+    write(
+        hook,
         "INSERT INTO deliveries (workflow_id, id, received_at, method, query, content_type, "
         "content_encoding, head, body, size, remote, reason, detail) "
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?) "
@@ -101,12 +107,13 @@ def fill(hook: hooknb.Hook, count: int) -> None:
         "reason, detail FROM c, deliveries WHERE id = ?",
         (count - 1, number),
     )
-    store._write(
+    write(
+        hook,
         "INSERT INTO responses SELECT d.workflow_id, d.id, 200, 1000, a.revision, a.headers, "
         "a.body, a.size FROM deliveries d, responses a WHERE a.delivery_id = ? AND d.id > ?",
         (number, number),
     )
-    store._write("UPDATE workflows SET last_delivery = last_delivery + ?", (count - 1,))
+    write(hook, "UPDATE workflows SET last_delivery = last_delivery + ?", (count - 1,))
 
 
 @pytest.fixture
@@ -406,7 +413,7 @@ def test_a_pause_outlives_what_is_pruned(hook: hooknb.Hook, views: Views) -> Non
     views.send("pause", on=True)
     hook.send(json={"n": 1})
     hook.wait()
-    hook._store._write("DELETE FROM deliveries WHERE id <= 2", ())
+    write(hook, "DELETE FROM deliveries WHERE id <= 2")
     [said] = views.publish()
     assert (said["total"], said["fresh"]) == (8, 1)
     assert ids(said) == list(range(10, 2, -1))
@@ -436,7 +443,7 @@ def test_a_view_finds_its_place_again(hook: hooknb.Hook, views: Views) -> None:
     views.open()
     views.open("b")
     views.look(200, 220, anchor=220)
-    hook._store._write("DELETE FROM deliveries WHERE id <= 7", ())
+    write(hook, "DELETE FROM deliveries WHERE id <= 7")
     [said] = views.publish()
     # Row 220 has the ordinal 212 now; the other view stays at the top.
     assert said["places"] == {"a": 212}

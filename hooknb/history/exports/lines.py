@@ -11,7 +11,7 @@ from typing import IO, Final
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.history.exports.values import encoded, parsed, shown
+from hooknb.history.exports.values import encoded, shown
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import MASK, SECRET_HEADERS, Headers, parse_head
 from hooknb.records import Delivery, Outcome, SentResponse
@@ -61,7 +61,7 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
 
 
 def _line(delivery: Delivery, *, secrets: bool) -> _Line:
-    body, response = parsed(delivery), delivery.response
+    body, response = delivery.body_or_missing, delivery.response
     is_read = body is not MISSING and not isinstance(body, bytes)
     return _Line(
         id=delivery.id,

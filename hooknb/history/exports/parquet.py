@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import IO, Any, Final
 
 from hooknb.errors import SettingError
-from hooknb.history.exports.values import encoded, parsed, shown
+from hooknb.history.exports.values import encoded, shown
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import Headers
 from hooknb.records import Delivery
@@ -82,7 +82,7 @@ def _schema(arrow: Any) -> Any:
 
 
 def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
-    body, response = parsed(delivery), delivery.response
+    body, response = delivery.body_or_missing, delivery.response
     is_read = body is not MISSING and not isinstance(body, bytes)
     return {
         "id": delivery.id,

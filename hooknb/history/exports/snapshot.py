@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from hooknb.history.exports.values import as_json, base64_text, parsed
+from hooknb.history.exports.values import as_json, base64_text
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import masked
 from hooknb.records import Delivery
@@ -56,7 +56,7 @@ def _entry(delivery: Delivery, headers: Sequence[str]) -> dict[str, Any]:
     chosen = {name: masked(name, came[name]) for name in headers if name in came}
     if chosen:
         entry["headers"] = chosen
-    body = parsed(delivery)
+    body = delivery.body_or_missing
     if body is not MISSING:
         entry["body"] = _sorted(as_json(body))
     elif delivery.raw:

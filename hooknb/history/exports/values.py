@@ -6,20 +6,9 @@ import base64
 import json
 from typing import Any
 
-from hooknb.errors import PayloadError
-from hooknb.paths import MISSING
 from hooknb.payloads.headers import Headers
-from hooknb.records import Delivery
 
-__all__ = ["as_json", "base64_text", "encoded", "parsed", "shown"]
-
-
-def parsed(delivery: Delivery) -> Any:
-    """Give the parsed body, or ``MISSING`` where there is none or it cannot be read."""
-    try:
-        return delivery.body_or_missing
-    except PayloadError:
-        return MISSING
+__all__ = ["as_json", "base64_text", "encoded", "shown"]
 
 
 def shown(fields: Headers, *, secrets: bool) -> list[tuple[str, str]]:

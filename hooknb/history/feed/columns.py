@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb import paths, payloads
+from hooknb import paths
+from hooknb.history.delivery import MAX_PREVIEW_BYTES, TOO_LARGE, StoredRequest
 from hooknb.history.feed.accepted import accepted
-from hooknb.history.feed.bodies import LOOKED_AT, read_body
-from hooknb.history.feed.texts import TOO_LARGE, is_file
+from hooknb.history.feed.texts import is_file
 from hooknb.paths import MISSING
-from hooknb.payloads.headers import HeaderMap, masked, parse_head
+from hooknb.payloads.headers import HeaderMap, masked
 from hooknb.workflow.variables import Variable, column
 
 if TYPE_CHECKING:
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
-__all__ = ["Column", "Columns", "Parts", "leaf_columns", "short_titles", "variable_name"]
+__all__ = ["Column", "Columns", "leaf_columns", "short_titles", "variable_name"]
 
 _MOST_INFERRED: Final = 5
 _LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
 _MOST_LEAVES: Final = 1_000  # of one body; who has more is to configure what counts
 
-_PARTS: Final = (
-    "head, query, content_type, content_encoding, "
-    f"CASE WHEN length(body) <= {LOOKED_AT} THEN body END"
+_REQUESTS: Final = (
+    "method, query, content_type, content_encoding, head, "
+    f"CASE WHEN length(body) <= {MAX_PREVIEW_BYTES} THEN body END, size, reason, detail, NULL"
 )
 
 
@@ -53,49 +53,12 @@ class Column:
     part: str
     path: str
     take: Callable[[Any], Any] = field(repr=False, compare=False)
-    """Takes the value out of the part, or gives ``MISSING``; masks credentials."""
+    """Returns the value in a part, or ``MISSING``; masks credentials."""
 
-
-class Parts:
-    """The parts of one delivery, each read when it is first asked for.
-
-    Parameters
-    ----------
-    head, query, content_type, content_encoding
-        As they stand in the store.
-    raw
-        The body, or ``None`` where it is too large to be looked at.
-    """
-
-    __slots__ = ("_read", "_row")
-
-    def __init__(
-        self,
-        head: bytes,
-        query: str,
-        content_type: str | None,
-        content_encoding: str | None,
-        raw: bytes | None,
-    ) -> None:
-        self._row = (head, query, content_type, content_encoding, raw)
-        self._read: dict[str, Any] = {}
-
-    def part(self, name: str) -> Any:
-        """Give a part by its name: ``headers``, ``query`` or ``body``."""
-        if name not in self._read:
-            head, query, kind, encoding, raw = self._row
-            if name == "headers":
-                self._read[name] = HeaderMap(parse_head(head))
-            elif name == "query":
-                self._read[name] = payloads.parse_query_string(query)
-            else:
-                self._read[name] = read_body(raw, kind, encoding)
-        return self._read[name]
-
-    def value(self, column: Column) -> Any:
-        """Give what stands in a column: a value, ``MISSING``, or ``TOO_LARGE``."""
-        part = self.part(column.part)
-        return TOO_LARGE if part is TOO_LARGE else column.take(part)
+    def value(self, request: StoredRequest) -> Any:
+        """Return the value in a request: ``MISSING`` for none, ``TOO_LARGE`` in a large body."""
+        part = request.preview(self.part)
+        return TOO_LARGE if part is TOO_LARGE else self.take(part)
 
 
 class Columns:
@@ -130,11 +93,11 @@ class Columns:
         self._key = trigger.parts
         configured = _configured(trigger)
         if configured and all(variable.type is not None for _, variable in configured):
-            newest: list[Parts] = []
+            newest: list[StoredRequest] = []
             self._settled = True
         else:
-            rows = accepted(self._store, self._workflow_id, _LOOKED_AT, _PARTS)
-            newest = [Parts(*row) for row in rows]
+            rows = accepted(self._store, self._workflow_id, _LOOKED_AT, _REQUESTS)
+            newest = [StoredRequest(row) for row in rows]
             self._settled = bool(newest)
         if configured:
             self._columns = [_column(part, variable, newest) for part, variable in configured]
@@ -147,9 +110,9 @@ class Columns:
         return self._columns
 
 
-def leaf_columns(parts: Parts) -> list[Column]:
+def leaf_columns(request: StoredRequest) -> list[Column]:
     """Give the first leaves of one delivery, at most five, from its query and its body."""
-    return [_column(part, Variable(path), [parts]) for part, path in _inferred([parts])]
+    return [_column(part, Variable(path), [request]) for part, path in _inferred([request])]
 
 
 def short_titles(columns: Sequence[Column]) -> list[str]:
@@ -182,7 +145,7 @@ def _configured(trigger: Trigger) -> list[tuple[str, Variable]]:
     return leaves or found
 
 
-def _column(part: str, variable: Variable, newest: Iterable[Parts]) -> Column:
+def _column(part: str, variable: Variable, newest: Iterable[StoredRequest]) -> Column:
     take = _header(variable.path) if part == "headers" else paths.compile(variable.path)
     made = Column(
         name=variable_name(part, variable.path),
@@ -194,7 +157,7 @@ def _column(part: str, variable: Variable, newest: Iterable[Parts]) -> Column:
     )
     if variable.type is not None:
         return made
-    values = [parts.value(made) for parts in newest]
+    values = [made.value(request) for request in newest]
     there = [value for value in values if value is not MISSING and value is not TOO_LARGE]
     kinds = {type(value) for value in there} - {type(None)}
     numeric = bool(kinds) and kinds <= {int, float}
@@ -211,12 +174,12 @@ def _header(name: str) -> Callable[[HeaderMap], Any]:
     return take
 
 
-def _inferred(newest: Sequence[Parts]) -> list[tuple[str, str]]:
+def _inferred(newest: Sequence[StoredRequest]) -> list[tuple[str, str]]:
     """Find part and path of the most frequent leaves, those of the newest delivery first."""
     times: dict[tuple[str, str], int] = {}
-    for parts in newest:
+    for request in newest:
         for part in ("query", "body"):
-            for path in _leaves(parts.part(part)):
+            for path in _leaves(request.preview(part)):
                 times[part, path] = times.get((part, path), 0) + 1
     # Sorting is stable: what is as frequent stays in the order in which it was seen.
     return sorted(times, key=lambda leaf: -times[leaf])[:_MOST_INFERRED]

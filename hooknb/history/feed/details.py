@@ -17,7 +17,7 @@ from hooknb.history.feed.lines import Line, tree
 from hooknb.history.feed.texts import cut, plain, sendable
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
-from hooknb.records import Status, decode_result
+from hooknb.records import Status, decode_result, parse_body
 from hooknb.workflow.variables import column
 
 if TYPE_CHECKING:
@@ -158,7 +158,11 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
     ) = rows[0]
     fields = parse_head(head)
     query = payloads.parse_query_string(query_string)
-    body, note = _body(raw, content_type, encoding, kept=kept, size=size)
+    if kept > len(raw):
+        body = MISSING
+        note: str | None = f"{kept:,} bytes are too many for a tree; see hook.delivery(…).body"
+    else:
+        body, note = _parse_body(raw, content_type, encoding, size=size, reason=reason)
     query_note = None if query else "no query"
     found = {"headers": HeaderMap(fields), "query": query, "body": body}
     return {
@@ -190,20 +194,12 @@ def _tree(value: Any, part: str, note: str | None) -> Tree:
     return {"lines": lines, "more": more, "note": note}
 
 
-def _body(
-    raw: bytes, content_type: str | None, encoding: str | None, *, kept: int, size: int
+def _parse_body(
+    raw: bytes, content_type: str | None, encoding: str | None, *, size: int, reason: str | None
 ) -> tuple[Any, str | None]:
-    """Give the parsed body and what there is to say about it."""
-    if not size:
-        return MISSING, "no body"
-    if kept > len(raw):
-        return MISSING, f"{kept:,} bytes are too many for a tree; see hook.delivery(…).body"
-    if kept < size:
-        return MISSING, f"the first {kept:,} of {size:,} bytes were kept"
+    """Return the parsed body, and a note where there is none to show."""
     try:
-        value = payloads.parse(
-            raw, content_type=content_type, content_encoding=encoding, max_size=_LARGEST
-        )
+        value = parse_body(raw, content_type, encoding, size=size, is_accepted=reason is None)
     except PayloadError as error:
         return MISSING, sendable(error.detail)
     return value, "no body" if value is MISSING else None

@@ -6,15 +6,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hooknb.errors import HooknbError, SettingError
 from hooknb.expressions import compile_expression, evaluate
-from hooknb.history.feed.candidates import Candidate
+from hooknb.history.delivery import StoredRequest
+from hooknb.records import Delivery
 
-__all__ = ["Asked", "compile_asked", "looks_like_expression", "reads_expression"]
+__all__ = ["Asked", "Request", "compile_asked", "looks_like_expression", "reads_expression"]
 
-_PARTS: Final = ("body", "query", "headers")
+Request: TypeAlias = Delivery | StoredRequest
+"""What filters look at."""
+
+# The parts of a request in expressions, and where a request has them.
+_PARTS: Final = {"body": "body_or_missing", "query": "query", "headers": "header_map"}
 _OWN: Final = ("status", "reason", "method", "size", "outcome")
 _NAMES: Final = (*_PARTS, *_OWN, "now")
 _ELSEWHERE: Final = frozenset({"nodes", "item", "index", "env"})
@@ -62,7 +67,7 @@ class Asked:
     text: str
     names: frozenset[str]
 
-    def holds(self, seen: Candidate) -> bool:
+    def holds(self, seen: Request) -> bool:
         """Tell whether it is true of a delivery; false where it raises."""
         try:
             return evaluate(self.text, _Scope(seen)) is True
@@ -77,12 +82,12 @@ class _Scope(Mapping[str, Any]):
     the others.
     """
 
-    def __init__(self, seen: Candidate) -> None:
+    def __init__(self, seen: Request) -> None:
         self._seen = seen
 
     def __getitem__(self, root: str) -> Any:
         if root in _PARTS:
-            return getattr(self._seen, root)
+            return getattr(self._seen, _PARTS[root])
         if root == "item":
             return {name: getattr(self._seen, name) for name in _OWN}
         if root == "now":

@@ -11,9 +11,12 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from hooknb.errors import SettingError
-from hooknb.history.feed.candidates import Candidate
-from hooknb.history.feed.expressions import compile_asked, looks_like_expression, reads_expression
-from hooknb.records import Delivery
+from hooknb.history.feed.expressions import (
+    Request,
+    compile_asked,
+    looks_like_expression,
+    reads_expression,
+)
 
 __all__ = ["Filter", "compile_filter"]
 
@@ -57,21 +60,17 @@ class Filter:
     needs_head: bool = False
     needs_response: bool = False
     where: tuple[str, tuple[Any, ...]] | None = None
-    test: Callable[[Candidate], bool] = field(repr=False, compare=False)
-    """Tells whether a candidate is found; never raises."""
+    matches: Callable[[Request], bool] = field(repr=False, compare=False)
+    """Tells whether a delivery, or a row of one, is found; never raises.
+
+    An expression takes some 20 µs, and a second at most (see :mod:`hooknb.expressions`); a text is
+    searched in the whole body.
+    """
 
     @property
     def is_empty(self) -> bool:
         """Whether it finds everything."""
         return not self.text
-
-    def matches(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery is found; raises nothing.
-
-        An expression takes some 20 µs, and a second at most (see :mod:`hooknb.expressions`); a
-        text is looked for in the whole body.
-        """
-        return self.test(Candidate.of(delivery))
 
 
 def compile_filter(text: str) -> Filter:
@@ -117,7 +116,7 @@ def compile_filter(text: str) -> Filter:
     if len(text) > _LONGEST:
         raise SettingError("filter", f"it has {len(text):,} characters; {_LONGEST:,} is the most")
     if not text:
-        return Filter(text="", where=("1", ()), test=lambda _: True)
+        return Filter(text="", where=("1", ()), matches=lambda _: True)
     made = _status(text) or _outcome(text)
     if made is not None:
         return made
@@ -134,7 +133,7 @@ def compile_filter(text: str) -> Filter:
             needs_body="body" in asked.names,
             needs_head="headers" in asked.names,
             needs_response="status" in asked.names,
-            test=asked.holds,
+            matches=asked.holds,
         )
     return _words(text, text)
 
@@ -174,7 +173,7 @@ def _answered(
         text=text,
         needs_response=True,
         where=(where, parameters),
-        test=lambda seen: seen.status is not None and test(seen.status),
+        matches=lambda seen: seen.status is not None and test(seen.status),
     )
 
 
@@ -185,12 +184,12 @@ def _outcome(text: str) -> Filter | None:
             text=text,
             needs_response=True,
             where=("a.status IS NULL", ()),
-            test=lambda seen: seen.status is None,
+            matches=lambda seen: seen.status is None,
         )
     if word in {"accepted", "refused"}:
         empty = "IS NULL" if word == "accepted" else "IS NOT NULL"
         return Filter(
-            text=text, where=(f"d.reason {empty}", ()), test=lambda seen: seen.outcome == word
+            text=text, where=(f"d.reason {empty}", ()), matches=lambda seen: seen.outcome == word
         )
     return None
 
@@ -199,7 +198,7 @@ def _words(text: str, wanted: str) -> Filter:
     needle = wanted.casefold()
     narrow = needle.encode() if needle.isascii() else None
 
-    def test(seen: Candidate) -> bool:
+    def test(seen: Request) -> bool:
         for value in (seen.method, seen.reason, seen.detail, seen.content_type):
             if value and needle in value.casefold():
                 return True
@@ -208,10 +207,10 @@ def _words(text: str, wanted: str) -> Filter:
             return True
         return _in_body(seen, needle, narrow)
 
-    return Filter(text=text, needs_body=True, test=test)
+    return Filter(text=text, needs_body=True, matches=test)
 
 
-def _in_body(seen: Candidate, needle: str, narrow: bytes | None) -> bool:
+def _in_body(seen: Request, needle: str, narrow: bytes | None) -> bool:
     raw = seen.raw
     if not raw:
         return False

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.history.feed.bodies import LOOKED_AT
-from hooknb.history.feed.columns import Column, Parts
+from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
+from hooknb.history.feed.columns import Column
 from hooknb.history.feed.texts import cell, cut
 from hooknb.records import Status
 
@@ -28,8 +28,8 @@ _FACTS: Final = (
     "WHERE d.id IN (SELECT value FROM json_each(?)) AND d.workflow_id = ?"
 )
 _PARTS: Final = (
-    "SELECT id, head, query, content_type, content_encoding, "
-    "CASE WHEN length(body) <= ? THEN body END FROM deliveries "
+    "SELECT id, method, query, content_type, content_encoding, head, "
+    "CASE WHEN length(body) <= ? THEN body END, size, reason, detail, NULL FROM deliveries "
     "WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
 )
 
@@ -134,13 +134,13 @@ class Rows:
             self._cells.clear()
         unknown = [number for number in ids if number not in self._cells]
         if unknown:
-            most = LOOKED_AT if any(column.part == "body" for column in columns) else -1
+            most = MAX_PREVIEW_BYTES if any(column.part == "body" for column in columns) else -1
             read = {
-                number: [cell(parts.value(column)) for column in columns]
+                number: [cell(column.value(request)) for column in columns]
                 for number, *row in self._store.rows(
                     _PARTS, (most, self._workflow_id, json.dumps(unknown))
                 )
-                for parts in (Parts(*row),)
+                for request in (StoredRequest(row),)
             }
             known = {number: self._cells[number] for number in ids if number in self._cells}
             if len(self._cells) + len(read) > _MOST_CELLS:

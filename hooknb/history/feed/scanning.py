@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.history.feed.candidates import Candidate
+from hooknb.history.delivery import StoredRequest
 
 if TYPE_CHECKING:
     from hooknb.history.feed.filters import Filter
@@ -92,7 +92,9 @@ class Scan:
         )
         for row in rows:
             del self._open[row[0]]
-        found = {number for number, _, *values in rows if self._filter.test(Candidate(values))}
+        found = {
+            number for number, _, *values in rows if self._filter.matches(StoredRequest(values))
+        }
         return [row[0] for row in rows], found
 
     def _ask_store(self, ids: array[int]) -> list[int]:
@@ -118,7 +120,7 @@ class Scan:
             self.last = number
             if values[-1] is None:
                 self._keep_open((number,))
-            if self._filter.test(Candidate(values)):
+            if self._filter.matches(StoredRequest(values)):
                 yield number
             if time.monotonic() >= end:
                 break
@@ -182,7 +184,7 @@ def _newest_first(store: Store, workflow_id: int, asked: Filter) -> Iterator[int
             (workflow_id, before, size),
         )
         for number, _, *values in rows:
-            if asked.test(Candidate(values)):
+            if asked.matches(StoredRequest(values)):
                 yield number
         if len(rows) < size:
             return

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from hooknb.history.delivery import TOO_LARGE
 from hooknb.paths import MISSING
 
-__all__ = ["CELL", "TOO_LARGE", "cell", "cut", "file_text", "is_file", "plain", "sendable"]
+__all__ = ["CELL", "cell", "cut", "file_text", "is_file", "plain", "sendable"]
 
 CELL: Final = 80
 """Characters of a cell."""
-
-TOO_LARGE: Final = object()
-"""Stands for what is too large to be looked at for a cell."""
 
 _FILE: Final = frozenset({"filename", "content_type", "content"})
 

@@ -48,10 +48,11 @@ class Frames:
     def deliveries(self) -> pd.DataFrame:
         """Give every delivery that is kept, refused ones too.
 
-        ``headers`` are plain dicts with credentials masked; ``query`` is the parsed query, ``body``
-        the parsed body: ``None`` where none came, or where it cannot be read. ``status`` and
-        ``duration_ms`` (headers complete to answer) are missing while the caller waits, and where
-        it hung up.
+        ``content_type`` is the media type in lower case, without parameters; the header as received
+        is in ``headers``, plain dicts with credentials masked. ``query`` is the parsed query,
+        ``body`` the parsed body: ``None`` where there is none, or where it cannot be parsed.
+        ``status`` and ``duration_ms`` (headers complete to response) are missing while the caller
+        waits, and where it hung up.
         """
         return self._given(self._deliveries, self._deliveries.read)
 
@@ -83,7 +84,8 @@ class Frames:
         Notes
         -----
         A cell shows what stands at its path in that delivery. So an inferred column holds an object
-        where the path, a leaf in other deliveries, leads to one.
+        where the path, a leaf in other deliveries, leads to one. Only ``body``, the column of
+        bodies that are not objects, does not repeat those that are.
 
         The type of a column is the narrowest that keeps every value exactly. Integers are
         ``int64``, with gaps ``Int64``, and Python objects where one needs more than 64 bits;

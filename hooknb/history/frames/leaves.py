@@ -56,9 +56,12 @@ class Leaf:
 class Leaves:
     """The leaves of one part, as a tree by their keys.
 
-    A leaf is whatever is not an object, and an empty object; lists are kept whole. Values are
-    taken apart level by level for many deliveries at once: deliveries of the same shape, which is
-    what a hook usually gets, cost no more than a look-up in C for each value.
+    A leaf is whatever is not an object, and an empty object; lists are kept whole. A column shows
+    objects too where other deliveries have a leaf; but not that of the whole part, which would
+    repeat every body beside the columns of what is in it.
+
+    Values are taken apart level by level for many deliveries at once: deliveries of the same shape,
+    which is what a hook usually gets, cost no more than a look-up in C for each value.
     """
 
     def __init__(self, numbers: count[int]) -> None:
@@ -109,10 +112,18 @@ class Leaves:
                     for row, value in zip(rows, values, strict=True)
                     if type(value) is dict and value
                 ]
-                firsts.update(self._fill(leaf, rows, values, len(values) - len(objects)))
+                times = len(values) - len(objects)
+                if leaf is self._root:
+                    others = [
+                        (row, value)
+                        for row, value in zip(rows, values, strict=True)
+                        if not (type(value) is dict and value)
+                    ]
+                    rows, values = [row for row, _ in others], [value for _, value in others]
+                firsts.update(self._fill(leaf, rows, values, times))
                 rows = [row for row, _ in objects]
                 values = [value for _, value in objects]
-            elif leaf.column is not None:
+            elif leaf.column is not None and leaf is not self._root:
                 leaf.column.add(rows, values)
             if values:
                 work.extend(_entries(leaf, rows, values))
@@ -125,7 +136,7 @@ class Leaves:
         if leaf.column is None:
             leaf.column = Column()
             self._all.append(leaf)
-            self.stale = self.stale or bool(leaf.children)
+            self.stale = self.stale or (bool(leaf.children) and leaf is not self._root)
         leaf.column.add(rows, values)
         is_first = not leaf.times
         leaf.times += times

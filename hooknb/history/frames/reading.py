@@ -1,34 +1,22 @@
-"""Reading the store in parts, and bodies out of it."""
+"""Reading the store in parts."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from hooknb import payloads
-from hooknb.errors import PayloadError
-from hooknb.paths import MISSING
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hooknb.store import Store
 
-__all__ = ["chunks", "of_ids", "read_body"]
+__all__ = ["chunks", "of_ids"]
 
 _FIRST: Final = 64  # rows of the first part, while nothing is known of their size
 _MOST: Final = (
     1_000  # what they are parsed to stays in the processor's cache: 5,000 take a quarter longer
 )
 _BYTES: Final = 16 * 2**20  # of one part, about
-
-# What was accepted was within its hook's own limit; this one only bounds a damaged store.
-_ACCEPTED_LIMIT: Final = 2**31
-_REFUSED_LIMIT: Final = 10 * 2**20
-
-_decode = msgspec.json.Decoder().decode
 
 
 def chunks(
@@ -69,26 +57,3 @@ def of_ids(
     """Read the rows of any number of ids of a workflow, the statement's two parameters."""
     listed = list(ids)
     return store.rows(statement, (workflow_id, json.dumps(listed))) if listed else []
-
-
-def read_body(
-    raw: bytes, content_type: str | None, content_encoding: str | None, *, accepted: bool = True
-) -> Any:
-    """Parse a body that was kept; ``MISSING`` where there is none, or it cannot be read."""
-    if not raw:
-        return MISSING
-    # It was checked when it was accepted, so that one decoding is enough now.
-    if accepted and content_encoding is None and payloads.kind(content_type) == "json":
-        try:
-            return _decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass  # another charset
-    try:
-        return payloads.parse(
-            raw,
-            content_type=content_type,
-            content_encoding=content_encoding,
-            max_size=_ACCEPTED_LIMIT if accepted else _REFUSED_LIMIT,
-        )
-    except PayloadError:
-        return MISSING

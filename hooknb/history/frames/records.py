@@ -19,10 +19,10 @@ from hooknb.history.frames.arrays import (
     times,
     words,
 )
-from hooknb.history.frames.reading import chunks, of_ids, read_body
+from hooknb.history.frames.reading import chunks, of_ids
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, parse_head
-from hooknb.records import Status, decode_result
+from hooknb.records import Status, decode_result, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,14 +170,14 @@ class DeliveryRows(_Rows):
             raw,
         ) = values
         bodies = [
-            read_body(*item, accepted=why is None)
-            for *item, why in zip(raw, kind, encoding, reason, strict=True)
+            read_body(*item, size=count, is_accepted=why is None)
+            for *item, count, why in zip(raw, kind, encoding, size, reason, strict=True)
         ]
         return {
             "received_at": times(received),
             "method": text(method),
             "subpath": text(subpath),
-            "content_type": text(kind),
+            "content_type": text([payloads.media_type(value) or None for value in kind]),
             "size": pd.array(size, dtype="int64").to_numpy(),
             "remote": text(remote),
             "outcome": words(

@@ -11,9 +11,10 @@ from hooknb import paths, payloads
 from hooknb.history.frames.arrays import frame, joined, times
 from hooknb.history.frames.columns import Column
 from hooknb.history.frames.leaves import Leaves
-from hooknb.history.frames.reading import chunks, read_body
+from hooknb.history.frames.reading import chunks
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked, parse_head
+from hooknb.records import read_body
 from hooknb.workflow.variables import Variable, column
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ class _Inferred:
     def add(self, start: int, rows: Sequence[tuple[Any, ...]]) -> None:
         queries: dict[int, Any] = {}
         bodies: list[Any] = []
-        for number, (_, _, _, _, text, kind, encoding, raw) in enumerate(rows, start):
-            bodies.append(read_body(raw, kind, encoding))
+        for number, (_, size, _, _, text, kind, encoding, raw) in enumerate(rows, start):
+            bodies.append(read_body(raw, kind, encoding, size=size, is_accepted=True))
             # A query without a pair is no object, as no body is none.
             if text and (query := payloads.parse_query_string(text)):
                 queries[number] = query
@@ -205,7 +206,7 @@ class _Configured:
         parts: dict[str, Callable[[tuple[Any, ...]], Any]] = {
             "headers": lambda row: HeaderMap(parse_head(row[3])),
             "query": lambda row: payloads.parse_query_string(row[4]),
-            "body": lambda row: read_body(row[7], row[5], row[6]),
+            "body": lambda row: read_body(row[7], row[5], row[6], size=row[1], is_accepted=True),
         }
         numbers = range(start, start + len(rows))
         for part, takers in self._takers.items():
