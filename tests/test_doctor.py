@@ -72,7 +72,7 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
         hook.wait()
         seen = found("--store", path)
         port = hook.url.split(":")[2].split("/")[0]
-        assert "version 1" in seen["store"]["text"]
+        assert "version 2" in seen["store"]["text"]
         assert "1 hooks, 1 deliveries" in seen["store"]["text"]
         assert seen["served by"]["text"] == f"process {os.getpid()}"
         assert seen["port"]["text"] == f"{port}: hooknb answers"
