@@ -57,8 +57,6 @@ class Desk:
     def begin(self, request: Request) -> Reception:
         """Judge the head of a request."""
         path, _, query = request.target.partition("?")
-        if path.startswith("http://"):  # the absolute form, which proxies use (RFC 9112, 3.2.2)
-            path = "/" + path.removeprefix("http://").partition("/")[2]
         state = self.hooks.get(path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
         if state is None:
             return _Unknown()
