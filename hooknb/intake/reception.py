@@ -67,8 +67,6 @@ class Desk:
     def begin(self, request: Request) -> Reception:
         """Judge the head of a request."""
         path, _, query = request.target.partition("?")
-        if path.startswith("http://"):  # the absolute form, which proxies use (RFC 9112, 3.2.2)
-            path = "/" + path.removeprefix("http://").partition("/")[2]
         key, slash, below = path.removeprefix(_PREFIX).partition("/")
         state = self.hooks.get(key) if path.startswith(_PREFIX) else None
         if state is None:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import socket
 import time
 from collections import OrderedDict
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tornado.tcpserver import TCPServer
+from tornado.iostream import IOStream
 
 from hooknb._clock import Clock
-from hooknb.server.connection import MAX_HEAD, Connection
+from hooknb.server.connection import Connection
 from hooknb.server.protocol import Receiver
-
-if TYPE_CHECKING:
-    from tornado.iostream import IOStream
 
 __all__ = ["HttpServer"]
 
-_BUFFER: Final = 4 * MAX_HEAD  # bytes of a connection that are read ahead
+_LOG: Final = logging.getLogger("hooknb.server")
+
+_MAX_BUFFER_BYTES: Final = 256 * 1024  # of a connection, read ahead
+_HEAD_WEIGHT: Final = 100  # seconds of a body's silence that weigh as much as one of a head's
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_PAUSE: Final = 0.2  # seconds
+_WARNING_PAUSE: Final = 60.0  # seconds between two warnings of the same words
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
-class HttpServer(TCPServer):
+class HttpServer:
     """HTTP on Tornado's streams, with a cap on connections.
 
-    At the cap a new connection takes the place of the one that has been waited for longest, so
-    that thousands of silent ones keep nobody out.
+    At the cap a new connection takes the place of one that is waited for: rather one that is idle
+    or still in its head than one whose body comes in, and among these the one that has been
+    silent for longest. Thousands of silent connections keep nobody out, and end no upload.
 
     Parameters
     ----------
@@ -47,48 +58,114 @@ class HttpServer(TCPServer):
         header_timeout: float,
         body_timeout: float,
     ) -> None:
-        super().__init__(max_buffer_size=_BUFFER)
         self.receiver = receiver
         self.clock = clock
         self._max_connections = max_connections
         self._header_timeout = header_timeout
         self._body_timeout = body_timeout
+        self._listening: dict[socket.socket, asyncio.Task[None]] = {}
         self._connections: dict[Connection, asyncio.Task[None]] = {}
-        # Since when each connection has been waited for, the longest first: for a head, a body.
+        self._ending: set[asyncio.Task[None]] = set()
+        # Since when each head has been waited for, the longest first.
         self._heads: OrderedDict[Connection, float] = OrderedDict()
+        # Since when each body has been waited for; and since when it is silent, longest first.
         self._bodies: OrderedDict[Connection, float] = OrderedDict()
+        self._silent: OrderedDict[Connection, float] = OrderedDict()
+        self._warned: dict[str, float] = {}
         self._date = (0, "")
 
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Serve a new connection."""
-        if len(self._connections) >= self._max_connections:
-            self._shed()
-        # An answer is written in one piece; there is nothing to wait for and join to it.
+    def add_sockets(self, sockets: list[socket.socket]) -> None:
+        """Accept connections on sockets that listen."""
+        for listening in sockets:
+            self._listening[listening] = asyncio.create_task(self._accept(listening))
+
+    async def _accept(self, listening: socket.socket) -> None:
+        # Not Tornado's handler: at the limit of descriptors it is called again at once, for ever,
+        # and each time a traceback is logged.
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self.warn(
+                        f"no connection can be accepted ({error.strerror}): close files, or raise "
+                        "the limit (ulimit -n)"
+                    )
+                    if not self._shed():
+                        await asyncio.sleep(_EXHAUSTED_PAUSE)
+            else:
+                self._add(accepted, address)
+            await asyncio.sleep(0)  # what has been accepted already is not kept waiting
+
+    def _add(self, accepted: socket.socket, address: Any) -> None:
+        if len(self._connections) >= self._max_connections and not self._shed():
+            self.warn("all connections wait for responses; a new one is turned away")
+            try:
+                accepted.send(_FULL)
+            except OSError:
+                pass  # it has hung up
+            finally:
+                accepted.close()
+            return
+        stream = IOStream(accepted, max_buffer_size=_MAX_BUFFER_BYTES)
+        # A response is written in one piece; there is nothing to wait for and join to it.
         stream.set_nodelay(True)
         connection = Connection(self, stream, str(address[0]) if address else "")
         self._connections[connection] = asyncio.create_task(connection.serve())
 
-    def _shed(self) -> None:
-        """Make room: the connection that has been waited for longest goes."""
-        oldest = [next(iter(waited.items())) for waited in (self._heads, self._bodies) if waited]
-        if oldest:
-            connection, _ = min(oldest, key=lambda item: item[1])
-            self.has_request(connection)
-            connection.expire()
+    def _shed(self) -> bool:
+        """Make room where a connection is waited for; return whether it is so."""
+        now = time.monotonic()
+        candidates = []
+        if self._heads:
+            connection, since = next(iter(self._heads.items()))
+            candidates.append((_HEAD_WEIGHT * (now - since), connection))
+        if self._silent:
+            connection, since = next(iter(self._silent.items()))
+            candidates.append((now - since, connection))
+        if not candidates:
+            return False
+        _, connection = max(candidates, key=lambda candidate: candidate[0])
+        self._end(connection)
+        return True
+
+    def _end(self, connection: Connection) -> None:
+        """End a connection; it counts no more, although its task ends later."""
+        self.has_request(connection)
+        task = self._connections.pop(connection, None)
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        connection.expire()
+
+    def warn(self, message: str) -> None:
+        """Log a warning, but not the same one again within a minute."""
+        now = time.monotonic()
+        if now - self._warned.get(message, -_WARNING_PAUSE) >= _WARNING_PAUSE:
+            self._warned[message] = now
+            _LOG.warning(message)
 
     def waits_for_head(self, connection: Connection) -> None:
         """Note that a connection's next request is waited for."""
         self._heads[connection] = time.monotonic()
 
     def waits_for_body(self, connection: Connection) -> None:
-        """Note that a head has come and its body is waited for."""
+        """Note that a body is waited for, or that a response waits to be read."""
         self._heads.pop(connection, None)
-        self._bodies[connection] = time.monotonic()
+        self._bodies[connection] = self._silent[connection] = time.monotonic()
+
+    def has_moved(self, connection: Connection) -> None:
+        """Note that bytes have come."""
+        if connection in self._silent:
+            self._silent[connection] = time.monotonic()
+            self._silent.move_to_end(connection)
 
     def has_request(self, connection: Connection) -> None:
-        """Note that a request has come whole; its connection is not shed while it is answered."""
+        """Note that nothing is waited for: the connection is not shed while it is responded to."""
         self._heads.pop(connection, None)
         self._bodies.pop(connection, None)
+        self._silent.pop(connection, None)
 
     def has_ended(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -96,7 +173,7 @@ class HttpServer(TCPServer):
         self._connections.pop(connection, None)
 
     def sweep(self) -> float:
-        """End connections that have run out of time; give the seconds until the next look.
+        """End connections that have run out of time; return the seconds until the next look.
 
         A look now and then is a tenth cheaper than a timer for each request.
         """
@@ -106,20 +183,29 @@ class HttpServer(TCPServer):
             (self._bodies, self._body_timeout),
         ):
             while waited_for and now - next(iter(waited_for.values())) > limit:
-                connection, _ = waited_for.popitem(last=False)
-                connection.expire()
+                self._end(next(iter(waited_for)))
         return min(1.0, self._header_timeout / 4, self._body_timeout / 4)
 
     def date(self) -> str:
-        """Give the ``Date`` header of this second."""
+        """Return the ``Date`` header of this second."""
         second = self.clock.now() // 1_000_000
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]
 
+    async def stop(self) -> None:
+        """Stop listening."""
+        listening, self._listening = self._listening, {}
+        for task in listening.values():
+            task.cancel()
+        if listening:
+            await asyncio.wait(listening.values())
+        for listener in listening:
+            listener.close()
+
     async def close_connections(self) -> None:
         """Close every connection and wait for their ends."""
-        tasks = list(self._connections.values())
+        tasks = [*self._connections.values(), *self._ending]
         for connection in list(self._connections):
             connection.stream.close()
         if tasks:

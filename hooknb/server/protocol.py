@@ -17,10 +17,13 @@ class Request:
 
     Attributes
     ----------
-    method, target
+    method
         As in the request line.
+    target
+        In origin form: the path with its query.
     headers
         By name in the usual spelling (``Content-Type``); several of one name joined by ``", "``.
+        ``Host`` is that of the target where the request line names one.
     head
         The block of header fields as it came.
     remote
@@ -44,7 +47,7 @@ class Request:
 
 
 Send = Callable[[SentResponse, int | None], bool]
-"""Answers the caller, with the delivery's id where there is one; false where it has hung up."""
+"""Responds to the caller, with the delivery's id where there is one; false where it has hung up."""
 
 
 class Reception(Protocol):

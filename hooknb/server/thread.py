@@ -1,4 +1,4 @@
-"""The server's thread: a loop of its own, so that no cell holds up an answer."""
+"""The server's thread: a loop of its own, so that no cell holds up a response."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class ServerThread:
 
         async def stop() -> None:
             if self._server is not None:
-                self._server.stop()
+                await self._server.stop()
 
         if self.is_alive:
             self.run(stop(), _STOP_TIMEOUT)
@@ -183,7 +183,7 @@ class ServerThread:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), server.sweep())
-        server.stop()
+        await server.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0):
                 await server.close_connections()

@@ -1,0 +1,396 @@
+"""The requests of a connection, cut out of its stream one by one.
+
+llhttp (through ``httptools``) judges every byte of a head and of what frames a chunked body; it
+keeps the case, order and bytes of the fields. It does not tell where a message ends, so it is fed
+a message's own bytes and never what follows. What it lets pass, and two readers could take for
+messages of different lengths or for different hosts, is refused beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
+__all__ = ["BadRequestError", "ForeignProtocolError", "Head", "RequestReader"]
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Of a request line with its header fields, and of the trailers behind a chunked body."""
+MAX_FIELDS: Final = 256
+"""Of a head, and of the trailers."""
+MAX_CHUNK_LINE_BYTES: Final = 1024
+"""Of a chunk's size with its extensions."""
+
+_PIECE: Final = 64 * 1024  # bytes that are read at once
+# Bytes beyond a body's limit that are read and thrown away, so that a sender which writes before
+# it reads gets its 413 and not a broken pipe.
+_MAX_DRAINED_BYTES: Final = 64 * 2**20
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_TLS_HANDSHAKE: Final = 0x16
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_METHOD: Final = re.compile(rb"(%b{1,64}) " % _TOKEN)
+_PART_OF_METHOD: Final = re.compile(rb"%b{0,64}" % _TOKEN)
+_REQUEST_LINE: Final = re.compile(rb"%b+ ([!-~]+) HTTP/(1\.[01])" % _TOKEN)
+_ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+(?::([0-9]{0,5}))?"
+    r"|\[[0-9A-Fa-f:.]+\](?::([0-9]{0,5}))?"
+)
+_MAX_PORT: Final = 65535
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_CHUNK_LINE: Final = re.compile(
+    rb'([0-9A-Fa-f]{1,15})(?:;%b+(?:=(?:%b+|"(?:[^"\\\r\n]|\\[^\r\n])*"))?)*\r\n' % (_TOKEN, _TOKEN)
+)
+_START_OF_CHUNKED: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class BadRequestError(Exception):
+    """What came is not HTTP/1.1, or could be read in two ways.
+
+    Parameters
+    ----------
+    detail
+        One sentence: what is wrong.
+    status
+        The HTTP status of the response.
+    """
+
+    def __init__(self, detail: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class ForeignProtocolError(Exception):
+    """What came is TLS or HTTP/2, whose speakers would not understand a response."""
+
+
+@dataclass(slots=True)
+class Head:
+    """A request line and its header fields.
+
+    Attributes
+    ----------
+    method
+        As in the request line.
+    target
+        In origin form: an absolute one is cut down to its path and query.
+    headers
+        By name in the usual spelling; several of one name joined by ``", "``. ``Host`` is that
+        of an absolute target where there is one (RFC 9112, section 3.2.2).
+    fields
+        The block of header fields as it came.
+    length
+        Of the body, in bytes; 0 where the head does not name one.
+    chunked
+        Whether the body comes in chunks.
+    is_1_0
+        Whether the sender speaks HTTP/1.0.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    fields: bytes
+    length: int
+    chunked: bool
+    is_1_0: bool
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the sender wants to keep the connection, and its message ends clearly."""
+        wish = self.headers.get("Connection")
+        wishes = {word.strip(" \t").lower() for word in wish.split(",")} if wish else ()
+        if self.is_1_0:
+            # An intermediary that speaks HTTP/1.0 may have passed on chunks it does not know.
+            return "keep-alive" in wishes and "close" not in wishes and not self.chunked
+        return "close" not in wishes
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the sender waits for ``100 Continue``, which HTTP/1.0 does not know."""
+        return not self.is_1_0 and self.headers.get("Expect", "").lower() == "100-continue"
+
+
+class _Message:
+    """What llhttp tells of one message."""
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.is_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.fields) == MAX_FIELDS:
+            raise BadRequestError(
+                f"There are more than {MAX_FIELDS} header fields.",
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            )
+        self.fields.append((name, value))
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class RequestReader:
+    """Reads a connection's requests, one after the other.
+
+    Parameters
+    ----------
+    stream
+        The connection's stream.
+    moved
+        Called whenever bytes have come.
+
+    Attributes
+    ----------
+    size
+        Bytes of the current body that have come.
+    """
+
+    def __init__(self, stream: IOStream, moved: Callable[[], object]) -> None:
+        self._stream = stream
+        self._moved = moved
+        self._buffer = bytearray()  # what has come and is not taken yet
+        self._body: list[bytes] = []
+        self._keep = 0
+        self.size = 0
+
+    async def read_head(self) -> Head:
+        """Read a request up to the empty line behind its header fields.
+
+        Raises
+        ------
+        BadRequestError
+            It is not one, or too large.
+        ForeignProtocolError
+            The sender speaks TLS or HTTP/2.
+        StreamClosedError
+            The sender has hung up.
+        """
+        self._body, self._keep, self.size = [], 0, 0
+        method = await self._read_method()
+        message = _Message()
+        parser = HttpRequestParser(message)
+        buffer = self._buffer
+        # llhttp knows a fixed list of methods, and takes some for those of other protocols. A
+        # method is any token, and none but CONNECT changes how a request is framed.
+        fed, prefix = len(method), b"POST"
+        while True:
+            found = buffer.find(_END_OF_HEAD, max(0, fed - 3))
+            end = len(buffer) if found < 0 else found + 4
+            if end > MAX_HEAD_BYTES:
+                raise BadRequestError(
+                    f"The request line and header fields have more than {MAX_HEAD_BYTES} bytes.",
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                )
+            _feed(parser, prefix + buffer[fed:end])
+            if found >= 0:
+                break
+            fed, prefix = end, b""
+            await self._fill()
+        line, _, fields = bytes(buffer[:found]).partition(b"\r\n")
+        del buffer[:end]
+        return _head(line, fields, message.fields)
+
+    async def _read_method(self) -> bytes:
+        """Read up to the space behind the method, which stays in the buffer."""
+        buffer = self._buffer
+        while (found := _METHOD.match(buffer)) is None:
+            if buffer[:1] and buffer[0] == _TLS_HANDSHAKE:
+                message = "a sender speaks TLS to a port that speaks HTTP: have it use http://"
+                raise ForeignProtocolError(f"{message} instead of https://")
+            if not _PART_OF_METHOD.fullmatch(buffer):
+                raise BadRequestError("The request does not begin with a method.")
+            await self._fill()
+        method = found[1]
+        if method == b"PRI":
+            message = "a sender speaks HTTP/2 without having been asked to: have it use HTTP/1.1"
+            raise ForeignProtocolError(message)
+        if method == b"CONNECT":
+            raise BadRequestError(
+                "CONNECT is for proxies, and this is not one.", HTTPStatus.NOT_IMPLEMENTED
+            )
+        return method
+
+    async def read_body(self, head: Head, keep: int) -> bool:
+        """Read the body of a request, and keep at most ``keep`` bytes of it.
+
+        Returns
+        -------
+        bool
+            False where so much came beyond ``keep`` that the rest is left unread.
+        """
+        self._keep = keep
+        if head.chunked:
+            await self._read_chunks()
+        else:
+            await self._read_bytes(head.length)
+        return self._has_room()
+
+    def take_body(self) -> bytes:
+        """Return what was kept of the body, and forget it."""
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        return body
+
+    async def _read_bytes(self, count: int, parser: HttpRequestParser | None = None) -> None:
+        buffer = self._buffer
+        while count > 0 and self._has_room():
+            if not buffer:
+                await self._fill()
+            piece = bytes(buffer[:count])
+            del buffer[:count]
+            if parser is not None:
+                _feed(parser, piece)
+            count -= len(piece)
+            room = self._keep - self.size
+            if room > 0:
+                self._body.append(piece if len(piece) <= room else piece[:room])
+            self.size += len(piece)
+
+    async def _read_chunks(self) -> None:
+        # A parser of its own: the head's skips the body of a request with an Upgrade field.
+        message = _Message()
+        parser = HttpRequestParser(message)
+        parser.feed_data(_START_OF_CHUNKED)
+        message.fields.clear()
+        while self._has_room():
+            line = await self._read_line(MAX_CHUNK_LINE_BYTES, "A chunk's line is too long.")
+            # llhttp takes extensions that lack a name or a value.
+            found = _CHUNK_LINE.fullmatch(line)
+            if found is None:
+                raise BadRequestError(
+                    "A chunk does not begin with a hexadecimal length, well-formed extensions "
+                    "and CRLF."
+                )
+            _feed(parser, line)
+            count = int(found[1], 16)
+            if count == 0:
+                await self._read_trailers(parser, message)
+                return
+            await self._read_bytes(count, parser)
+            if self._has_room():
+                end = await self._read_line(2, "A chunk does not end where its length says.")
+                _feed(parser, end)
+
+    async def _read_trailers(self, parser: HttpRequestParser, message: _Message) -> None:
+        """Read the fields behind a chunked body; an empty line alone ends them."""
+        room = MAX_HEAD_BYTES
+        while not message.is_complete:
+            line = await self._read_line(room, "The trailers are too long.")
+            room -= len(line)
+            _feed(parser, line)
+
+    async def _read_line(self, limit: int, problem: str) -> bytes:
+        """Take a line with its end, which may be a bare LF: that is for llhttp to refuse."""
+        buffer, seen = self._buffer, 0
+        while (end := buffer.find(b"\n", seen)) < 0 and len(buffer) < limit:
+            seen = len(buffer)
+            await self._fill()
+        if end < 0 or end >= limit:
+            raise BadRequestError(problem)
+        line = bytes(buffer[: end + 1])
+        del buffer[: end + 1]
+        return line
+
+    async def _fill(self) -> None:
+        self._buffer += await self._stream.read_bytes(_PIECE, partial=True)
+        self._moved()
+
+    def _has_room(self) -> bool:
+        return self.size <= self._keep + _MAX_DRAINED_BYTES
+
+
+def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
+    try:
+        parser.feed_data(data)
+    except HttpParserUpgrade:
+        pass  # the end of a head whose sender offers another protocol; nobody takes the offer
+    except HttpParserCallbackError as error:
+        if isinstance(error.__context__, BadRequestError):
+            raise error.__context__ from None
+        raise
+    except HttpParserError as error:
+        raise BadRequestError(f"This is not well-formed HTTP/1.1: {error}.") from None
+
+
+def _head(line: bytes, block: bytes, fields: list[tuple[bytes, bytes]]) -> Head:
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise BadRequestError(
+            "The request line is not a method, a target and HTTP/1.1 or HTTP/1.0, with one space "
+            "between each."
+        )
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = _usual(raw_name), raw_value.decode("latin-1").strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    is_1_0 = found[2] == b"1.0"
+    target = found[1].decode("ascii")
+    host = headers.get("Host")
+    if host is not None or not is_1_0:
+        _check_host(host)
+    if target[0] != "/":
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is not None:
+            host, target = absolute[1], absolute[2]
+            _check_host(host)
+            headers["Host"] = host
+            target = target if target.startswith("/") else f"/{target}"
+    if "#" in target:
+        raise BadRequestError("The target has a fragment (#), which is not sent.")
+    return Head(
+        method=line[: line.index(b" ")].decode("ascii"),
+        target=target,
+        headers=headers,
+        fields=block,
+        length=_content_length(headers),
+        chunked=_is_chunked(headers),
+        is_1_0=is_1_0,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _usual(name: bytes) -> str:
+    return "-".join(word.capitalize() for word in name.decode("ascii").split("-"))
+
+
+def _check_host(host: str | None) -> None:
+    """Refuse what two readers could take for different hosts (RFC 9112, section 3.2)."""
+    if host is None:
+        raise BadRequestError("There is no Host field, which HTTP/1.1 requires.")
+    found = _HOST.fullmatch(host)
+    if found is None or int(found[1] or found[2] or 0) > _MAX_PORT:
+        raise BadRequestError("The host is not one name or address, with or without a port.")
+
+
+def _content_length(headers: dict[str, str]) -> int:
+    given = headers.get("Content-Length")
+    if given is None:
+        return 0
+    if not _LENGTH.fullmatch(given):
+        raise BadRequestError("Content-Length is not one whole number.")
+    return int(given)
+
+
+def _is_chunked(headers: dict[str, str]) -> bool:
+    coding = headers.get("Transfer-Encoding")
+    if coding is None:
+        return False
+    if coding.lower() != "chunked":
+        raise BadRequestError("Transfer-Encoding can only be chunked.")
+    if "Content-Length" in headers:
+        raise BadRequestError("There is a Content-Length beside Transfer-Encoding.")
+    return True
