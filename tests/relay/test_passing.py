@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -521,12 +522,30 @@ def test_limits_are_configured() -> None:
 # -- what cannot be published -------------------------------------------------------------------
 
 
-def test_publishing_says_what_is_missing(folder: Path, runtime, monkeypatch) -> None:
+def write_down(folder: Path, url: str) -> None:
+    """Write a Jupyter server down, as one does that has started this process."""
+    pid = os.getppid()
+    folder.parent.mkdir(exist_ok=True)
+    (folder.parent / f"jpserver-{pid}.json").write_text(json.dumps({"pid": pid, "url": url}))
+
+
+def test_publishing_says_what_is_missing(folder: Path, runtime, relay, monkeypatch) -> None:
     hook = runtime.webhook("orders")
-    with pytest.raises(PublicationError, match="HOOKNB_PUBLIC_URL"):
+    with pytest.raises(PublicationError, match=r"no Jupyter server .*: start JupyterLab"):
         hook.publish()
+    for url, said in (
+        (f"{relay.url}api/", "answers 403 .*; install hooknb"),
+        (f"{relay.url}nothing/", "answers 404 .*; install hooknb"),
+        ("http://127.0.0.1:9/", "does not answer .*; start it again"),
+    ):
+        write_down(folder, url)
+        with pytest.raises(PublicationError, match=f"the Jupyter server at {url} .*{said}"):
+            hook.publish()
+    assert not hook.published
+    assert not list(folder.glob("*.json"))
+    write_down(folder, relay.url)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/someone/")
-    with pytest.raises(PublicationError, match=r"JupyterHub.*HOOKNB_PUBLIC_URL"):
+    with pytest.raises(PublicationError, match=r"JupyterHub.*open it in a browser.*PUBLIC_URL"):
         hook.publish()
     assert not hook.published
     monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "https://hub.example/user/someone/")
@@ -553,3 +572,30 @@ def test_publishing_says_what_is_missing(folder: Path, runtime, monkeypatch) -> 
         pytest.raises(SettingError, match="host"),
     ):
         elsewhere.webhook("orders").publish()
+
+
+def test_a_server_that_redirects_to_a_login_is_not_the_relay(folder, runtime) -> None:
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n")
+
+    with kernel(redirect) as port:
+        write_down(folder, f"http://127.0.0.1:{port}/")
+        with pytest.raises(PublicationError, match=r"answers 302 .*; install hooknb"):
+            runtime.webhook("orders").publish()
+
+
+def test_the_public_url_is_that_of_a_hook_once_it_is_published(published, relay) -> None:
+    hook = published.webhook("orders")
+    assert hook.url == hook.local_url
+    assert hook.publish() == hook.url == f"{relay.url}hooknb/{hook.key}"
+    hook.unpublish()
+    assert hook.url == hook.local_url
+
+
+def test_a_public_url_that_leads_nowhere_is_said(folder, relay) -> None:
+    with hooknb.Runtime(":memory:", port=0, public_url=f"{relay.url}nothing/") as runtime:
+        with pytest.raises(PublicationError, match=r"no Jupyter server .*; public_url is not"):
+            runtime.webhook("orders").publish()
+        write_down(folder, relay.url)  # its own address is what tells
+        assert runtime.webhook("orders").publish().startswith(f"{relay.url}nothing/hooknb/")
