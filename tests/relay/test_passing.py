@@ -6,18 +6,27 @@ import gzip
 import json
 import os
 import socket
+from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hooknb
 from hooknb.errors import PublicationError, SettingError
+from hooknb.relay import limits
 from hooknb.relay.limits import Limits
+from hooknb.relay.passage import Passage, RefusedError
+from hooknb.relay.registrations import PublishedHook
 from served import BASE, KEY, SECRET, TOKEN, RelayServer, kernel, read_request, register, until
 from wire import Wire, exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+GREEDY = ["G" * 22, "H" * 22]
+OTHER = "O" * 22
+KEPT = PublishedHook(status_while_away=202, max_body=1000)
 
 
 def test_a_published_hook_is_reached_without_a_token(published, relay) -> None:
@@ -484,6 +493,58 @@ def test_who_knows_no_key_stops_nobody(folder) -> None:
         assert {server.send("b" * 22).status for _ in range(10)} == {404}
         assert {server.send(host="evil.example").status for _ in range(10)} == {403}
         assert server.send().status == 202
+    finally:
+        server.close()
+
+
+def test_one_hook_beyond_its_rate_stops_no_other(folder, monkeypatch) -> None:
+    register(folder, hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    for greedy in (GREEDY[:1], GREEDY):
+        passage = Passage(folder, Limits(max_concurrent=10_000, max_concurrent_of_hook=10_000))
+        refused = 0
+        for _ in range(1500):
+            for key in greedy:
+                try:
+                    passage.enter(key, "localhost")
+                except RefusedError as error:
+                    refused += error.response.status == 429
+        assert refused >= 500
+        for _ in range(100):
+            passage.enter(OTHER, "localhost")
+
+
+def test_slow_bodies_of_two_hooks_stop_no_other(folder) -> None:
+    register(folder, started="ended", hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    server = RelayServer(folder)
+    heads = [
+        f"POST {BASE}hooknb/{key} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+        for key in GREEDY
+    ]
+    try:
+        with ExitStack() as stack:
+            for _ in range(34):
+                for head in heads:
+                    stack.enter_context(Wire(server.port)).send(head.encode() + b"{")
+            until(lambda: server.passage.buffered == 64)  # 32 of each; the others are refused
+            assert server.send(OTHER).status == 202
+            assert server.send(GREEDY[0]).status == 503
+    finally:
+        server.close()
+
+
+def test_large_bodies_of_one_hook_stop_no_other(folder) -> None:
+    register(folder, started="ended", hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    server = RelayServer(folder, Limits(max_buffered=1000))
+    head = f"POST {BASE}hooknb/{GREEDY[0]} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    try:
+        with Wire(server.port) as one, Wire(server.port) as more:
+            one.send(head + b"Content-Length: 1000\r\n\r\n" + b"x" * 400)
+            until(lambda: server.passage.buffered == 400)
+            more.send(head + b"Content-Length: 900\r\n\r\n" + b"x" * 500)
+            until(lambda: server.send(OTHER, b"x" * 200).status == 202)
+            more.send(b"x" * 400)
+            assert more.response().status == 503
     finally:
         server.close()
 
