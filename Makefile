@@ -1,6 +1,6 @@
 # Every command of the repository. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install lab test check lint binder bench browser clean
+.PHONY: help install lab test check lint binder bench browser hub clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -36,6 +36,7 @@ check: lint  ## everything that reads the code without running it: lint, types, 
 # The tests come last: their summary is the last line.
 test: install check  ## every check: lint, types, imports, notebooks, tests
 	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_BROWSER" != 1 ]
+	@$(MAKE) --no-print-directory hub || [ "$$HOOKNB_REQUIRE_HUB" != 1 ]
 	env -u HOOKNB_STORE -u HOOKNB_HOST -u HOOKNB_PORT -u HOOKNB_PUBLIC_URL HOOKNB_DETERMINISTIC=1 \
 		$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
 			--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
@@ -51,6 +52,9 @@ bench: install  ## print how fast it is beside bare servers (ratios)
 
 browser: install  ## see to a Chromium for the browser tests
 	@.ci/need chromium
+
+hub: install  ## see to JupyterHub's proxy, for the tests that run a hub
+	@.ci/need hub
 
 clean:  ## remove .venv, built files and caches (never .hooknb: it holds what came)
 	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

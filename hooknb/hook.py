@@ -92,9 +92,8 @@ class Hook:
 
     @property
     def url(self) -> str:
-        """Where senders reach it: through the Jupyter server while it is published."""
-        published = self._runtime.publication.url(self.key)
-        return published or f"{self._runtime.base_url}/hook/{self.key}"
+        """Where senders reach it: the public URL while it is published, else :attr:`local_url`."""
+        return self._runtime.publication.url(self.key) or self.local_url
 
     @property
     def local_url(self) -> str:
@@ -265,14 +264,15 @@ class Hook:
         Returns
         -------
         str
-            :attr:`url`, which from now on is ``<the server's public address>hooknb/<key>``. That
-            address is ``HOOKNB_PUBLIC_URL``; or what JupyterHub says; or what a browser that was
-            logged in called the server; or what the server that started this kernel calls itself.
+            :attr:`url`, which from now on is ``<public URL of the Jupyter server>hooknb/<key>``.
+            The public URL is ``HOOKNB_PUBLIC_URL``, or what JupyterHub says, or the URL that
+            logged-in browsers use, or the URL of the server that started this kernel.
 
         Raises
         ------
         PublicationError
-            The address is not known, or the registration cannot be written.
+            The Jupyter server does not answer as the relay, its public URL is not known, or the
+            registration cannot be written. The message says what is missing.
         SettingError
             The runtime listens where the server does not reach it, is deterministic, or
             ``while_away`` is something else.

@@ -379,12 +379,6 @@ class Runtime:
         return self.settings.local_url(self.port)
 
     @property
-    def base_url(self) -> str:
-        """The base of its URLs for senders."""
-        public = self.settings.public_url
-        return self.local_url if public is None else public.rstrip("/")
-
-    @property
     def publication(self) -> Publication:
         """Which of its hooks are reached through the Jupyter server."""
         return self._hosting.publication
@@ -456,7 +450,7 @@ class Runtime:
 
     def __repr__(self) -> str:
         """Say where it listens and keeps."""
-        where = "not started" if self.port is None else self.base_url
+        where = "not started" if self.port is None else self.local_url
         return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
 
 

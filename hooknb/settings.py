@@ -44,7 +44,8 @@ class RuntimeSettings:
     port
         0 for any free port, ``None`` for the one used last.
     public_url
-        The base under which senders reach this runtime from outside, or ``None``.
+        The URL of the Jupyter server as seen from outside, with its base path, below which hooks
+        are published (:meth:`hooknb.Hook.publish`); ``None`` to have it found.
     allowed_hosts
         Host names beyond the machine's own that a request may be addressed to; ``"*"`` for any.
     switch_interval

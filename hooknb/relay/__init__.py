@@ -1,28 +1,39 @@
-"""The relay: hooks of kernels, reached through the Jupyter server, without its token.
+"""The relay: reach the hooks of a kernel through the Jupyter server, without its token.
 
-On Binder and JupyterHub nobody outside reaches a kernel's port; the Jupyter server is reached. This
-package is an extension of it: ``<base_url>hooknb/<key>`` takes a request to the kernel that
-published the hook of that key (:meth:`hooknb.Hook.publish`), and to nothing else. While that
-kernel is away, deliveries wait on the disk. It runs in the server's process; kernels and it agree
-on the files of :mod:`hooknb.relay.registrations`.
+On Binder and JupyterHub senders reach the Jupyter server, and never a kernel's port. This package
+is an extension of that server: a request to ``<base_url>hooknb/<key>`` goes to the kernel that
+published the hook with that key (:meth:`hooknb.Hook.publish`), and to nothing else. While that
+kernel is away, deliveries wait on the disk. The relay runs in the server's process; kernels tell
+it what they publish by the files of :mod:`hooknb.relay.registrations`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hooknb.relay.findings import RegisteredStatus, RelayStatus, ServerStatus, status
+if TYPE_CHECKING:
+    from hooknb.relay.findings import RegisteredStatus, RelayStatus, ServerStatus, status
 
 __all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "status"]
 
 
+def __getattr__(name: str) -> Any:
+    # A kernel that publishes nothing loads none of what looks at servers and spools.
+    if name not in __all__:
+        message = f"module 'hooknb.relay' has no attribute {name!r}"
+        raise AttributeError(message)
+    from hooknb.relay import findings
+
+    return getattr(findings, name)
+
+
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    """Tell a Jupyter server what to load."""
+    """Return what a Jupyter server loads."""
     return [{"module": "hooknb.relay"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    """Add the relay to a Jupyter server; called by it."""
+    """Add the relay to a Jupyter server, which calls this."""
     from hooknb.relay.extension import load  # kernels and commands need no server
 
     load(app)

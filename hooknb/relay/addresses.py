@@ -1,7 +1,7 @@
-"""Addresses: under which URL the Jupyter server of this process is reached, from here and outside.
+"""The URLs of Jupyter servers: on this machine, and the public one, which senders use.
 
-Where to look, the first that is there: what the user said (``HOOKNB_PUBLIC_URL``), what JupyterHub
-says, what a browser that was logged in called the server, and what the server calls itself.
+The public URL is the first of these that is known: the user's setting (``HOOKNB_PUBLIC_URL``), what
+JupyterHub says, the URL that logged-in browsers use, and the server's own.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from hooknb.relay.private_files import opened_folder, own_file, write_own
 __all__ = ["JupyterServer", "is_address", "note", "own_server", "public_base", "running_servers"]
 
 _INFO: Final = re.compile(r"jpserver-(\d+)\.json")
-_MOST_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 _REMEDY: Final = (
-    "set HOOKNB_PUBLIC_URL to the address under which the Jupyter server is reached from outside, "
-    "such as 'https://example.org/user/me/', or give the runtime public_url=…"
+    "set HOOKNB_PUBLIC_URL to the URL of the Jupyter server as seen from outside, such as "
+    "'https://example.org/user/me/', or pass public_url=… to the runtime"
 )
 
 
 class JupyterServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A Jupyter server of this user that runs.
+    """A running Jupyter server of this user.
 
     Attributes
     ----------
     pid
-        Of its process.
+        The id of its process.
     url
-        What it calls itself, with its base path and a slash at the end.
+        Its own URL, with its base path and a slash at the end.
     """
 
     pid: int
@@ -51,7 +51,7 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def running_servers(runtime: Path) -> list[JupyterServer]:
-    """Give the Jupyter servers that have written themselves down and run, by process id.
+    """Return the running Jupyter servers that this user started, by process id.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def running_servers(runtime: Path) -> list[JupyterServer]:
 
 
 def own_server(runtime: Path) -> JupyterServer | None:
-    """Give the Jupyter server that started this process, however far above it is."""
+    """Return the Jupyter server that started this process, directly or through others."""
     servers = {server.pid: server for server in running_servers(runtime)}
     return next((servers[pid] for pid in _processes.ancestors() if pid in servers), None)
 
@@ -85,21 +85,21 @@ def own_server(runtime: Path) -> JupyterServer | None:
 def public_base(
     public_url: str | None, runtime: Path, environ: Mapping[str, str] = os.environ
 ) -> str:
-    """Give the URL of the Jupyter server for those outside, with a slash at its end.
+    """Return the public URL of the Jupyter server, with a slash at its end.
 
     Parameters
     ----------
     public_url
-        What the user said, or ``None``.
+        The user's setting, or ``None``.
     runtime
         Jupyter's runtime folder.
     environ
-        The environment, in which JupyterHub says what it knows.
+        The environment variables, some of which JupyterHub sets.
 
     Raises
     ------
     PublicationError
-        None is known; the message says how to give it.
+        It is not known; the message says how to set it.
     """
     if public_url is not None:
         return _with_slash(public_url)
@@ -107,16 +107,20 @@ def public_base(
     server = own_server(runtime)
     found = _of_hub(prefix, environ) or (None if server is None else _noted(runtime, server.pid))
     if found is None and not prefix and server is not None:
-        found = server.url  # inside JupyterHub nobody outside would reach that
+        found = server.url  # inside JupyterHub that is not reached from outside
     if found is None:
-        where = "JupyterHub does not say its public address" if prefix else "no Jupyter server"
-        what = where if prefix else f"{where} that runs has started this process"
-        raise PublicationError(f"the public address is not known, since {what}; {_REMEDY}")
+        why = f"no running Jupyter server has started this process; {_REMEDY}"
+        if prefix:
+            why = (
+                "JupyterHub does not tell it, and no browser has opened this server since it was "
+                f"started; open it in a browser and publish again, or {_REMEDY}"
+            )
+        raise PublicationError(f"the public URL of the Jupyter server is not known: {why}")
     return _with_slash(found)
 
 
 def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
-    """Give what JupyterHub says: the server's own public URL, or its own host and the prefix."""
+    """Return what JupyterHub says: the server's public URL, or the hub's host with the prefix."""
     whole = environ.get("JUPYTERHUB_PUBLIC_URL", "")
     if is_address(whole):
         return whole
@@ -129,14 +133,14 @@ def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
 
 
 def note(folder: Path, url: str) -> None:
-    """Keep what a browser calls the Jupyter server that this process is; for the kernels to read.
+    """Write down the URL that browsers use for this Jupyter server; kernels read it.
 
     Parameters
     ----------
     folder
-        That of the registrations.
+        The folder of the registrations.
     url
-        With the base path.
+        The URL, with the base path.
 
     Raises
     ------
@@ -152,11 +156,11 @@ def _noted(runtime: Path, pid: int) -> str | None:
     with opened_folder(runtime / "hooknb") as folder:
         if folder is None:
             return None
-        with own_file(folder, f"{pid}.address", _MOST_BYTES) as file:
+        with own_file(folder, f"{pid}.address", _MAX_BYTES) as file:
             if file is None:
                 return None
             try:
-                noted = msgspec.json.decode(os.read(file, _MOST_BYTES), type=_Noted)
+                noted = msgspec.json.decode(os.read(file, _MAX_BYTES), type=_Noted)
             except msgspec.MsgspecError:
                 return None
     alive = _processes.runs(noted.pid, noted.started)
@@ -164,7 +168,7 @@ def _noted(runtime: Path, pid: int) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is the address of a web server: scheme, host, no user, query or fragment."""
+    """Whether a text is a web server's URL: scheme and host, no user, query or fragment."""
     try:
         parts = urlsplit(text)
         known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""The extension: puts the relay's handlers into a Jupyter server, and starts handing over."""
+"""The extension: adds the relay's handlers to a Jupyter server, and starts delivering the spool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["add_to", "load"]
 
 _LOG: Final = logging.getLogger("hooknb.relay")
 _TOKENS: Final = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN")
-_NOTE_EVERY: Final = 10.0  # seconds
+_NOTE_EVERY: Final = 10.0  # seconds between two notes
 
 
 def load(app: Any) -> None:
@@ -34,7 +34,7 @@ def load(app: Any) -> None:
     Raises
     ------
     SettingError
-        The configuration has a limit that cannot be.
+        The configuration has an unknown or invalid limit.
     """
     settings = app.web_app.settings
     folder = Path(app.runtime_dir) / "hooknb"
@@ -51,26 +51,25 @@ def load(app: Any) -> None:
         passage=Passage(folder, limits, own_hosts),
         secrets=partial(_secrets, app),
     )
-    noted = _Noted(folder, settings["base_url"], settings.get("log_function"))
-    settings["log_function"] = noted.after
+    _observe(app.web_app, _AddressObserver(folder, settings["base_url"]))
     _LOG.debug("hooks are relayed under %shooknb/", settings["base_url"])
 
 
 def add_to(
     application: Any, *, base_url: str, passage: Passage, secrets: Callable[[], list[str]]
 ) -> None:
-    """Add the handlers to a Tornado application, and hand over what waits once its loop runs.
+    """Add the handlers to a Tornado application, and deliver the spool once its loop runs.
 
     Parameters
     ----------
     application
-        Of the server.
+        The application of the server.
     base_url
         Its base path, with a slash at both ends.
     passage
-        Takes the requests.
+        Takes the requests to their kernels.
     secrets
-        Gives the tokens of the server, which no request takes along.
+        Returns the tokens of the server, which are removed from every request.
     """
     at = base_url.rstrip("/") + "/hooknb"
     application.add_handlers(
@@ -95,30 +94,40 @@ def _secrets(app: Any) -> list[str]:
     return [token for token in found if token]
 
 
-class _Noted:
-    """Notes what browsers that are logged in call the server: kernels cannot know.
+def _observe(application: Any, observer: _AddressObserver) -> None:
+    """Show each finished request to an observer.
+
+    Not by ``settings["log_function"]``: extensions that are loaded later replace it, as that of
+    JupyterHub does. The method that looks the setting up is replaced by nobody.
+    """
+    log_request = application.log_request
+
+    def log_and_observe(handler: Any) -> None:
+        log_request(handler)
+        observer.observe(handler)
+
+    application.log_request = log_and_observe
+
+
+class _AddressObserver:
+    """Notes the address that logged-in browsers use for the server: kernels cannot know it.
 
     Parameters
     ----------
     folder
-        That of the registrations.
+        The folder of the registrations.
     base_url
         The server's base path.
-    before
-        What was called after each request.
     """
 
-    def __init__(self, folder: Path, base_url: str, before: Callable[[Any], object] | None) -> None:
+    def __init__(self, folder: Path, base_url: str) -> None:
         self._folder = folder
         self._base_url = base_url
-        self._before = before
         self._last = ""
         self._next = 0.0
 
-    def after(self, handler: Any) -> None:
+    def observe(self, handler: Any) -> None:
         """Look at a request that has been answered."""
-        if self._before is not None:
-            self._before(handler)
         now = time.monotonic()
         if now < self._next:
             return
@@ -137,7 +146,7 @@ class _Noted:
 
 
 def _origin(handler: Any) -> str | None:
-    """Give the origin of a page of this server from which somebody who is logged in asked."""
+    """Return the origin of the page of this server from which a logged-in user sent a request."""
     headers = handler.request.headers
     page = headers.get("Origin") or headers.get("Referer")
     if not page or handler.get_status() >= 400 or isinstance(handler, RelayHandler):  # noqa: PLR2004

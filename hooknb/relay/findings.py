@@ -1,12 +1,14 @@
-"""What works of the relay here: asked of the Jupyter servers that run, and read from the disk."""
+"""Whether the relay works here: asked of the running Jupyter servers, and read from the disk."""
 
 from __future__ import annotations
 
 import os
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,27 +20,32 @@ from hooknb.relay.private_files import opened_folder
 from hooknb.relay.registrations import Registrations, runtime_folder
 from hooknb.relay.spool import Spool
 
-__all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "status"]
+__all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "check_relay", "status"]
 
-_MOST: Final = 4096
+_MAX_BYTES: Final = 4096  # of what the relay says of itself
+_PATIENCE: Final = 10.0  # seconds for a server that is busy
+_INSTALL: Final = (
+    "install hooknb in the environment of the Jupyter server (`hooknb doctor` names it), or enable "
+    "it there (`jupyter server extension enable hooknb.relay`), and restart that server"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerStatus:
-    """A Jupyter server of this user that runs.
+    """A running Jupyter server of this user.
 
     Attributes
     ----------
     pid
-        Of its process.
+        The id of its process.
     url
-        What it calls itself, without a token.
+        Its own URL, without a token.
     is_own
         Whether it started this process.
     has_relay
-        Whether it answers as the relay does.
+        Whether the relay answers there.
     problem
-        Why not, and the remedy; ``None`` where it does.
+        Why it does not, and the remedy; ``None`` where it does.
     """
 
     pid: int
@@ -50,18 +57,18 @@ class ServerStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredStatus:
-    """A registration that the relay would trust.
+    """A registration that the relay trusts.
 
     Attributes
     ----------
     pid, port
-        Of the kernel's process, and where it listens.
+        The id of the kernel's process, and the port it listens on.
     hooks
-        How many it publishes.
+        The number of hooks it publishes.
     is_alive
-        Whether the process runs; where it does not, deliveries are kept or refused.
+        Whether the process runs; while it does not, deliveries are kept or refused.
     away_since
-        When it was noticed that it had ended, in seconds since 1970.
+        When the relay noticed that the process had ended, in seconds since 1970.
     """
 
     pid: int
@@ -73,24 +80,25 @@ class RegisteredStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class RelayStatus:
-    """What works of the relay.
+    """The state of the relay, as seen from this process.
 
     Attributes
     ----------
     servers
-        The Jupyter servers that run, that of this process first.
+        The running Jupyter servers, the one that started this process first.
     public_base
-        The address under which hooks would be published; ``None`` where it is not known.
+        The public URL of the Jupyter server, below which hooks are published; ``None`` where it is
+        not known.
     problem
-        Why not, and the remedy.
+        Why it is not known, and the remedy.
     folder
-        That of the registrations.
+        The folder of the registrations.
     folder_is_safe
-        Whether it is this user's only, or not there yet.
+        Whether only this user can enter it, or it does not exist yet.
     registrations
-        What is registered.
+        One entry for each runtime that publishes hooks.
     waiting
-        Deliveries that wait for a kernel.
+        The number of deliveries that wait for a kernel.
     """
 
     servers: tuple[ServerStatus, ...]
@@ -103,7 +111,7 @@ class RelayStatus:
 
     @property
     def works(self) -> bool:
-        """Whether a hook that this process publishes can be reached."""
+        """Whether senders reach a hook that this process publishes."""
         asked = [server for server in self.servers if server.is_own] or self.servers
         responses = any(server.has_relay for server in asked)
         return responses and self.public_base is not None and self.folder_is_safe
@@ -114,16 +122,16 @@ def status(
     timeout: float = 5.0,
     environ: Mapping[str, str] = os.environ,
 ) -> RelayStatus:
-    """Say what works of the relay for this process. Blocks while the servers are asked.
+    """Return the state of the relay for this process. Blocks while the servers are asked.
 
     Parameters
     ----------
     public_url
-        That of the runtime; ``HOOKNB_PUBLIC_URL`` where there is none.
+        The runtime's ``public_url``; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
     timeout
-        Seconds for each server.
+        Seconds to wait for each server.
     environ
-        The environment.
+        The environment variables.
     """
     folder = runtime_folder()
     own = own_server(folder.parent)
@@ -162,22 +170,46 @@ def status(
     )
 
 
-def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> ServerStatus:
-    problem: str | None = None
-    try:
-        response = _get(f"{server.url}hooknb/", timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        problem = (
-            f"it answers {error.code} where the relay should: install hooknb in the environment "
-            "of the Jupyter server too, and start that server again (`jupyter server extension "
-            "list` there names hooknb.relay)"
+def check_relay(public_url: str | None, runtime: Path) -> None:
+    """Check that a Jupyter server relays to this process. Blocks while the servers are asked.
+
+    Parameters
+    ----------
+    public_url
+        The URL of the Jupyter server as the user gave it, or ``None``.
+    runtime
+        Jupyter's runtime folder.
+
+    Raises
+    ------
+    PublicationError
+        None does; the message says what is missing, and what to do.
+    """
+    own = own_server(runtime)
+    # The kernel of an editor is reached through any server that reads the same folder.
+    servers = [own] if own is not None else running_servers(runtime)
+    problems = []
+    for server in servers:
+        problem = _problem(server.url, _PATIENCE)
+        if problem is None:
+            return
+        problems.append(f"the Jupyter server at {server.url} does not relay to hooks: {problem}")
+    if own is None and public_url is not None:
+        problem = _problem(public_url.rstrip("/") + "/", _PATIENCE)
+        if problem is None:
+            return
+        problems.append(f"public_url is not a Jupyter server that relays to hooks: {problem}")
+    if not servers:
+        problems.insert(
+            0,
+            "no Jupyter server of this user runs here, and hooks are published through one: start "
+            "JupyterLab, and run this in a kernel of it",
         )
-    except (OSError, ValueError) as error:
-        problem = f"it does not answer: {error}"
-    else:
-        if not isinstance(response, dict) or response.get("hooknb") != "relay":
-            problem = "something else than the relay answers there"
+    raise PublicationError("; ".join(problems))
+
+
+def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> ServerStatus:
+    problem = _problem(server.url, timeout)
     return ServerStatus(
         pid=server.pid,
         url=server.url,
@@ -187,8 +219,39 @@ def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> 
     )
 
 
+def _problem(base: str, timeout: float) -> str | None:
+    """Return why the relay does not answer below a URL, and the remedy; ``None`` where it does."""
+    try:
+        response = _get(f"{base}hooknb/", timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"it answers {error.code} where the relay should; {_INSTALL}"
+    except TimeoutError:
+        return f"it did not answer within {timeout:g} seconds; try again"
+    except OSError as error:
+        return f"it does not answer ({getattr(error, 'reason', error)}); start it again"
+    except ValueError:
+        response = None
+    if isinstance(response, dict) and response.get("hooknb") == "relay":
+        return None
+    return f"something else than the relay answers there; {_INSTALL}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect, to a page for logging in say, as the response that it is."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Do not follow it."""
+
+
 def _get(url: str, timeout: float) -> Any:
-    # A proxy of the environment is not for this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # A server of this machine may have a certificate for its outside name only. Nothing secret is
+    # sent, and nothing that comes back is trusted but a yes.
+    context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as said above
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),  # a proxy of the environment is not for this machine
+        urllib.request.HTTPSHandler(context=context),
+        _NoRedirect,
+    )
     with opener.open(url, timeout=timeout) as response:
-        return msgspec.json.decode(response.read(_MOST))
+        return msgspec.json.decode(response.read(_MAX_BYTES))

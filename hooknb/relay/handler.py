@@ -150,8 +150,8 @@ class RelayHandler(_Plain):
         self._body += chunk
         if self._size > self._limit:
             self._refuse(self._too_large())
-        elif self._passage.buffered > self._passage.limits.max_buffered:
-            self._refuse(RefusedError(503, "Too much is on its way; send it again later."))
+        elif self._passage.is_full(self.path_args[0]):
+            self._refuse(RefusedError(503, "Too many bytes are in transit; send it again later."))
 
     def _refuse(self, refused: RefusedError) -> None:
         self._refused = refused.response
@@ -215,10 +215,11 @@ class RelayHandler(_Plain):
 
     def _hold(self, size: int) -> None:
         self._held += size
-        self._passage.buffered += size
+        self._passage.hold(self.path_args[0], size)
 
     def _let_go(self) -> None:
-        self._passage.buffered -= self._held
+        if self._held:
+            self._passage.hold(self.path_args[0], -self._held)
         self._held, self._body = 0, bytearray()
 
 

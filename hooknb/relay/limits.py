@@ -1,4 +1,4 @@
-"""How much the relay bears: sizes, times, requests at a time and a second."""
+"""Limits of the relay: sizes, times, requests at a time and a second."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from hooknb.errors import SettingError
 __all__ = ["Limits", "Rate"]
 
 _MIB: Final = 2**20
-_MOST_KEYS: Final = 1024
+_MAX_KEYS: Final = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """The limits; ``c.HooknbRelay.<name>`` in the configuration of the Jupyter server sets one.
 
+    What is for all hooks together is shared: no hook may have more of it than is left for the
+    others. So a hook that gets too much is refused long before the rest have nothing.
+
     Attributes
     ----------
     max_body, max_response
-        Bytes of a request's body, whatever the hook allows, and of an answer's.
+        Bytes of a request's body, whatever the hook allows, and of a response's.
     max_buffered
-        Bytes of all bodies that are on their way.
+        Bytes of all bodies in transit.
     max_concurrent, max_concurrent_of_hook
-        Requests that are on their way.
+        Requests in transit, of all hooks and of one.
     rate, rate_of_hook, rate_of_unknown
-        Requests a second, in the long run; twice as many may come at once. Beyond the last one,
-        keys that were not registered when that was looked at last are not looked for.
+        Requests a second in the long run, of all hooks, of one, and of keys that were not
+        registered at the last look; a burst may have twice as many. Beyond ``rate_of_unknown``,
+        unknown keys are not looked up.
     body_timeout, connect_timeout, response_timeout
-        Seconds: for a sender to send its body, to reach the kernel, and for the kernel to answer.
+        Seconds: for a sender to send its body, to connect to the kernel, and for its response.
     spool_count, spool_bytes
-        Deliveries that are kept for one hook while no kernel serves it, and their bytes.
+        Deliveries kept for one hook while no kernel serves it, and their bytes.
     spool_total
-        Bytes that are kept for all hooks.
+        Bytes kept for all hooks.
     spool_days
-        Days after which what is kept is given up.
+        Days after which a kept delivery is deleted.
     """
 
     max_body: int = 64 * _MIB
     max_response: int = 16 * _MIB
     max_buffered: int = 256 * _MIB
-    max_concurrent: int = 64
+    max_concurrent: int = 128
     max_concurrent_of_hook: int = 32
     rate: float = 1000.0
     rate_of_hook: float = 500.0
@@ -59,12 +63,12 @@ class Limits:
 
     @classmethod
     def configured(cls, settings: Mapping[str, Any]) -> Limits:
-        """Read what the configuration sets.
+        """Return the limits of a configuration.
 
         Raises
         ------
         SettingError
-            There is no such limit, or it is not a number above 0.
+            A name is not that of a limit, or a value is not a number above 0.
         """
         known = {field.name for field in fields(cls)}
         for name, value in settings.items():
@@ -78,18 +82,41 @@ class Limits:
 
 
 class Rate:
-    """Lets so many a second pass for each name, and twice as many at once."""
+    """A token bucket for each name: so many requests a second pass, and twice as many at once.
+
+    Parameters
+    ----------
+    rate
+        Requests a second.
+    """
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
+        self._burst = max(1.0, 2 * rate)
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def passes(self, name: str) -> bool:
-        """Count one, and tell whether it passes."""
-        now, most = time.monotonic(), max(1.0, 2 * self._rate)
-        left, since = self._left.pop(name, (most, now))
-        left = min(most, left + (now - since) * self._rate)
-        self._left[name] = (left - 1 if left >= 1 else left, now)
-        if len(self._left) > _MOST_KEYS:
+    def passes(self, name: str, spared: float = 0.0) -> bool:
+        """Count a request and return whether it passes.
+
+        Parameters
+        ----------
+        name
+            Whose bucket to take from.
+        spared
+            Tokens that must be left behind.
+        """
+        left = self._now_left(name)
+        passes = left >= 1 + spared
+        self._left.pop(name, None)
+        self._left[name] = (left - 1 if passes else left, time.monotonic())
+        if len(self._left) > _MAX_KEYS:
             self._left.popitem(last=False)
-        return left >= 1
+        return passes
+
+    def used(self, name: str) -> float:
+        """Return how many tokens are missing from a bucket."""
+        return self._burst - self._now_left(name)
+
+    def _now_left(self, name: str) -> float:
+        left, since = self._left.get(name, (self._burst, 0.0))
+        return min(self._burst, left + (time.monotonic() - since) * self._rate)

@@ -109,6 +109,7 @@ class Passage:
         self.registrations = Registrations(folder)
         self.spool = Spool(folder / "spool", limits)
         self.buffered = 0
+        self._buffered_of: Counter[str] = Counter()
         self._own_hosts = own_hosts
         self._rate, self._rate_of_hook = Rate(limits.rate), Rate(limits.rate_of_hook)
         self._rate_of_unknown = Rate(limits.rate_of_unknown)
@@ -151,17 +152,15 @@ class Passage:
                 f"This server is not {host!r}. Where it is reached by that name, set "
                 "HOOKNB_PUBLIC_URL before the hook is published.",
             )
-        # Counted from here on: who knows no key is not to stop those who do.
-        if not self._rate.passes(_EVERY):
-            raise RefusedError(429, "Too many requests come; send it again later.")
+        # Counted from here on: who knows no key is not to stop those who do. A hook's own limits
+        # come first: what they refuse counts for nobody else.
         if not self._rate_of_hook.passes(key):
-            raise RefusedError(429, "Too many requests come to this hook; send it again later.")
-        if (
-            passing.total() >= limits.max_concurrent
-            or passing[key] >= limits.max_concurrent_of_hook
-            or self.buffered >= limits.max_buffered
-        ):
-            raise RefusedError(503, "Too many requests are on their way; send it again later.")
+            raise RefusedError(429, "Too many requests to this hook; send it again later.")
+        if not self._rate.passes(_EVERY, spared=self._rate_of_hook.used(key) - 1):
+            raise RefusedError(429, "Too many requests to this server; send it again later.")
+        free = limits.max_concurrent - passing.total()
+        if passing[key] >= min(limits.max_concurrent_of_hook, free) or self.is_full(key):
+            raise RefusedError(503, "Too many requests are in transit; send it again later.")
         passing[key] += 1
         return min(limits.max_body, found[1].hooks[key].max_body)
 
@@ -170,6 +169,18 @@ class Passage:
             return self.registrations.find(key)
         except OSError as error:
             raise _unreadable(error) from error
+
+    def hold(self, key: str, size: int) -> None:
+        """Count bytes of bodies in transit for a hook; a negative size counts them out."""
+        self.buffered += size
+        self._buffered_of[key] += size
+        if not self._buffered_of[key]:
+            del self._buffered_of[key]
+
+    def is_full(self, key: str) -> bool:
+        """Return whether a hook holds as many bytes in transit as are free for all others."""
+        free = self.limits.max_buffered - self.buffered
+        return free <= 0 or self._buffered_of[key] > free
 
     def leave(self, key: str) -> None:
         """Count a request out."""

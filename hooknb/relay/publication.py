@@ -100,7 +100,8 @@ class Publication:
         SettingError
             The runtime cannot publish, or ``while_away`` is neither 202 nor 503.
         PublicationError
-            The public address is not known, or the registration cannot be written.
+            No Jupyter server relays to this process, its public URL is not known, or the
+            registration cannot be written.
         """
         if while_away not in {202, 503}:
             raise SettingError("while_away", f"{while_away!r} is neither 202 nor 503")
@@ -114,8 +115,13 @@ class Publication:
                 f"the relay reaches a runtime on its own machine only, and {self._settings.host!r} "
                 "is another address; leave out host (HOOKNB_HOST), or write '127.0.0.1'",
             )
+        from hooknb.relay.findings import check_relay  # which asks by urllib; most never publish
+
+        runtime = runtime_folder().parent
+        with _looking():
+            check_relay(self._settings.public_url, runtime)
         with self._lock, _looking():
-            base = public_base(self._settings.public_url, runtime_folder().parent)
+            base = public_base(self._settings.public_url, runtime)
             if not self._name:
                 self._name = Registrations.new_name()
                 self._secret = secrets.token_urlsafe(32)

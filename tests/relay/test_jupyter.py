@@ -11,25 +11,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from jupyter_client import BlockingKernelClient
 
+from kernels import SERVES, run
 from served import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BASE = "/user/someone/"
-SERVES = """
-import hooknb
-hook = hooknb.webhook("orders", accept="*/*", methods="*")
-hook.publish()
-"""
 
 
 class Jupyter(NamedTuple):
@@ -65,41 +59,9 @@ class Jupyter(NamedTuple):
         assert status < 300, body
         return json.loads(body)
 
-    @contextmanager
-    def client(self, kernel: str) -> Iterator[BlockingKernelClient]:
-        """Talk to a kernel."""
-        client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel}.json"))
-        client.load_connection_file()
-        client.start_channels()
-        try:
-            until(lambda: _is_ready(client))
-            yield client
-        finally:
-            client.stop_channels()
-
     def run(self, kernel: str, code: str) -> Any:
-        """Run code in a kernel, and give what its last line is as JSON."""
-        with self.client(kernel) as client:
-            printed: list[str] = []
-
-            def keep(message: dict[str, Any]) -> None:
-                if message["msg_type"] == "stream":
-                    printed.append(message["content"]["text"])
-
-            *before, last = code.strip().splitlines()
-            program = "\n".join([*before, "import json", f"print(json.dumps(({last})))"])
-            response = client.execute_interactive(program, timeout=60, output_hook=keep)
-            assert response["content"]["status"] == "ok", response["content"]
-        return json.loads("".join(printed).splitlines()[-1])
-
-
-def _is_ready(client: BlockingKernelClient) -> bool:
-    try:
-        client.wait_for_ready(30)
-    except RuntimeError:  # it is gone, and is being started again
-        time.sleep(0.1)
-        return False
-    return True
+        """Run code in a kernel, and return what its last line is as JSON."""
+        return run(self.runtime, kernel, f'NAME = "orders"\n{code}')
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import socket
+from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hooknb
 from hooknb.errors import PublicationError, SettingError
+from hooknb.relay import limits
 from hooknb.relay.limits import Limits
+from hooknb.relay.passage import Passage, RefusedError
+from hooknb.relay.registrations import PublishedHook
 from served import BASE, KEY, SECRET, TOKEN, RelayServer, kernel, read_request, register, until
 from wire import Wire, exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+GREEDY = ["G" * 22, "H" * 22]
+OTHER = "O" * 22
+KEPT = PublishedHook(status_while_away=202, max_body=1000)
 
 
 def test_a_published_hook_is_reached_without_a_token(published, relay) -> None:
@@ -487,6 +497,58 @@ def test_who_knows_no_key_stops_nobody(folder) -> None:
         server.close()
 
 
+def test_one_hook_beyond_its_rate_stops_no_other(folder, monkeypatch) -> None:
+    register(folder, hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    for greedy in (GREEDY[:1], GREEDY):
+        passage = Passage(folder, Limits(max_concurrent=10_000, max_concurrent_of_hook=10_000))
+        refused = 0
+        for _ in range(1500):
+            for key in greedy:
+                try:
+                    passage.enter(key, "localhost")
+                except RefusedError as error:
+                    refused += error.response.status == 429
+        assert refused >= 500
+        for _ in range(100):
+            passage.enter(OTHER, "localhost")
+
+
+def test_slow_bodies_of_two_hooks_stop_no_other(folder) -> None:
+    register(folder, started="ended", hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    server = RelayServer(folder)
+    heads = [
+        f"POST {BASE}hooknb/{key} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+        for key in GREEDY
+    ]
+    try:
+        with ExitStack() as stack:
+            for _ in range(34):
+                for head in heads:
+                    stack.enter_context(Wire(server.port)).send(head.encode() + b"{")
+            until(lambda: server.passage.buffered == 64)  # 32 of each; the others are refused
+            assert server.send(OTHER).status == 202
+            assert server.send(GREEDY[0]).status == 503
+    finally:
+        server.close()
+
+
+def test_large_bodies_of_one_hook_stop_no_other(folder) -> None:
+    register(folder, started="ended", hooks=dict.fromkeys([*GREEDY, OTHER], KEPT))
+    server = RelayServer(folder, Limits(max_buffered=1000))
+    head = f"POST {BASE}hooknb/{GREEDY[0]} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    try:
+        with Wire(server.port) as one, Wire(server.port) as more:
+            one.send(head + b"Content-Length: 1000\r\n\r\n" + b"x" * 400)
+            until(lambda: server.passage.buffered == 400)
+            more.send(head + b"Content-Length: 900\r\n\r\n" + b"x" * 500)
+            until(lambda: server.send(OTHER, b"x" * 200).status == 202)
+            more.send(b"x" * 400)
+            assert more.response().status == 503
+    finally:
+        server.close()
+
+
 def test_who_does_not_read_the_answer_is_left(folder) -> None:
     def response(connection: socket.socket) -> None:
         read_request(connection)
@@ -521,12 +583,30 @@ def test_limits_are_configured() -> None:
 # -- what cannot be published -------------------------------------------------------------------
 
 
-def test_publishing_says_what_is_missing(folder: Path, runtime, monkeypatch) -> None:
+def write_down(folder: Path, url: str) -> None:
+    """Write a Jupyter server down, as one does that has started this process."""
+    pid = os.getppid()
+    folder.parent.mkdir(exist_ok=True)
+    (folder.parent / f"jpserver-{pid}.json").write_text(json.dumps({"pid": pid, "url": url}))
+
+
+def test_publishing_says_what_is_missing(folder: Path, runtime, relay, monkeypatch) -> None:
     hook = runtime.webhook("orders")
-    with pytest.raises(PublicationError, match="HOOKNB_PUBLIC_URL"):
+    with pytest.raises(PublicationError, match=r"no Jupyter server .*: start JupyterLab"):
         hook.publish()
+    for url, said in (
+        (f"{relay.url}api/", "answers 403 .*; install hooknb"),
+        (f"{relay.url}nothing/", "answers 404 .*; install hooknb"),
+        ("http://127.0.0.1:9/", "does not answer .*; start it again"),
+    ):
+        write_down(folder, url)
+        with pytest.raises(PublicationError, match=f"the Jupyter server at {url} .*{said}"):
+            hook.publish()
+    assert not hook.published
+    assert not list(folder.glob("*.json"))
+    write_down(folder, relay.url)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/someone/")
-    with pytest.raises(PublicationError, match=r"JupyterHub.*HOOKNB_PUBLIC_URL"):
+    with pytest.raises(PublicationError, match=r"JupyterHub.*open it in a browser.*PUBLIC_URL"):
         hook.publish()
     assert not hook.published
     monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "https://hub.example/user/someone/")
@@ -553,3 +633,30 @@ def test_publishing_says_what_is_missing(folder: Path, runtime, monkeypatch) -> 
         pytest.raises(SettingError, match="host"),
     ):
         elsewhere.webhook("orders").publish()
+
+
+def test_a_server_that_redirects_to_a_login_is_not_the_relay(folder, runtime) -> None:
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n")
+
+    with kernel(redirect) as port:
+        write_down(folder, f"http://127.0.0.1:{port}/")
+        with pytest.raises(PublicationError, match=r"answers 302 .*; install hooknb"):
+            runtime.webhook("orders").publish()
+
+
+def test_the_public_url_is_that_of_a_hook_once_it_is_published(published, relay) -> None:
+    hook = published.webhook("orders")
+    assert hook.url == hook.local_url
+    assert hook.publish() == hook.url == f"{relay.url}hooknb/{hook.key}"
+    hook.unpublish()
+    assert hook.url == hook.local_url
+
+
+def test_a_public_url_that_leads_nowhere_is_said(folder, relay) -> None:
+    with hooknb.Runtime(":memory:", port=0, public_url=f"{relay.url}nothing/") as runtime:
+        with pytest.raises(PublicationError, match=r"no Jupyter server .*; public_url is not"):
+            runtime.webhook("orders").publish()
+        write_down(folder, relay.url)  # its own address is what tells
+        assert runtime.webhook("orders").publish().startswith(f"{relay.url}nothing/hooknb/")
