@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import io
 import json
 import linecache
 import shutil
@@ -11,8 +12,10 @@ import subprocess
 import sys
 import textwrap
 from itertools import count
+from typing import Any
 
 import pytest
+import rich.console
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -669,3 +672,84 @@ def test_functions_of_one_name_and_without_text(monkeypatch):
     assert made == [workflow]
     assert [node.function(()) for node in made[0].nodes[:3]] == [1, 0, 0]
     assert namespace["hooknb"] is hooknb
+
+
+SECRETS = ("pw1234", "abc999", "zzz777", "yyy555", "k3y3k")
+CALL = hooknb.Request(
+    "https://ann:pw1234@api.example.com/x?page=1&token=abc999",
+    headers={"Authorization": "Bearer zzz777", "X-Api-Key": "k3y3k", "X-Plain": "seen"},
+    query={"access_token": "yyy555", "q": "seen"},
+    key="call",
+)
+
+
+def test_credentials_of_requests_are_in_no_text_that_people_see() -> None:
+    workflow = define("shop", nodes=[hooknb.Loop(2, [CALL], key="turns")])
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    console.print(CALL, workflow)
+    texts = [
+        repr(CALL),
+        repr(workflow),
+        str(workflow.nodes),
+        workflow.to_json(),
+        workflow.to_python(),
+        console.file.getvalue(),
+    ]
+    for text in texts:
+        assert "seen" in text
+        assert not [secret for secret in SECRETS if secret in text]
+    assert all(secret in workflow.to_json(secrets=True) for secret in SECRETS)
+    assert Workflow.decode(workflow.encode()) == workflow
+
+
+def test_credentials_that_come_out_of_templates_are_shown_as_they_are() -> None:
+    node = hooknb.Request(
+        "https://{{ env.USER }}:{{ env.PW }}@api.example.com/?token={{ env.T }}",
+        headers={"Authorization": "Bearer {{ env.TOKEN }}"},
+        query={"key": "{{ body.key }}"},
+        allow_hosts=["*"],
+    )
+    assert node.masked() is node
+
+
+def test_a_definition_that_was_read_back_without_its_credentials_says_what_is_missing() -> None:
+    read = Workflow.from_json(define("shop", nodes=[hooknb.Loop(2, [CALL])]).to_json())
+    with pytest.raises(SettingError, match=r"nodes\[0\].nodes\[0\].url: its secret was left out"):
+        define(**read.settings())
+
+
+def test_the_cell_asks_for_the_credentials_and_makes_the_same_definition(
+    monkeypatch: pytest.MonkeyPatch, runtime: hooknb.Runtime
+) -> None:
+    workflow = define("shop", nodes=[CALL])
+    prompts = []
+
+    def typed(prompt: str) -> str:
+        prompts.append(prompt)
+        names = {"url": CALL.url, **CALL.headers, **CALL.query}
+        return names[prompt.partition(" ")[0]]
+
+    monkeypatch.setattr(getpass, "getpass", typed)
+    monkeypatch.setattr(hooknb, "webhook", runtime.webhook)
+    cell: dict[str, Any] = {}
+    exec(workflow.to_python(), cell)  # noqa: S102 - it is the cell under test
+    assert cell["hook"].workflow == workflow
+    assert prompts[1] == "Authorization of call (Bearer •••••): "
+    assert not [secret for secret in SECRETS if secret in "".join(prompts)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "https://ann:pw1234@{{ body.host }}/?token=abc999"},
+        {"url": "https://ann:pw1234@api.example.com/\\?token=abc999"},
+        {"url": "ftp://ann:pw1234@api.example.com/?token=abc999"},
+        {"url": "https://a", "headers": {"Authorization": "Bearer zzz777\r\nX: y"}},
+        {"url": "https://a", "headers": {"Authorization": "zzz777", "X": 5}},
+    ],
+)
+def test_credentials_of_requests_are_in_no_error(wrong: dict[str, Any]) -> None:
+    data = {"name": "shop", "nodes": [{"type": "request", **wrong}]}
+    with pytest.raises(SettingError) as caught:
+        Workflow.from_json(json.dumps(data))
+    assert not [secret for secret in SECRETS if secret in str(caught.value)]

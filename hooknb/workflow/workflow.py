@@ -19,9 +19,10 @@ from hooknb.expressions.templates import has_templates
 from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
 from hooknb.workflow.auth import SCHEMES, Auth, read_auth
-from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
+from hooknb.workflow.nodes import Node, Request, Response, as_nodes, walk, with_keys
 from hooknb.workflow.nodes.data import exactly_equal
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.secrets import MASK, holds_mask
 from hooknb.workflow.variables import Variable, as_variables, column
 
 __all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define"]
@@ -165,8 +166,9 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         Parameters
         ----------
         secrets
-            Whether to write the password; otherwise ``null`` stands in its place, since what is
-            shown in a notebook is saved with it.
+            Whether to write the password, and the credentials of Request nodes; otherwise ``null``
+            stands in its place, and ``•••••`` in theirs, since what is shown in a notebook is saved
+            with it. What is read back without them is not served until they are given.
         """
         text = notation.write(self.settings(), secrets=secrets)
         return msgspec.json.format(text, indent=2).decode()
@@ -174,7 +176,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     def to_python(self) -> str:
         """Write the Python that makes it: a whole cell, from the imports on.
 
-        The functions' texts are part of it; the password is asked for when it is run.
+        The functions' texts are part of it; the password, and the credentials of Request nodes,
+        are asked for when it is run.
         """
         return notation.to_python(self.settings())
 
@@ -229,7 +232,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
             auth = read_auth(auth, password)
         elif password is not None:
             raise SettingError("password", "the definition has no auth; leave it out")
-        made = define(**settings)
+        made = define(**settings, is_complete=False)
         return msgspec.structs.replace(
             made,
             # Put in afterwards: a definition whose password is still to be given is none to serve.
@@ -263,6 +266,7 @@ def define(
     subpaths: bool = False,
     disabled_status: int = 404,
     before: Iterable[Node] = (),
+    is_complete: bool = True,
 ) -> Workflow:
     """Make a definition of the settings as users write them.
 
@@ -273,6 +277,9 @@ concurrency, subpaths, disabled_status
         See :meth:`hooknb.Runtime.webhook`.
     before
         The nodes of the revision before, whose keys are kept.
+    is_complete
+        Whether credentials that a text left out are refused; a definition is read without them
+        and not served.
 
     Raises
     ------
@@ -307,6 +314,8 @@ concurrency, subpaths, disabled_status
     )
     _check_columns(trigger)
     made = with_keys(as_nodes(() if nodes is None else nodes), before)
+    if is_complete:
+        _check_secrets(made)
     if not sync:
         _check_responses(made)
     return Workflow(
@@ -410,6 +419,16 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
                 "a Response answers a waiting caller; set sync=True, or use response=… for the "
                 "fixed answer",
             )
+
+
+def _check_secrets(nodes: tuple[Node, ...]) -> None:
+    """Refuse nodes whose credentials were left out of the text that they were read from."""
+    for place, node in walk(nodes):
+        for name in ("url", "headers", "query"):
+            if isinstance(node, Request) and holds_mask(getattr(node, name)):
+                raise SettingError(
+                    f"{place}.{name}", f"its secret was left out of the text ({MASK}); write it in"
+                )
 
 
 def _methods(methods: str | Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from hooknb.workflow.nodes.query import Query
 from hooknb.workflow.nodes.request import Request
 from hooknb.workflow.nodes.response import Response, render_response
 from hooknb.workflow.nodes.switch import Case, Switch
-from hooknb.workflow.nodes.tree import as_nodes, built, walk, with_keys
+from hooknb.workflow.nodes.tree import as_nodes, built, masked_nodes, walk, with_keys
 
 __all__ = [
     "Calculation",
@@ -35,6 +35,7 @@ __all__ = [
     "Switch",
     "as_nodes",
     "built",
+    "masked_nodes",
     "node_types",
     "register",
     "render_response",

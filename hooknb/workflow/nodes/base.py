@@ -92,6 +92,19 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         """Hash by type and key; settings may be lists and objects."""
         return hash((self.type_name, self.key))
 
+    def __repr__(self) -> str:
+        """Show the settings, credentials masked."""
+        return super(Node, self.masked()).__repr__()
+
+    def __rich_repr__(self) -> Any:
+        """Show the same where rich shows it."""
+        masked = self.masked()
+        return [(name, getattr(masked, name)) for name in masked.__struct_fields__]
+
+    def masked(self) -> Self:
+        """Return the same node with the credentials in its own settings masked."""
+        return self
+
     async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
         """Do the node's work on the server's loop, and give its result.
 

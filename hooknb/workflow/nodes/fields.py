@@ -11,6 +11,7 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Node
+from hooknb.workflow.nodes.secrets import shown
 
 __all__ = ["check_fields", "convert_fields"]
 
@@ -38,7 +39,7 @@ def check_fields(value: msgspec.Struct, place: str) -> None:
     for name, hint in _hints(type(value)).items():
         item = getattr(value, name)
         if not _fits(item, hint):
-            raise SettingError(f"{place}.{name}", f"{item!r} is not {_named(hint)}")
+            raise SettingError(f"{place}.{name}", f"{shown(item)} is not {_named(hint)}")
 
 
 def convert_fields(
@@ -66,7 +67,7 @@ def convert_fields(
         try:
             converted[name] = msgspec.convert(item, hint)
         except (msgspec.ValidationError, SettingError) as error:
-            raise SettingError(f"{place}.{name}", f"{item!r} is not {_named(hint)}") from error
+            raise SettingError(f"{place}.{name}", f"{shown(item)} is not {_named(hint)}") from error
     return converted
 
 

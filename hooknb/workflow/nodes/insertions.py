@@ -11,6 +11,7 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates, write_out
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context
+from hooknb.workflow.nodes.secrets import MASK, is_secret_name
 
 __all__ = [
     "Piece",
@@ -80,7 +81,9 @@ def whole_number(value: Any) -> int | None:
     return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 
 
-def check_headers(headers: Any, reserved: Collection[str], whose: str) -> None:
+def check_headers(
+    headers: Any, reserved: Collection[str], whose: str, *, may_be_masked: bool = False
+) -> None:
     """Refuse headers that cannot be sent; templates in their values are left for later.
 
     Parameters
@@ -92,6 +95,9 @@ def check_headers(headers: Any, reserved: Collection[str], whose: str) -> None:
         message's framing.
     whose
         Who that is, for the message.
+    may_be_masked
+        Whether a mask may stand for a credential. It is neither sent nor served: it says that the
+        value is missing.
     """
     if not isinstance(headers, dict):
         raise SettingError("headers", 'write them as a dict: {"X-Queue": "1"}')
@@ -103,7 +109,8 @@ def check_headers(headers: Any, reserved: Collection[str], whose: str) -> None:
         if not isinstance(value, str):
             _refuse_value(name, value)
         for piece in pieces(value):
-            if not piece.is_template and not _VALUE.fullmatch(piece.text):
+            text = piece.text.replace(MASK, "") if may_be_masked else piece.text
+            if not piece.is_template and not _VALUE.fullmatch(text):
                 _refuse_value(name, value)
 
 
@@ -126,6 +133,7 @@ def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, 
 
 
 def _refuse_value(name: str, value: object) -> None:
+    value = MASK if is_secret_name(name) else value
     raise SettingError(
         f"headers[{name!r}]",
         f"{value!r} is not a header value: text without line breaks, in Latin-1",

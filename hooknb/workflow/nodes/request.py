@@ -9,6 +9,7 @@ import re
 from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from hooknb import payloads
@@ -25,6 +26,7 @@ from hooknb.workflow.nodes.insertions import (
     rendered_text,
 )
 from hooknb.workflow.nodes.response import encode_body
+from hooknb.workflow.nodes.secrets import masked_fields, masked_url
 from hooknb.workflow.nodes.urls import (
     Url,
     check_hosts,
@@ -157,7 +159,7 @@ class Request(Node, frozen=True, tag="request"):
         check_text("method", self.method)
         if not has_templates(self.method):
             force_setattr(self, "method", _checked_method(self.method))
-        check_headers(self.headers, _RESERVED, "the client")
+        check_headers(self.headers, _RESERVED, "the client", may_be_masked=True)
         if not isinstance(self.query, dict) or not all(isinstance(n, str) for n in self.query):
             raise SettingError("query", 'write it as a dict: {"page": 1}')
         if self.body is not None:
@@ -172,8 +174,18 @@ class Request(Node, frozen=True, tag="request"):
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise SettingError("max_size", f"{size!r} is not a whole number of bytes from 1 up")
 
+    def masked(self) -> Request:
+        """Return the same request with passwords and tokens masked, in URL, headers and query."""
+        hidden = {
+            "url": masked_url(self.url),
+            "headers": masked_fields(self.headers),
+            "query": masked_fields(self.query),
+        }
+        same = all(getattr(self, name) == value for name, value in hidden.items())
+        return self if same else msgspec.structs.replace(self, **hidden)
+
     async def run(self, context: Context) -> dict[str, Any]:
-        """Send it, follow where it leads, and read the answer."""
+        """Send it, follow where it leads, and read the response."""
         method = _checked_method(rendered_text(context, self.method))
         url, own = rendered_url(context, self.url, self.query)
         if not is_allowed(url, own, self.allow_hosts):

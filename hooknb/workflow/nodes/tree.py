@@ -13,7 +13,7 @@ from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.data import to_data
 from hooknb.workflow.nodes.fields import check_fields, convert_fields
 
-__all__ = ["as_nodes", "built", "walk", "with_keys"]
+__all__ = ["as_nodes", "built", "masked_nodes", "walk", "with_keys"]
 
 
 def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
@@ -90,6 +90,17 @@ def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Nod
         yield here, node
         for name, branch in node.below().items():
             yield from walk(branch, f"{here}.{name}")
+
+
+def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Return a tree of nodes with the credentials in all of them masked."""
+    made = []
+    for node in nodes:
+        masked, below = node.masked(), node.below()
+        if below:
+            masked = masked.with_below({name: masked_nodes(b) for name, b in below.items()})
+        made.append(masked)
+    return tuple(made)
 
 
 def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:

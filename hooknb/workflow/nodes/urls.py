@@ -19,6 +19,7 @@ from hooknb.expressions.templates import write_out
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.insertions import check_text, pieces, rendered_text
+from hooknb.workflow.nodes.secrets import shown
 
 __all__ = [
     "Url",
@@ -103,8 +104,8 @@ def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
     if shape.own is None and not allow_hosts:
         raise SettingError(
             "url",
-            f"{url!r} lets what comes in choose where the request goes: a template may stand in "
-            "the path and the query; name the hosts that it may lead to in allow_hosts=",
+            f"{shown(url)} lets what comes in choose where the request goes: a template may stand "
+            "in the path and the query; name the hosts that it may lead to in allow_hosts=",
         )
 
 
@@ -201,11 +202,11 @@ def redirected(url: Url, location: str) -> Url:
 def _shape(url: str) -> _Shape:
     """Find where the host of a URL's text ends; refuse a text that can never be an address."""
     if _MARK in url:
-        raise SettingError("url", f"{url!r} is no address")
+        raise SettingError("url", f"{shown(url)} is not an address")
     marked = "".join(_MARK if piece.is_template else piece.text for piece in pieces(url))
     templates = [piece.text for piece in pieces(url) if piece.is_template]
     if _CONTROL.search(marked):
-        raise SettingError("url", f"{url!r} has a control character or a backslash in it")
+        raise SettingError("url", f"{shown(url)} has a control character or a backslash in it")
     found = _HEAD.match(marked)
     head = found.group() if found else ""
     tail = marked[len(head) :].partition("#")[0]

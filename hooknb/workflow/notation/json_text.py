@@ -11,7 +11,7 @@ import msgspec
 from hooknb.errors import PayloadError, SettingError
 from hooknb.payloads import decode_json
 from hooknb.workflow.auth import write_auth
-from hooknb.workflow.nodes import as_nodes, built
+from hooknb.workflow.nodes import as_nodes, built, masked_nodes
 from hooknb.workflow.nodes.data import from_data, settings_of, to_data
 from hooknb.workflow.variables import Variable
 
@@ -40,6 +40,8 @@ def write(settings: Mapping[str, Any], *, secrets: bool) -> bytes:
         One of them cannot be written in JSON; with its place.
     """
     data: dict[str, Any] = {"version": VERSION}
+    if not secrets and "nodes" in settings:
+        settings = {**settings, "nodes": masked_nodes(settings["nodes"])}
     for name, value in settings.items():
         data[name] = _written(name, value, name)
     if "auth" in data:

@@ -47,9 +47,10 @@ def to_python(settings: Mapping[str, Any]) -> str:
     imports = ["import hooknb", *sorted(cell.imports)]
     blocks = ["\n".join(imports)]
     if "auth" in settings:
-        blocks.insert(0, "import getpass")
         prompt = _text(settings["auth"].prompt)
-        blocks.append(f"{cell.password} = getpass.getpass({prompt})")
+        cell.asked.insert(0, f"{cell.password} = getpass.getpass({prompt})")
+    if cell.asked:
+        blocks = ["import getpass", *blocks, "\n".join(cell.asked)]
     code = "\n\n".join(blocks)
     for block in cell.definitions:
         code += f"\n\n\n{block}"
@@ -111,6 +112,12 @@ def _text(text: str) -> str:
 # -----------------------------------------------------------------------------------------------
 
 
+class _Name(str):
+    """A variable of the cell, where a value would stand."""
+
+    __slots__ = ()
+
+
 @dataclass
 class _Cell:
     """What a cell consists of, gathered while its values are written."""
@@ -118,6 +125,7 @@ class _Cell:
     settings: Mapping[str, Any]
     imports: set[str] = field(default_factory=set)
     definitions: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     names: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -200,7 +208,7 @@ class _Cell:
     def value(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
         """Write any value of a setting."""
         if isinstance(value, str):
-            return _text(value)
+            return str(value) if isinstance(value, _Name) else _text(value)
         if isinstance(value, float) and not math.isfinite(value):
             return f'float("{value}")'
         if value is None or isinstance(value, (bool, int, float)):
@@ -231,6 +239,8 @@ class _Cell:
         """Write a node, a variable or another object by the call that makes it."""
         kind = type(value)
         settings = settings_of(value)
+        if isinstance(value, Node):
+            settings = self.without_secrets(value, settings)
         if id(value) in self.unkeyed:
             settings.pop("key", None)
         if isinstance(value, Node) and "function" in settings:
@@ -245,6 +255,33 @@ class _Cell:
         if key is not None:
             arguments.append(_named("key", self.value(key)))
         return _Group(f"{self.class_name(kind)}(", arguments, ")")
+
+    def without_secrets(self, node: Node, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return settings in which names of what the cell asks for stand for credentials."""
+        masked = node.masked()
+        if masked is node:
+            return settings
+        found = dict(settings)
+        for name, value in settings.items():
+            other = getattr(masked, name)
+            if isinstance(value, dict) and isinstance(other, dict):
+                found[name] = {
+                    key: item
+                    if item == other[key]
+                    else self.ask(f"{key} of {node.key} ({other[key]})")
+                    for key, item in value.items()
+                }
+            elif isinstance(value, str) and value != other:
+                found[name] = self.ask(f"{name} of {node.key} ({other})")
+        return found
+
+    def ask(self, what: str) -> _Name:
+        """Have the cell ask for a credential; return the variable that holds it."""
+        word = re.sub(r"\W+", "_", what.partition(" ")[0].lower()).strip("_")
+        name = _free(word if word.isidentifier() else "secret", self.taken)
+        self.taken.add(name)
+        self.asked.append(f"{name} = getpass.getpass({_text(f'{what}: ')})")
+        return _Name(name)
 
     def class_name(self, kind: type) -> str:
         """Write what a class is called, and import it where it is somebody's own."""

@@ -1,0 +1,82 @@
+"""Credentials in the settings of nodes: found by the names that they stand under, and masked.
+
+A value that comes out of templates alone (``{{ env.TOKEN }}``) is no secret: its text tells where
+the secret stands. An authentication scheme before it does not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from hooknb.payloads.headers import MASK, SECRET_HEADERS
+
+__all__ = ["MASK", "holds_mask", "is_secret_name", "masked_fields", "masked_url", "shown"]
+
+_NAME: Final = re.compile(
+    r"key|pass|auth|sig|jwt|pwd|.*[^a-z](?:pwd|auth)"
+    r"|.*(?:token|secret|password|passwd|passphrase|signature|credentials?"
+    r"|(?:api|app|access|account|auth|private|secret|signing|subscription|functions)[-_]?key)",
+    re.IGNORECASE | re.DOTALL,
+)
+_TEMPLATE: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*) (.*)", re.DOTALL)
+_USERINFO: Final = re.compile(r"(?<=//)((?:\{\{.*?\}\}|[^/?#@])*)@", re.DOTALL)
+_PARAMETER: Final = re.compile(r"([?&])([^=&#]*)=((?:\{\{.*?\}\}|[^&#])*)", re.DOTALL)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under a name is a credential: ``X-Api-Key``, ``access_token``."""
+    return name.lower() in SECRET_HEADERS or _NAME.fullmatch(name) is not None
+
+
+def masked_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return headers or a query with credentials masked; a scheme (``Bearer``) stays."""
+    return {
+        name: _masked(value) if isinstance(name, str) and is_secret_name(name) else value
+        for name, value in fields.items()
+    }
+
+
+def masked_url(url: str) -> str:
+    """Return an address with the password, and the credentials in its query, masked."""
+
+    def userinfo(found: re.Match[str]) -> str:
+        user, colon, password = found[1].rpartition(":")
+        return f"{user}{colon}{_masked(password)}@"
+
+    def parameter(found: re.Match[str]) -> str:
+        mark, name, value = found.groups()
+        return f"{mark}{name}={_masked(value) if is_secret_name(unquote_plus(name)) else value}"
+
+    return _PARAMETER.sub(parameter, _USERINFO.sub(userinfo, url, count=1))
+
+
+def holds_mask(value: Any) -> bool:
+    """Whether a credential was masked in a value, so that it is missing."""
+    if isinstance(value, str):
+        return MASK in value
+    if isinstance(value, Mapping):
+        return any(map(holds_mask, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(holds_mask, value))
+
+
+def shown(value: Any) -> str:
+    """Write a setting into a message, with credentials masked."""
+    if isinstance(value, str):
+        return repr(masked_url(value))
+    return repr(masked_fields(value) if isinstance(value, dict) else value)
+
+
+def _masked(value: Any) -> Any:
+    if value is None or value == "":
+        return value
+    if not isinstance(value, str):
+        return MASK
+    scheme = _SCHEME.fullmatch(value)
+    secret = value if scheme is None else scheme[2]
+    if not _TEMPLATE.sub("", secret).strip():
+        return value
+    return MASK if scheme is None else f"{scheme[1]} {MASK}"
