@@ -148,7 +148,7 @@ def held() -> Iterator[Held]:
 
 @pytest.fixture
 def waiting(runtime: hooknb.Runtime, held: Held) -> Iterator[hooknb.Hook]:
-    """Give a hook with a caller who waits for its response."""
+    """Return a hook with a caller who waits for its response."""
 
     def hold(context: Any) -> Any:
         return held(context)

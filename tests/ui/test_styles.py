@@ -22,7 +22,7 @@ CLASS = re.compile(r"\.(hk-[\w-]+)")
 
 
 def rules(sheet: str) -> Iterator[tuple[str, str]]:
-    """Give each selector of a sheet with its declarations, also of those in conditions."""
+    """Return each selector of a sheet with its declarations, also of those in conditions."""
     text = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     for names, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
         for selector in re.split(r",(?![^()]*\))", names):
@@ -30,12 +30,12 @@ def rules(sheet: str) -> Iterator[tuple[str, str]]:
 
 
 def subject(selector: str) -> str:
-    """Give the part of a selector that stands for the element itself."""
+    """Return the part of a selector that stands for the element itself."""
     return re.split(r"[ >~+](?![^()\[]*[)\]])", selector)[-1]
 
 
 def weight(selector: str) -> tuple[int, int]:
-    """Give how many classes and how many tags a selector has: of more, the other does not count."""
+    """Return how many classes and tags a selector has: of more, the other does not count."""
     classes = len(re.findall(r"\.[\w-]+|\[[^\]]*\]|(?<!:):(?!:|not|where)[\w-]+", selector))
     tags = len(re.findall(r"(?:^|[ >~+(])[a-z][\w-]*|::[\w-]+", selector))
     return classes, tags

@@ -21,7 +21,7 @@ __all__ = ["NEWEST", "Window", "Windows", "read_window"]
 NEWEST: Final = 60
 """Rows at the top that every view is told of, so that a few turns of the wheel find them there."""
 
-_MOST_IN_SIGHT: Final = 400
+_MAX_ROWS_IN_SIGHT: Final = 400
 _MARGIN: Final = 80
 # Characters, about: a round's rows stay below 20 kB on the wire, also where there are many columns.
 _ROUND_SIZE: Final = 14_000
@@ -198,7 +198,7 @@ def _size(row: Row) -> int:
 def read_window(content: Mapping[str, Any]) -> Window:
     """Make a window of a view's message; what is no number there is 0."""
     first = _number(content.get("first"))
-    end = min(max(first, _number(content.get("end"))), first + _MOST_IN_SIGHT)
+    end = min(max(first, _number(content.get("end"))), first + _MAX_ROWS_IN_SIGHT)
     anchor = _number(content.get("anchor"))
     return Window(
         first=first,

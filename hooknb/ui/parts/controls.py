@@ -78,13 +78,13 @@ def show(widget: Any, *, is_shown: bool) -> None:
 
 
 def view_of(widget: Any) -> dict[str, Any]:
-    """Give what a cell shows of a widget, by media type."""
+    """Return what a cell shows of a widget, by media type."""
     model = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": model}
 
 
 def close_all(widgets: Iterable[Any]) -> None:
-    """Give widgets back, with all that is below them and the models of their layouts and styles."""
+    """Close widgets, with all that is below them and the models of their layouts and styles."""
     for widget in widgets:
         # First what is shown: nobody needs to see it fall to pieces.
         widget.close()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 
-_LONGEST: Final = 160
+_MAX_LINE_CHARACTERS: Final = 160
 _USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
 _SPACE: Final = re.compile(r"\s+")
 _BAD_STATUS: Final = 400
@@ -53,7 +53,7 @@ _GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILE
 
 
 def drawn(nodes: Iterable[Node], base: Iterable[Node], wrong: str = "") -> list[dict[str, Any]]:
-    """Give what the picture shows of a tree of nodes.
+    """Return what the picture shows of a tree of nodes.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def type_label(kind: type[Node]) -> str:
 
 
 def without_below(node: Node) -> Node:
-    """Give a node by itself, with nothing below it."""
+    """Return a node by itself, with nothing below it."""
     below = node.below()
     return node.with_below(dict.fromkeys(below, ())) if below else node
 
@@ -169,7 +169,7 @@ _TONES: Final[dict[type[Node], str]] = {
 
 
 def _label(node: Node, name: str) -> dict[str, str]:
-    """Give what a branch is called, by what it is counted, and what leads into it."""
+    """Return what a branch is called, by what it is counted, and what leads into it."""
     if isinstance(node, Switch) and name != "otherwise":
         index = int(name.partition("[")[2].partition("]")[0])
         case = node.cases[index]
@@ -184,7 +184,7 @@ def _label(node: Node, name: str) -> dict[str, str]:
 
 
 def _line(node: Node) -> str:
-    """Give one line of what a node does."""
+    """Return one line of what a node does."""
     if type(node) in _LINES:
         return str(_LINES[type(node)](node))
     own = {name: item for name, item in settings_of(without_below(node)).items() if name != "key"}
@@ -237,8 +237,8 @@ def _text(value: Any) -> str:
 
 def _cut(text: str) -> str:
     # A text of megabytes is not searched for spaces first.
-    text = _SPACE.sub(" ", text[: 4 * _LONGEST]).strip()
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    text = _SPACE.sub(" ", text[: 4 * _MAX_LINE_CHARACTERS]).strip()
+    return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[: _MAX_LINE_CHARACTERS - 1]}…"
 
 
 def _closes(node: Node) -> bool:
@@ -324,7 +324,7 @@ def _is_taken(
     return not below and reached[node.key] is Status.RESOLVED
 
 
-_PACE: Final = 1.0
+_COUNT_SECONDS: Final = 1.0
 
 
 class Flow(Part):
@@ -402,7 +402,7 @@ class Flow(Part):
         now = time.monotonic()
         if now < self._next:
             return 0
-        self._next = now + _PACE
+        self._next = now + _COUNT_SECONDS
         said = 0
         if self._count():
             self.say("counts", nodes=self._said_counts)
