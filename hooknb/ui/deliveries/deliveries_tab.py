@@ -10,8 +10,8 @@ from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.feed import short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
-from hooknb.ui.parts.controls import RUNNING
 from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Deliveries(Part):
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
         self._said: dict[str, Any] = {}
-        self._details: Details | None = None
+        self._details: dict[str, Any] | None = None
         self._details_revision = 0
         self._next_details = self._next_look = self._next_follow = 0.0
         super().__init__(lock=panel.lock)
@@ -326,7 +326,7 @@ class Deliveries(Part):
                 found = panel.watch.details(number)
                 _trim(found["body"])
                 _trim(found["query"])
-                self._details = found
+                self._details = _toned(found)
             except RecordNotFoundError:
                 # It was pruned, or cleared, since it was chosen; the view says so.
                 self._details = None
@@ -341,8 +341,7 @@ class Deliveries(Part):
         if found is None:
             return True
         execution = found["execution"]
-        is_over = execution is None or execution["status"] not in RUNNING
-        return found["response"] is not None and is_over
+        return found["response"] is not None and (execution is None or execution["is_over"])
 
     def _changed_details(self) -> dict[str, Any] | None:
         """Return what has changed about the chosen delivery, with its id."""
@@ -366,6 +365,19 @@ def _columns(columns: Sequence[Column]) -> list[list[Any]]:
         [item.name, item.title, item.numeric, short]
         for item, short in zip(columns, shorts, strict=True)
     ]
+
+
+def _toned(found: Details) -> dict[str, Any]:
+    """Return a delivery's details with the tones of what they say."""
+    response, execution = found["response"], found["execution"]
+    if response is not None:
+        response = {**response, "tone": response_tone(response["status"])}
+    if execution is not None:
+        word = execution["status"]
+        jobs = [{**job, "tone": status_tone(job["status"])} for job in execution["jobs"]]
+        about = {"tone": status_tone(word), "is_over": is_over(word), "jobs": jobs}
+        execution = {**execution, **about}
+    return {**found, "response": response, "execution": execution}
 
 
 def _trim(tree: Tree) -> None:

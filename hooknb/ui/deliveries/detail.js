@@ -12,7 +12,6 @@ import {
   milliseconds,
   replace,
   tabList,
-  tone,
   visible,
 } from "../parts/common.js";
 
@@ -159,7 +158,7 @@ export function deliveryDetail({ take, id }) {
       h(
         "p",
         { class: "hk-response" },
-        h("span", { class: `hk-badge hk-${tone(sent.status)}` }, String(sent.status)),
+        h("span", { class: `hk-badge hk-${sent.tone}` }, String(sent.status)),
         h("span", { class: "hk-soft" }, ` ${bytes(sent.size)} after ${took}`),
       ),
       rows.length ? pairTable("Headers of the response", ["name", "value"], rows) : null,

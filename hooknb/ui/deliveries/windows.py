@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.ui.parts.controls import RUNNING
+from hooknb.ui.parts.tones import is_over, response_tone
 
 if TYPE_CHECKING:
     from hooknb.history.feed import Feed, Row
@@ -181,11 +181,12 @@ class Windows:
             if size < 0 and len(rows) >= least:
                 # It is not known in the browser, which asks for it when it comes into sight.
                 break
-            said = row.as_list()
-            if row.status is None or row.execution in RUNNING:
-                self._unsettled[number] = said
-            else:
+            is_settled = row.status is not None and is_over(row.execution)
+            said = [*row.as_list(), response_tone(row.status), is_settled]
+            if is_settled:
                 self._unsettled.pop(number, None)
+            else:
+                self._unsettled[number] = said
             rows.append(said)
         return rows
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 import ipywidgets
 
-from hooknb.records import Status
 from hooknb.ui.parts.part import heard_during_cells
 
 __all__ = [
-    "RUNNING",
     "Asking",
     "button",
     "close_all",
@@ -154,10 +152,6 @@ class Asking:
         self.button.description = question
         self.button.button_style = "danger"
         show(self.keep, is_shown=True)
-
-
-RUNNING: Final = frozenset({Status.QUEUED.word, Status.STARTED.word})
-"""What frames and feeds call the status of an execution that has not ended."""
 
 
 def counted(number: int, word: str) -> str:

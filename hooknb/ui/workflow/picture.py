@@ -16,8 +16,9 @@ from hooknb.records import Execution, Status
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.drafts import PARTS
 from hooknb.ui.draft.typed import read_setting, shown_json
-from hooknb.ui.parts.controls import RUNNING, counted
+from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 from hooknb.workflow.nodes import (
     Calculation,
     Code,
@@ -45,8 +46,6 @@ __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 _MAX_LINE_CHARACTERS: Final = 160
 _USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
 _SPACE: Final = re.compile(r"\s+")
-_BAD_STATUS: Final = 400
-_WARNING: Final = frozenset({404, 409, 422})
 
 # Of several runs of a node (turns of a loop) the gravest shows.
 _GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILED, Status.ERROR)
@@ -145,10 +144,7 @@ def _title(node: Node) -> str:
 def _tone(node: Node) -> str:
     """Name the colour of a node's edge."""
     if isinstance(node, Response):
-        status = node.status
-        if not isinstance(status, int) or status < _BAD_STATUS:
-            return "ok"
-        return "warn" if status in _WARNING else "bad"
+        return response_tone(node.status) if isinstance(node.status, int) else "ok"
     if isinstance(node, End):
         return "ok" if node.status == "resolved" else "bad"
     return _TONES.get(type(node), "own")
@@ -264,9 +260,9 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
     -------
     dict
         ``nodes``: the status of each that was reached, by key; ``inside`` where a node below
-        it failed. ``lists``: the branches that were
-        taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the workflow's
-        own list, whose end was reached.
+        it failed. ``failed``: the keys of those that failed themselves. ``lists``: the branches
+        that were taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the
+        workflow's own list, whose end was reached.
     """
     nodes = tuple(nodes)
     reached: dict[str, Status] = {}
@@ -294,6 +290,11 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
         "nodes": {
             key: "inside" if key in inside else status.word for key, status in reached.items()
         },
+        "failed": [
+            key
+            for key, status in reached.items()
+            if key not in inside and status in {Status.FAILED, Status.ERROR}
+        ],
         "lists": lists,
         "ends": ends,
     }
@@ -483,7 +484,8 @@ class Flow(Part):
         if number is None or number == self._put_out:
             return None
         self._put_out = None
-        way: dict[str, Any] = {"nodes": {}, "lists": [], "ends": [], "status": ""}
+        way: dict[str, Any] = {"nodes": {}, "failed": [], "lists": [], "ends": [], "status": ""}
+        way |= {"tone": "wait", "is_lit": False}
         hook = self._panel.hook
         try:
             execution = hook.execution(number)
@@ -491,7 +493,8 @@ class Flow(Part):
             return way | {"text": f"delivery #{number} started no execution"}
         except HooknbError as error:
             return way | {"text": str(error)}
-        self._is_settled = execution.status.word not in RUNNING
+        word = execution.status.word
+        self._is_settled = is_over(word)
         text = f"delivery #{number} went this way"
         if execution.status is Status.QUEUED:
             text = f"delivery #{number} waits for its turn"
@@ -500,5 +503,8 @@ class Flow(Part):
         return {
             **way_of(execution, self._panel.draft.nodes),
             "text": text,
-            "status": execution.status.word,
+            "status": word,
+            "tone": status_tone(word),
+            # Where nothing was run there is no way to tell from the rest.
+            "is_lit": execution.status is not Status.QUEUED,
         }
