@@ -80,11 +80,11 @@ class Head(Part):
     # -- what buttons do ------------------------------------------------------------------------
 
     def on_url(self, content: dict[str, Any]) -> None:
-        """Give the URL to be copied, as senders need it: ``hook.url_with_credentials``."""
+        """Return the URL to be copied, as senders need it: ``hook.url_with_credentials``."""
         self.say("url", to=content["view"], text=self._panel.hook.url_with_credentials)
 
     def on_curl(self, content: dict[str, Any]) -> None:
-        """Give the command to be copied: ``hook.curl()``."""
+        """Return the command to be copied: ``hook.curl()``."""
         self.say("curl", to=content["view"], text=self._panel.hook.curl())
 
     def on_test(self, content: dict[str, Any]) -> None:

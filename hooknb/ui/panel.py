@@ -158,7 +158,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
                 return self.head.publish()
 
     def view(self) -> dict[str, Any]:
-        """Give what a cell shows of it, by media type."""
+        """Return what a cell shows of it, by media type."""
         return view_of(self)
 
     def use_sample(self, delivery: int) -> None:
@@ -187,7 +187,7 @@ def _end_closed(name: str) -> None:
 
 
 def _parts(widget: Any) -> list[Any]:
-    """Give a widget and all below it."""
+    """Return a widget and all below it."""
     found = [widget]
     for child in getattr(widget, "children", ()):
         found += _parts(child)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "Panels"]
 
-_PACE: Final = 1.0
-_STORE_PACE: Final = 5.0
+_LIST_SECONDS: Final = 1.0
+_STORE_SECONDS: Final = 5.0
 _MODES: Final = (("asynchronous", False), ("synchronous", True))
 
 
@@ -35,7 +35,7 @@ class Calls(Protocol):
     """What the buttons call: the functions of :mod:`hooknb`."""
 
     def hooks(self) -> Mapping[str, Hook]:
-        """Give the hooks being served, by name."""
+        """Return the hooks being served, by name."""
 
     def workflows(self) -> list[str]:
         """Name what the store holds."""
@@ -79,7 +79,7 @@ class HookList(Part):
         now = time.monotonic()
         if now < self._next:
             return 0
-        self._next = now + _PACE
+        self._next = now + _LIST_SECONDS
         try:
             listed = self._listed()
         except HooknbError as error:
@@ -170,16 +170,16 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         return {"hooks": rows, "chosen": self._chosen}
 
     def _workflows(self) -> list[str]:
-        """Give what the store holds; it is read every few seconds."""
+        """Return what the store holds; it is read every few seconds."""
         now = time.monotonic()
         if now >= self._next_stored:
-            self._next_stored = now + _STORE_PACE
+            self._next_stored = now + _STORE_SECONDS
             self._stored = self._calls.workflows()
             self._others = _not_served(self._store())
         return self._stored
 
     def _store(self) -> Path | None:
-        """Give where the store is: that of the hooks, or else the one that they would have."""
+        """Return where the store is: that of the hooks, or else the one that they would have."""
         for hook in self._calls.hooks().values():
             return hook.watch().store_path
         return store_path(RuntimeSettings.from_environment().store)

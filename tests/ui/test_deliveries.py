@@ -148,7 +148,7 @@ def held() -> Iterator[Held]:
 
 @pytest.fixture
 def waiting(runtime: hooknb.Runtime, held: Held) -> Iterator[hooknb.Hook]:
-    """Give a hook with a caller who waits for its response."""
+    """Return a hook with a caller who waits for its response."""
 
     def hold(context: Any) -> Any:
         return held(context)
@@ -274,18 +274,25 @@ def test_the_strip_counts_what_came_lately(hook: hooknb.Hook, views: Views) -> N
 
 def test_a_late_response_is_sent(waiting: hooknb.Hook, held: Held) -> None:
     views = Views(waiting)
-    assert views.open()["rows"][0][3] is None
+    [row] = views.open()["rows"]
+    assert (row[3], row[9:]) == (None, ["wait", False])
     assert views.panel.selected == 1
     assert views.later() == []
     held.go.set()
     waiting.wait()
     [said] = views.later()
     [row] = said["rows"]
-    assert (row[3], row[8]) == (200, "resolved")
+    assert (row[3], row[8:]) == (200, ["resolved", "ok", True])
     changes = said["details"]
     assert "body" not in changes
-    assert changes["response"]["status"] == 200
-    assert changes["execution"]["status"] == "resolved"
+    assert (changes["response"]["status"], changes["response"]["tone"]) == (200, "ok")
+    execution = changes["execution"]
+    assert (execution["status"], execution["tone"], execution["is_over"]) == (
+        "resolved",
+        "ok",
+        True,
+    )
+    assert execution["jobs"][0]["tone"] == "ok"
     assert changes["execution"]["jobs"][0]["result"] == "7"
     assert views.later() == []
 

@@ -161,7 +161,7 @@ def test_text_is_read_by_the_kind_of_its_setting(kind, text, value):
     ("kind", "text", "problem"),
     [
         ("text", " ", "write something"),
-        ("number", "true", "no number"),
+        ("number", "true", "is not a number"),
         ("json", '{"a": 1,}', "quotes"),
         ("headers", "X-A b", "line 1 has no colon"),
         ("headers", "X-A: b\nX-A: c", "line 2"),

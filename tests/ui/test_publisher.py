@@ -33,7 +33,7 @@ class Item:
 
 
 def running(*items: Item) -> Publisher:
-    """Give a publisher that goes round without a pause."""
+    """Return a publisher that goes round without a pause."""
     publisher = Publisher(lambda _: None)
     for item in items:
         publisher.add(item)

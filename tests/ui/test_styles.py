@@ -13,6 +13,8 @@ import pytest
 import hooknb.ui
 from hooknb.cli.texts import written_out
 from hooknb.history.feed import Details
+from hooknb.records import Status
+from hooknb.ui.parts.tones import response_tone
 
 UI = Path(hooknb.ui.__file__).parent
 SHEETS = {path.name: path.read_text() for path in sorted(UI.rglob("*.css"))}
@@ -22,7 +24,7 @@ CLASS = re.compile(r"\.(hk-[\w-]+)")
 
 
 def rules(sheet: str) -> Iterator[tuple[str, str]]:
-    """Give each selector of a sheet with its declarations, also of those in conditions."""
+    """Return each selector of a sheet with its declarations, also of those in conditions."""
     text = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     for names, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
         for selector in re.split(r",(?![^()]*\))", names):
@@ -30,12 +32,12 @@ def rules(sheet: str) -> Iterator[tuple[str, str]]:
 
 
 def subject(selector: str) -> str:
-    """Give the part of a selector that stands for the element itself."""
+    """Return the part of a selector that stands for the element itself."""
     return re.split(r"[ >~+](?![^()\[]*[)\]])", selector)[-1]
 
 
 def weight(selector: str) -> tuple[int, int]:
-    """Give how many classes and how many tags a selector has: of more, the other does not count."""
+    """Return how many classes and tags a selector has: of more, the other does not count."""
     classes = len(re.findall(r"\.[\w-]+|\[[^\]]*\]|(?<!:):(?!:|not|where)[\w-]+", selector))
     tags = len(re.findall(r"(?:^|[ >~+(])[a-z][\w-]*|::[\w-]+", selector))
     return classes, tags
@@ -59,6 +61,31 @@ def test_every_function_of_a_script_is_used(script: str) -> None:
     everything = "\n".join(SCRIPTS.values())
     named = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", SCRIPTS[script], re.MULTILINE)
     assert [name for name in named if len(re.findall(rf"\b{name}\b", everything)) < 2] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_script_knows_a_status(script: str) -> None:
+    # A message and a part of a job are called `error` too.
+    words = {status.word for status in Status} - {"error"}
+    assert [word for word in words if re.search(rf"\"{word}\"|\b{word}:", SCRIPTS[script])] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "tone"),
+    [
+        (None, "wait"),
+        (200, "ok"),
+        (302, "ok"),
+        (404, "warn"),
+        (422, "warn"),
+        (400, "bad"),
+        (503, "bad"),
+    ],
+)
+def test_a_response_looks_as_its_status_is(status: int | None, tone: str) -> None:
+    assert response_tone(status) == tone
+    # The class exists, or the text has its usual look.
+    assert tone == "wait" or f".hk-{tone}" in SHEETS["common.css"]
 
 
 def test_the_browser_writes_out_the_characters_that_a_terminal_does() -> None:

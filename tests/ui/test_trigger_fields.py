@@ -12,7 +12,7 @@ from hooknb.ui.trigger.variable_rows import Rows
 
 
 def heard(part: Any) -> list[dict[str, Any]]:
-    """Give the list to which everything is added that the part says."""
+    """Return the list to which everything is added that the part says."""
     said: list[dict[str, Any]] = []
     part.say = lambda kind, **content: said.append({"kind": kind, **content})
     return said

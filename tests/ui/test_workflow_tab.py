@@ -393,7 +393,8 @@ def test_the_picture_counts_runs_and_shows_the_way_of_the_chosen_delivery(listen
     assert way["ends"] == [[None, None], ["asked", "yes"]]
     it.panel.choose(int(last))
     way = it.last("way")["way"]
-    assert way["status"] == "error"
+    assert (way["status"], way["tone"], way["is_lit"]) == ("error", "bad", True)
+    assert way["failed"] == ["again"]
     assert way["nodes"] == {"again": "error", "asked": "inside"}
     assert way["lists"] == [["asked", "no"]]
     assert way["ends"] == []
@@ -416,7 +417,7 @@ def test_a_refused_delivery_has_no_way(listen):
     it.panel.choose(int(number))
     way = it.last("way")["way"]
     assert way["text"] == f"delivery #{number} started no execution"
-    assert (way["status"], way["nodes"]) == ("", {})
+    assert (way["status"], way["is_lit"], way["nodes"]) == ("", False, {})
 
 
 def test_ways_through_empty_branches_are_told_by_results(listen):

@@ -1,5 +1,5 @@
 // @ts-check
-// What came: the live list with its strip and filter, and the chosen delivery beside it.
+// The deliveries: the live list with its strip and filter, and the chosen delivery beside it.
 
 import { clockTime, deliveryTable } from "./delivery_table.js";
 import { deliveryDetail } from "./detail.js";
@@ -11,7 +11,7 @@ const PENDING_MS = 1500;
 const WAIT_MS = 400;
 
 function strip() {
-  const element = h("div", { class: "hk-strip", role: "img", "aria-label": "Nothing came lately" });
+  const element = h("div", { class: "hk-strip", role: "img", "aria-label": "No deliveries lately" });
   let bars = [];
   const newBar = () => {
     const refused = h("i", { class: "hk-strip-refused" });
@@ -184,7 +184,7 @@ export default part((ctx) => {
     let text = "";
     if (heard && state.total === 0) {
       if (state.kept === 0 || !isFiltered) {
-        text = "Nothing came yet. Send a test, or give the URL to a sender.";
+        text = "No deliveries yet. Send a test, or give the URL to a sender.";
       } else {
         text = state.scanned < state.kept ? "Looking …" : "The filter finds nothing.";
       }
@@ -198,7 +198,7 @@ export default part((ctx) => {
     inPython.textContent = `hook.delivery(${selected})`;
   }
 
-  const nothingChosen = () => (state.kept ? "Choose a delivery to see what came." : "");
+  const nothingChosen = () => (state.kept ? "Choose a delivery to see it." : "");
 
   function choose({ id, place, details }) {
     const isRecent = pending !== null && performance.now() - pending.at < PENDING_MS;

@@ -10,8 +10,8 @@ from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.feed import short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
-from hooknb.ui.parts.controls import RUNNING
 from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ _LOOK_SECONDS: Final = 0.5
 # The newest is shown no more often: somebody is to see what it is.
 _FOLLOW_SECONDS: Final = 1.0
 _BARS: Final = 30
-_BAR: Final = 10_000_000  # microseconds
-_MOST_CHARACTERS: Final = 1_000_000
+_BAR_MICROSECONDS: Final = 10_000_000
+_MAX_CHARACTERS: Final = 1_000_000
 
 
 class Deliveries(Part):
@@ -68,7 +68,7 @@ class Deliveries(Part):
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
         self._said: dict[str, Any] = {}
-        self._details: Details | None = None
+        self._details: dict[str, Any] | None = None
         self._details_revision = 0
         self._next_details = self._next_look = self._next_follow = 0.0
         super().__init__(lock=panel.lock)
@@ -206,7 +206,7 @@ class Deliveries(Part):
             self.say("sampled", id=number)
 
     def on_curl(self, content: dict[str, Any]) -> None:
-        """Give the command that sends a delivery, to be copied: ``hook.curl(id)``."""
+        """Return the command that sends a delivery, to be copied: ``hook.curl(id)``."""
         if (number := _id(content)) is not None:
             self.say("curl", to=content.get("view"), text=self._panel.hook.curl(number))
 
@@ -217,12 +217,12 @@ class Deliveries(Part):
             self._panel.feed.scan(_SCAN_SECONDS)
 
     def _signature(self) -> tuple[Any, ...]:
-        """Give what differs wherever there may be something to say."""
+        """Return what differs wherever there may be something to say."""
         feed, watch = self._panel.feed, self._panel.watch
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
             *(watch.arrived, watch.unfinished, self._panel.hook.revision),
-            _clock.now() // _BAR,
+            _clock.now() // _BAR_MICROSECONDS,
         )
 
     def _total(self) -> int:
@@ -255,7 +255,7 @@ class Deliveries(Part):
             panel.choose(None)
 
     def _changes(self) -> dict[str, Any]:
-        """Give what differs from what was said before."""
+        """Return what differs from what was said before."""
         panel, feed = self._panel, self._panel.feed
         total = self._total()
         state: dict[str, Any] = {
@@ -275,7 +275,7 @@ class Deliveries(Part):
         return changes
 
     def _strip(self) -> list[Any]:
-        """Give the strip's end in milliseconds since 1970, a bar's, all of each bar, the refused.
+        """Return the strip's end in milliseconds since 1970, a bar's, all of each bar, the refused.
 
         A strip without anything is always the same: while nothing comes, nothing is said.
         """
@@ -283,10 +283,10 @@ class Deliveries(Part):
             strip: list[Any] = self._said["strip"]
             return strip
         now = _clock.now()
-        bars = self._panel.feed.strip(now, _BARS, _BAR // 1_000_000)
+        bars = self._panel.feed.strip(now, _BARS, _BAR_MICROSECONDS // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
-        end = (now // _BAR + 1) * _BAR // 1000 if any(every) else 0
-        return [end, _BAR // 1000, every, refused if any(refused) else []]
+        end = (now // _BAR_MICROSECONDS + 1) * _BAR_MICROSECONDS // 1000 if any(every) else 0
+        return [end, _BAR_MICROSECONDS // 1000, every, refused if any(refused) else []]
 
     # -- the chosen one -------------------------------------------------------------------------
 
@@ -326,7 +326,7 @@ class Deliveries(Part):
                 found = panel.watch.details(number)
                 _trim(found["body"])
                 _trim(found["query"])
-                self._details = found
+                self._details = _toned(found)
             except RecordNotFoundError:
                 # It was pruned, or cleared, since it was chosen; the view says so.
                 self._details = None
@@ -341,11 +341,10 @@ class Deliveries(Part):
         if found is None:
             return True
         execution = found["execution"]
-        is_over = execution is None or execution["status"] not in RUNNING
-        return found["response"] is not None and is_over
+        return found["response"] is not None and (execution is None or execution["is_over"])
 
     def _changed_details(self) -> dict[str, Any] | None:
-        """Give what has changed about the chosen delivery, with its id."""
+        """Return what has changed about the chosen delivery, with its id."""
         before = self._details
         is_other = self._details_revision != self._panel.hook.revision
         is_due = not self._is_settled and time.monotonic() >= self._next_details
@@ -360,7 +359,7 @@ class Deliveries(Part):
 
 
 def _columns(columns: Sequence[Column]) -> list[list[Any]]:
-    """Give name, title, whether it is numeric, and short title of each."""
+    """Return name, title, whether it is numeric, and short title of each."""
     shorts = short_titles(columns)
     return [
         [item.name, item.title, item.numeric, short]
@@ -368,9 +367,22 @@ def _columns(columns: Sequence[Column]) -> list[list[Any]]:
     ]
 
 
+def _toned(found: Details) -> dict[str, Any]:
+    """Return a delivery's details with the tones of what they say."""
+    response, execution = found["response"], found["execution"]
+    if response is not None:
+        response = {**response, "tone": response_tone(response["status"])}
+    if execution is not None:
+        word = execution["status"]
+        jobs = [{**job, "tone": status_tone(job["status"])} for job in execution["jobs"]]
+        about = {"tone": status_tone(word), "is_over": is_over(word), "jobs": jobs}
+        execution = {**execution, **about}
+    return {**found, "response": response, "execution": execution}
+
+
 def _trim(tree: Tree) -> None:
     """Leave out the lines of a tree that are too many characters to be sent, and count them."""
-    left = _MOST_CHARACTERS
+    left = _MAX_CHARACTERS
     for at, (_, label, _, text, name, *_) in enumerate(tree["lines"]):
         left -= len(label or "") + len(text) + len(name or "")
         if left < 0:

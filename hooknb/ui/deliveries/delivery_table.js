@@ -2,10 +2,13 @@
 // The list of deliveries: rows of one height, of which only those in sight are elements.
 // A row is addressed by its ordinal, counted from the oldest; the newest stands at the top.
 
-import { bdi, h, milliseconds, replace, tone, visible } from "../parts/common.js";
+import { bdi, h, milliseconds, replace, visible } from "../parts/common.js";
 
-// Where things stand in a row as it is told: hooknb.history.feed.Row.as_list.
-const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION] = [1, 2, 3, 4, 5, 6, 7, 8];
+// Where things stand in a row as it is told: hooknb.history.feed.Row.as_list, and what
+// hooknb.ui.deliveries.windows adds.
+const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION, TONE, SETTLED] = [
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+];
 
 export function clockTime(milliseconds) {
   const time = new Date(milliseconds);
@@ -15,19 +18,20 @@ export function clockTime(milliseconds) {
 
 // Whether nothing about a row changes any more; null is one that is gone.
 function isSettled(row) {
-  return row === null || (row[STATUS] !== null && !["queued", "started"].includes(row[EXECUTION]));
+  return row === null || row[SETTLED];
 }
 
 function gridCell(content, kind, title) {
   return h("span", { role: "gridcell", class: `hk-grid-cell ${kind ?? ""}`, title }, content);
 }
 
-function responseBadge(status, execution) {
-  const waits = status === null || status === undefined;
+function responseBadge(row) {
+  const status = row[STATUS];
+  const waits = status === null;
   const title = waits
     ? "the caller waits for its response"
-    : `response ${status}${execution ? `; execution ${execution}` : ""}`;
-  const attributes = { class: `hk-badge hk-${tone(status)}`, title };
+    : `response ${status}${row[EXECUTION] ? `; execution ${row[EXECUTION]}` : ""}`;
+  const attributes = { class: `hk-badge hk-${row[TONE]}`, title };
   return h("span", attributes, waits ? "…" : String(status));
 }
 
@@ -58,7 +62,7 @@ function rowCells(row, columns) {
       "hk-mono hk-soft",
       new Date(row[RECEIVED]).toISOString(),
     ),
-    gridCell(responseBadge(row[STATUS], row[EXECUTION])),
+    gridCell(responseBadge(row)),
     ...middleCells(row, columns),
     gridCell(milliseconds(row[TOOK]), "hk-right hk-mono hk-soft"),
   ];

@@ -12,7 +12,6 @@ import {
   milliseconds,
   replace,
   tabList,
-  tone,
   visible,
 } from "../parts/common.js";
 
@@ -133,7 +132,7 @@ export function deliveryDetail({ take, id }) {
 
   function variables() {
     if (details.variables.length === 0) {
-      return [note("None is configured. Take one from the body, or in the Trigger tab.")];
+      return [note("No variables are configured. Take one from the body, or add one in the Trigger tab.")];
     }
     const rows = details.variables.map(([title, name, text]) =>
       h(
@@ -159,12 +158,12 @@ export function deliveryDetail({ take, id }) {
       h(
         "p",
         { class: "hk-response" },
-        h("span", { class: `hk-badge hk-${tone(sent.status)}` }, String(sent.status)),
+        h("span", { class: `hk-badge hk-${sent.tone}` }, String(sent.status)),
         h("span", { class: "hk-soft" }, ` ${bytes(sent.size)} after ${took}`),
       ),
       rows.length ? pairTable("Headers of the response", ["name", "value"], rows) : null,
       sent.binary
-        ? note("The body is no text.")
+        ? note("The body is not text.")
         : sent.text
           ? block(sent.text, "Body of the response")
           : note("It has no body."),
@@ -184,7 +183,7 @@ export function deliveryDetail({ take, id }) {
           class: "hk-button",
           "aria-pressed": String(kind === chosen),
           disabled: kind === "text" && !canText,
-          title: kind === "text" && !canText ? "It is no text in UTF-8" : null,
+          title: kind === "text" && !canText ? "It is not text in UTF-8" : null,
           onclick: () => {
             rawAs = kind;
             drawContent();

@@ -1,7 +1,7 @@
 // @ts-check
 // An execution: its status, and its jobs as bars along the time that it took.
 
-import { EXECUTION_TONES, bdi, grouped, h, lines, milliseconds, visible } from "../parts/common.js";
+import { bdi, grouped, h, lines, milliseconds, visible } from "../parts/common.js";
 
 function jobPart(text, label, kind) {
   const attributes = { dir: "auto", tabindex: "0", "aria-label": label };
@@ -20,7 +20,7 @@ function jobRow(job, at, whole, opened) {
   const start = Math.max(0, job.start_ms ?? 0);
   const length = runs ? Math.max(0, whole - start) : job.duration_ms;
   const share = (value) => (whole > 0 ? Math.min(100, (100 * value) / whole) : 0);
-  const kind = runs ? "wait" : EXECUTION_TONES[job.status] ?? "wait";
+  const kind = runs ? "wait" : job.tone;
   const bar = h("span", { class: `hk-job-bar hk-job-${kind}` });
   bar.style.left = `${Math.min(share(start), 99)}%`;
   bar.style.width = `${Math.min(share(length), 100 - Math.min(share(start), 99))}%`;
@@ -70,7 +70,6 @@ export function executionView(execution, opened) {
   const noted = (content, kind) =>
     h("div", { class: `hk-execution-note ${kind ?? "hk-soft"}` }, content);
   const missing = h("span", { class: "hk-mono" }, bdi(execution.missing.join(", ")));
-  const hasEnded = execution.status in EXECUTION_TONES;
   const jobs = execution.jobs;
   const whole = Math.max(
     execution.duration_ms ?? 0,
@@ -83,7 +82,7 @@ export function executionView(execution, opened) {
       h("strong", { class: "hk-section" }, "Execution"),
       h(
         "span",
-        { class: `hk-badge hk-${EXECUTION_TONES[execution.status] ?? "wait"}` },
+        { class: `hk-badge hk-${execution.tone}` },
         execution.status,
       ),
       h("span", { class: "hk-soft" }, notes.join(" · ")),
@@ -92,7 +91,7 @@ export function executionView(execution, opened) {
     execution.missing.length ? noted(["did not come: ", missing]) : null,
     jobs.length
       ? h("div", {}, jobs.map((job, at) => jobRow(job, at, whole, opened)))
-      : noted(hasEnded ? "No node has run." : "No node has ended yet."),
+      : noted(execution.is_over ? "No node has run." : "No node has ended yet."),
     execution.more ? noted(`${grouped(execution.more)} more jobs: hook.jobs`) : null,
   ];
 }

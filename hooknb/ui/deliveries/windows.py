@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.ui.parts.controls import RUNNING
+from hooknb.ui.parts.tones import is_over, response_tone
 
 if TYPE_CHECKING:
     from hooknb.history.feed import Feed, Row
@@ -21,7 +21,7 @@ __all__ = ["NEWEST", "Window", "Windows", "read_window"]
 NEWEST: Final = 60
 """Rows at the top that every view is told of, so that a few turns of the wheel find them there."""
 
-_MOST_IN_SIGHT: Final = 400
+_MAX_ROWS_IN_SIGHT: Final = 400
 _MARGIN: Final = 80
 # Characters, about: a round's rows stay below 20 kB on the wire, also where there are many columns.
 _ROUND_SIZE: Final = 14_000
@@ -181,11 +181,12 @@ class Windows:
             if size < 0 and len(rows) >= least:
                 # It is not known in the browser, which asks for it when it comes into sight.
                 break
-            said = row.as_list()
-            if row.status is None or row.execution in RUNNING:
-                self._unsettled[number] = said
-            else:
+            is_settled = row.status is not None and is_over(row.execution)
+            said = [*row.as_list(), response_tone(row.status), is_settled]
+            if is_settled:
                 self._unsettled.pop(number, None)
+            else:
+                self._unsettled[number] = said
             rows.append(said)
         return rows
 
@@ -198,7 +199,7 @@ def _size(row: Row) -> int:
 def read_window(content: Mapping[str, Any]) -> Window:
     """Make a window of a view's message; what is no number there is 0."""
     first = _number(content.get("first"))
-    end = min(max(first, _number(content.get("end"))), first + _MOST_IN_SIGHT)
+    end = min(max(first, _number(content.get("end"))), first + _MAX_ROWS_IN_SIGHT)
     anchor = _number(content.get("anchor"))
     return Window(
         first=first,

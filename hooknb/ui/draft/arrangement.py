@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 def located(nodes: Nodes, key: str) -> tuple[str, Node]:
-    """Give the node of that key, with its place as errors name it: ``nodes[1].yes[0]``.
+    """Return the node of that key, with its place as errors name it: ``nodes[1].yes[0]``.
 
     Raises
     ------

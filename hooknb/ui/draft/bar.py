@@ -102,7 +102,7 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
     # -- what buttons do ------------------------------------------------------------------------
 
     def _next(self) -> int:
-        """Give the number of the next revision; after going back it is not the next in line."""
+        """Return the number of the next revision; after going back it is not the next in line."""
         hook = self._panel.hook
         if self._served is not hook.workflow:
             try:

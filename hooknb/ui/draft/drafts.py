@@ -92,7 +92,7 @@ class Draft:
     # -- settings -------------------------------------------------------------------------------
 
     def value(self, name: str) -> Any:
-        """Give a setting as it was set; that of :attr:`base` where it was not."""
+        """Return a setting as it was set; that of :attr:`base` where it was not."""
         if name in PARTS:
             return self.rows(name)
         return self._values[_known(name)]
@@ -171,7 +171,7 @@ class Draft:
         self._made: _Outcome | None = None
 
     def _outcome(self) -> _Outcome:
-        """Give the definition or what is wrong, and whether it was changed; made once."""
+        """Return the definition or what is wrong, and whether it was changed; made once."""
         if self._made is None:
             self._made = self._tried()
         return self._made
@@ -199,7 +199,7 @@ class Draft:
     # -- variables ------------------------------------------------------------------------------
 
     def rows(self, part: str) -> list[Row]:
-        """Give the rows of a part as they were typed."""
+        """Return the rows of a part as they were typed."""
         return list(self._rows[part])
 
     def set_rows(self, part: str, rows: Iterable[Row | Variable | str]) -> None:
@@ -260,7 +260,7 @@ class Draft:
         return Preview(count, count + len(missing), tuple(missing))
 
     def taken(self, part: str, delivery: Delivery) -> list[Any]:
-        """Give what each row of a part would take from a delivery, ``MISSING`` for nothing."""
+        """Return what each row of a part would take from a delivery, ``MISSING`` for nothing."""
         return taken(part, self._rows[part], delivery)
 
     def _read_rows(self, part: str, problems: list[SettingError]) -> list[Variable]:
@@ -283,7 +283,7 @@ class Draft:
         return nodes
 
     def find(self, key: str) -> Node:
-        """Give the node of that key.
+        """Return the node of that key.
 
         Raises
         ------
@@ -361,7 +361,7 @@ def _value(workflow: Workflow, name: str) -> Any:
 
 
 def _named(row: Row) -> Variable:
-    """Give a variable with the name of a row, whatever is wrong with it."""
+    """Return a variable with the name of a row, whatever is wrong with it."""
     try:
         return Variable(row.path or "", alias=row.alias if row.alias.strip() else None)
     except SettingError:

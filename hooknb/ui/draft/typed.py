@@ -34,7 +34,7 @@ _SEPARATORS: Final = re.compile(r"[\s,]+")
 
 
 def read_setting(name: str, value: Any) -> Any:
-    """Give a setting of :func:`hooknb.webhook` for what was typed; what is no text stays.
+    """Return a setting of :func:`hooknb.webhook` for what was typed; what is no text stays.
 
     Text that cannot be read stays too: the definition refuses it, with its own words. Only where
     it would have none is it refused here.

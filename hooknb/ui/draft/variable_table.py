@@ -20,11 +20,11 @@ from hooknb.workflow.variables import Variable, VariableType, as_variables
 if TYPE_CHECKING:
     from hooknb.records import Delivery
 
-__all__ = ["LONGEST", "TYPES", "Row", "merged", "shown_value", "taken"]
+__all__ = ["MAX_SAMPLE_CHARACTERS", "TYPES", "Row", "merged", "shown_value", "taken"]
 
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 
-LONGEST: Final = 2_000
+MAX_SAMPLE_CHARACTERS: Final = 2_000
 """Characters of a sample that are shown in its cell; a longer one is not edited there."""
 
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
@@ -103,7 +103,7 @@ class Row:
         if self.typed is not None:
             return True
         is_plain = self.sample is None or isinstance(self.sample, (str, int, float))
-        return is_plain and self.type != "file" and len(self.shown_sample) <= LONGEST
+        return is_plain and self.type != "file" and len(self.shown_sample) <= MAX_SAMPLE_CHARACTERS
 
     def variable(self, part: str) -> Variable:
         """Read it.
@@ -183,7 +183,7 @@ def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
 
 
 def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:
-    """Give what each row of a part takes from a delivery, ``MISSING`` for nothing.
+    """Return what each row of a part takes from a delivery, ``MISSING`` for nothing.
 
     Credentials in headers are masked.
     """

@@ -126,15 +126,6 @@ export function bytes(value) {
   return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
 }
 
-// The kind of a response, as the end of a class: hk-ok, hk-warn, hk-bad.
-export function tone(status) {
-  if (status === null || status === undefined) return "wait";
-  if (status < 400) return "ok";
-  return status === 422 || status === 404 || status === 409 ? "warn" : "bad";
-}
-
-export const EXECUTION_TONES = { resolved: "ok", failed: "bad", error: "bad", aborted: "bad" };
-
 // A line that says for a while what became of a click; what went wrong stays there.
 export function sayingLine() {
   const element = h("span", { class: "hk-said hk-soft", role: "status" });

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 import ipywidgets
 
-from hooknb.records import Status
 from hooknb.ui.parts.part import heard_during_cells
 
 __all__ = [
-    "RUNNING",
     "Asking",
     "button",
     "close_all",
@@ -78,13 +76,13 @@ def show(widget: Any, *, is_shown: bool) -> None:
 
 
 def view_of(widget: Any) -> dict[str, Any]:
-    """Give what a cell shows of a widget, by media type."""
+    """Return what a cell shows of a widget, by media type."""
     model = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": model}
 
 
 def close_all(widgets: Iterable[Any]) -> None:
-    """Give widgets back, with all that is below them and the models of their layouts and styles."""
+    """Close widgets, with all that is below them and the models of their layouts and styles."""
     for widget in widgets:
         # First what is shown: nobody needs to see it fall to pieces.
         widget.close()
@@ -154,10 +152,6 @@ class Asking:
         self.button.description = question
         self.button.button_style = "danger"
         show(self.keep, is_shown=True)
-
-
-RUNNING: Final = frozenset({Status.QUEUED.word, Status.STARTED.word})
-"""What frames and feeds call the status of an execution that has not ended."""
 
 
 def counted(number: int, word: str) -> str:

@@ -111,7 +111,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         return all(now - at > _SILENT_SECONDS for at in heard)
 
     def _heard_of(self) -> tuple[tuple[bool, float], ...]:
-        """Give what is known of the views; the publisher asks without the lock."""
+        """Return what is known of the views; the publisher asks without the lock."""
         return tuple(self._views.values())
 
     def opened(self) -> None:

@@ -13,8 +13,8 @@ __all__ = ["PUBLISHER", "Published", "Publisher"]
 
 _LOG: Final = logging.getLogger("hooknb.ui")
 # Seconds to a message: eight a second, and room for two responses to what somebody clicks.
-_PACE: Final = 0.125
-_SILENT_PACE: Final = 2.0
+_MESSAGE_SECONDS: Final = 0.125
+_SILENT_SECONDS: Final = 2.0
 
 
 class Published(Protocol):
@@ -78,11 +78,11 @@ class Publisher:
             now = time.monotonic()
             with_silent = now >= next_silent
             if with_silent:
-                next_silent = now + _SILENT_PACE
+                next_silent = now + _SILENT_SECONDS
             publish = _published if with_silent else _published_unless_silent
             said = sum(_asked(item, publish) for item in items)
             del items
-            self._sleep(max(_PACE, said * _PACE))
+            self._sleep(max(_MESSAGE_SECONDS, said * _MESSAGE_SECONDS))
 
 
 def _asked(item: Published, question: Callable[[Published], int]) -> int:

@@ -50,7 +50,7 @@ class Forms(Protocol):
         """Have every form follow the draft, which was changed."""
 
     def newest(self) -> Delivery | None:
-        """Give the newest delivery that was accepted."""
+        """Return the newest delivery that was accepted."""
 
     def caught(self, work: Callable[[], None]) -> None:
         """Do something under the lock, and say what goes wrong."""
@@ -234,7 +234,7 @@ def _indented(value: Any) -> str:
         return shown_json(value)
 
 
-_LONGEST_SAMPLE: Final = 64 * 1024
+_MAX_SAMPLE_CHARACTERS: Final = 64 * 1024
 
 
 class Variables(Card):
@@ -306,7 +306,7 @@ class Sampled(Variables):
             return
         number = self._forms.draft.parse(self.part, came if self.part == "query" else delivery)
         text = delivery.query_string if self.part == "query" else _body_text(delivery, came)
-        is_short = len(text) <= _LONGEST_SAMPLE
+        is_short = len(text) <= _MAX_SAMPLE_CHARACTERS
         self.sample.value = text if is_short else ""
         more = "" if is_short else ", too long to be shown"
         self._say(f"{counted(number, 'path')} of {name}{more}")
@@ -345,7 +345,7 @@ class Sampled(Variables):
 
 
 def _body_text(delivery: Delivery, body: Any) -> str:
-    """Give a body as text that can be parsed again: as it came, where it came so."""
+    """Return a body as text that can be parsed again: as it came, where it came so."""
     if kind(delivery.content_type) == "json" and "Content-Encoding" not in delivery.header_map:
         try:
             return delivery.raw.decode()

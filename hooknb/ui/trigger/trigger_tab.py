@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TriggerTab"]
 
-_PACE: Final = 0.5
+_LOOK_SECONDS: Final = 0.5
 _PATIENCE: Final = 20  # times as long as looking took: a large body is not read all the time
-_MOST_NAMED: Final = 3
+_MAX_NAMED: Final = 3
 
 
 class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
@@ -136,7 +136,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
                 self.bar.refresh(str(error), is_wrong=True)
 
     def newest(self) -> Delivery | None:
-        """Give the newest delivery that was accepted, as it was looked for last."""
+        """Return the newest delivery that was accepted, as it was looked for last."""
         try:
             number = self._panel.watch.newest()
             if number is None:
@@ -162,7 +162,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
                 card.show(self.draft, is_new=False)
             self._say()
         took = time.monotonic() - now
-        self._next_look = now + max(_PACE, _PATIENCE * took)
+        self._next_look = now + max(_LOOK_SECONDS, _PATIENCE * took)
         return 0 if self._newest is before else 1
 
     def _say(self) -> None:
@@ -181,7 +181,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         count = f"{preview.taken} of {counted(preview.total, 'variable')}"
         text = f"would take {count} from delivery #{newest.id}"
         if preview.missing:
-            named = ", ".join(preview.missing[:_MOST_NAMED])
-            more = len(preview.missing) - _MOST_NAMED
+            named = ", ".join(preview.missing[:_MAX_NAMED])
+            more = len(preview.missing) - _MAX_NAMED
             text += f"; missing: {named}{f' and {more} more' if more > 0 else ''}"
         return text

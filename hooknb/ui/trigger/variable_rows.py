@@ -9,12 +9,12 @@ from itertools import count
 from typing import Any, Final
 
 from hooknb.paths import MISSING
-from hooknb.ui.draft.variable_table import LONGEST, TYPES, Row, shown_value
+from hooknb.ui.draft.variable_table import MAX_SAMPLE_CHARACTERS, TYPES, Row, shown_value
 from hooknb.ui.parts.form_fields import Heard
 
 __all__ = ["Rows"]
 
-_LONGEST_VALUE: Final = 80
+_MAX_VALUE_CHARACTERS: Final = 80
 _WORDS: Final = {
     "headers": ("name", "header", "Variables of the headers", "X-Request-Id"),
     "query": ("path", "variable", "Variables of the query", "ref or items[0].sku"),
@@ -147,14 +147,14 @@ class Rows(Heard):
     # -- saying ---------------------------------------------------------------------------------
 
     def _lines(self) -> list[list[Any]]:
-        """Give every row as what a view needs of it."""
+        """Return every row as what a view needs of it."""
         return [
             [
                 number,
                 row.path,
                 row.alias,
                 row.type,
-                row.shown_sample[:LONGEST],
+                row.shown_sample[:MAX_SAMPLE_CHARACTERS],
                 row.is_editable,
                 self._problems.get(at, ""),
                 self._last(at, row),
@@ -166,7 +166,7 @@ class Rows(Heard):
         if at >= len(self._came) or row.is_blank:
             return ""
         value = self._came[at]
-        return None if value is MISSING else shown_value(value)[:_LONGEST_VALUE]
+        return None if value is MISSING else shown_value(value)[:_MAX_VALUE_CHARACTERS]
 
     def _say(self) -> None:
         lines, said = self._lines(), self._said

@@ -304,7 +304,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _offered() -> dict[str, type[Node]]:
-    """Give the types of which a form can make a node, those of one's own behind the others."""
+    """Return the types of which a form can make a node, those of one's own behind the others."""
     types = node_types()
     names = [*_ORDER, *(name for name in types if name not in _ORDER)]
     return {name: types[name] for name in names if name in types and can_be_made(types[name])}
@@ -315,7 +315,7 @@ def _is_known(kind: type[Node]) -> bool:
 
 
 def _source(node: Node) -> str:
-    """Give the text of the functions of a node itself."""
+    """Return the text of the functions of a node itself."""
     if isinstance(node, Code):
         return node.source
     found: list[str] = []

@@ -74,7 +74,7 @@ class Setting:
 
 @cache
 def settings(kind: type[Node]) -> tuple[Setting, ...]:
-    """Give the settings of a node type in the order of its class, but for its key.
+    """Return the settings of a node type in the order of its class, but for its key.
 
     Lists of nodes are drawn, not typed; they are none of them, but for the conditions of a
     Switch and the number of branches of a Parallel.
@@ -250,7 +250,7 @@ def _read_number(setting: Setting, text: str) -> Any:
         return text.strip()  # a template; the node says whether it takes one
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    raise SettingError(setting.name, f"{text.strip()!r} is no number")
+    raise SettingError(setting.name, f"{text.strip()!r} is not a number")
 
 
 def _write_number(setting: Setting, value: Any) -> str:
@@ -284,7 +284,7 @@ def _write_size(_setting: Setting, value: Any) -> str:
 def _read_size(setting: Setting, text: str) -> Any:
     value = read_setting("max_body", text)
     if isinstance(value, str):
-        raise SettingError(setting.name, f"{text!r} is no size; write 10 MiB")
+        raise SettingError(setting.name, f"{text!r} is not a size; write 10 MiB")
     return value
 
 

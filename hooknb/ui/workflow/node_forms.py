@@ -21,7 +21,7 @@ __all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "NodeForm"
 
 _FUNCTION: Final = "A Python function, written in its cell"
 _ELSEWHERE: Final = "It is nothing that can be typed; it is set in Python and stays"
-_MOST_BRANCHES: Final = 50
+_MAX_BRANCHES: Final = 50
 _GATES: Final = (("the branch “no” is run", True), ("the execution ends as failed", False))
 
 
@@ -64,7 +64,7 @@ class TextInput:
         self.field.note = self.setting.hint if text is not None else fixed
 
     def read(self) -> dict[str, Any]:
-        """Give the fields of the node that it stands for."""
+        """Return the fields of the node that it stands for."""
         if not self.is_touched and self._before is not REQUIRED:
             return {self.setting.name: self._before}
         return {self.setting.name: from_text(self.setting, self.field.value)}
@@ -115,7 +115,7 @@ class ChoiceInput:
         self._shown = self.choice.value
 
     def read(self) -> dict[str, Any]:
-        """Give the chosen one; what was not touched stays exactly what it was."""
+        """Return the chosen one; what was not touched stays exactly what it was."""
         is_kept = self._before is not REQUIRED and not self.is_touched
         return {self.setting.name: self._before if is_kept else self.choice.value}
 
@@ -136,7 +136,7 @@ class GateInput(ChoiceInput):
         self.choice.value = self._shown = self._before[0] is not None
 
     def read(self) -> dict[str, Any]:
-        """Give both branches."""
+        """Return both branches."""
         if not self.is_touched:
             yes, no = self._before
         elif self.choice.value:
@@ -159,11 +159,11 @@ class BranchesInput(TextInput):
         self.field.note = self.setting.hint
 
     def read(self) -> dict[str, Any]:
-        """Give the branches: empty ones more, or fewer where the last ones are empty."""
+        """Return the branches: empty ones more, or fewer where the last ones are empty."""
         name, text = self.setting.name, self.field.value.strip()
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004
-        if not 1 <= number <= _MOST_BRANCHES:
-            raise SettingError(name, f"{text!r} is not a whole number from 1 to {_MOST_BRANCHES}")
+        if not 1 <= number <= _MAX_BRANCHES:
+            raise SettingError(name, f"{text!r} is not a whole number from 1 to {_MAX_BRANCHES}")
         if any(self._lists[number:]):
             raise SettingError(name, "the last branches hold nodes; remove them first")
         more = ((),) * (number - len(self._lists))
@@ -205,7 +205,7 @@ class CasesInput:
         close_all(row.widget for row in spare)
 
     def read(self) -> dict[str, Any]:
-        """Give the cases, each with the nodes that it had."""
+        """Return the cases, each with the nodes that it had."""
         cases = []
         for index, row in enumerate(self._rows):
             try:
@@ -427,7 +427,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
     # -- inside ---------------------------------------------------------------------------------
 
     def _fields(self) -> dict[str, Any]:
-        """Give the fields of the node, those that are not typed as they were."""
+        """Return the fields of the node, those that are not typed as they were."""
         fields: dict[str, Any] = {}
         if self._old is not None:
             fields = {name: getattr(self._old, name) for name in self._old.__struct_fields__}

@@ -2,7 +2,6 @@
 // The picture of the flow: boxes in lists and branches, and lines that are drawn behind them.
 
 import {
-  EXECUTION_TONES,
   bdi,
   grouped,
   h,
@@ -242,15 +241,13 @@ export default part((ctx) => {
       wayText.textContent = visible(way.text);
       wayStatus.textContent = way.status;
       wayStatus.hidden = !way.status;
-      wayStatus.className = `hk-badge hk-${EXECUTION_TONES[way.status] ?? "wait"}`;
+      wayStatus.className = `hk-badge hk-${way.tone}`;
     }
-    // Where nothing was run there is no way to tell from the rest.
-    const isLit = way !== null && way.status !== "" && way.status !== "queued";
+    const isLit = way !== null && way.is_lit;
     canvas.classList.toggle("hk-flow-lit", isLit);
     for (const [key, { box }] of boxes) {
-      const status = way?.nodes[key];
-      box.classList.toggle("hk-flow-node-lit", isLit && status !== undefined);
-      box.classList.toggle("hk-flow-node-failed", status === "error" || status === "failed");
+      box.classList.toggle("hk-flow-node-lit", isLit && reached(key));
+      box.classList.toggle("hk-flow-node-failed", way !== null && way.failed.includes(key));
     }
     for (const { key, name, pill } of pills) {
       pill.classList.toggle("hk-flow-pill-lit", taken(key, name));

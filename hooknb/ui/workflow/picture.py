@@ -16,8 +16,9 @@ from hooknb.records import Execution, Status
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.drafts import PARTS
 from hooknb.ui.draft.typed import read_setting, shown_json
-from hooknb.ui.parts.controls import RUNNING, counted
+from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 from hooknb.workflow.nodes import (
     Calculation,
     Code,
@@ -42,18 +43,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 
-_LONGEST: Final = 160
+_MAX_LINE_CHARACTERS: Final = 160
 _USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
 _SPACE: Final = re.compile(r"\s+")
-_BAD_STATUS: Final = 400
-_WARNING: Final = frozenset({404, 409, 422})
 
 # Of several runs of a node (turns of a loop) the gravest shows.
 _GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILED, Status.ERROR)
 
 
 def drawn(nodes: Iterable[Node], base: Iterable[Node], wrong: str = "") -> list[dict[str, Any]]:
-    """Give what the picture shows of a tree of nodes.
+    """Return what the picture shows of a tree of nodes.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def type_label(kind: type[Node]) -> str:
 
 
 def without_below(node: Node) -> Node:
-    """Give a node by itself, with nothing below it."""
+    """Return a node by itself, with nothing below it."""
     below = node.below()
     return node.with_below(dict.fromkeys(below, ())) if below else node
 
@@ -145,10 +144,7 @@ def _title(node: Node) -> str:
 def _tone(node: Node) -> str:
     """Name the colour of a node's edge."""
     if isinstance(node, Response):
-        status = node.status
-        if not isinstance(status, int) or status < _BAD_STATUS:
-            return "ok"
-        return "warn" if status in _WARNING else "bad"
+        return response_tone(node.status) if isinstance(node.status, int) else "ok"
     if isinstance(node, End):
         return "ok" if node.status == "resolved" else "bad"
     return _TONES.get(type(node), "own")
@@ -169,7 +165,7 @@ _TONES: Final[dict[type[Node], str]] = {
 
 
 def _label(node: Node, name: str) -> dict[str, str]:
-    """Give what a branch is called, by what it is counted, and what leads into it."""
+    """Return what a branch is called, by what it is counted, and what leads into it."""
     if isinstance(node, Switch) and name != "otherwise":
         index = int(name.partition("[")[2].partition("]")[0])
         case = node.cases[index]
@@ -184,7 +180,7 @@ def _label(node: Node, name: str) -> dict[str, str]:
 
 
 def _line(node: Node) -> str:
-    """Give one line of what a node does."""
+    """Return one line of what a node does."""
     if type(node) in _LINES:
         return str(_LINES[type(node)](node))
     own = {name: item for name, item in settings_of(without_below(node)).items() if name != "key"}
@@ -237,8 +233,8 @@ def _text(value: Any) -> str:
 
 def _cut(text: str) -> str:
     # A text of megabytes is not searched for spaces first.
-    text = _SPACE.sub(" ", text[: 4 * _LONGEST]).strip()
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    text = _SPACE.sub(" ", text[: 4 * _MAX_LINE_CHARACTERS]).strip()
+    return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[: _MAX_LINE_CHARACTERS - 1]}…"
 
 
 def _closes(node: Node) -> bool:
@@ -264,9 +260,9 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
     -------
     dict
         ``nodes``: the status of each that was reached, by key; ``inside`` where a node below
-        it failed. ``lists``: the branches that were
-        taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the workflow's
-        own list, whose end was reached.
+        it failed. ``failed``: the keys of those that failed themselves. ``lists``: the branches
+        that were taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the
+        workflow's own list, whose end was reached.
     """
     nodes = tuple(nodes)
     reached: dict[str, Status] = {}
@@ -294,6 +290,11 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
         "nodes": {
             key: "inside" if key in inside else status.word for key, status in reached.items()
         },
+        "failed": [
+            key
+            for key, status in reached.items()
+            if key not in inside and status in {Status.FAILED, Status.ERROR}
+        ],
         "lists": lists,
         "ends": ends,
     }
@@ -324,7 +325,7 @@ def _is_taken(
     return not below and reached[node.key] is Status.RESOLVED
 
 
-_PACE: Final = 1.0
+_COUNT_SECONDS: Final = 1.0
 
 
 class Flow(Part):
@@ -402,7 +403,7 @@ class Flow(Part):
         now = time.monotonic()
         if now < self._next:
             return 0
-        self._next = now + _PACE
+        self._next = now + _COUNT_SECONDS
         said = 0
         if self._count():
             self.say("counts", nodes=self._said_counts)
@@ -483,7 +484,8 @@ class Flow(Part):
         if number is None or number == self._put_out:
             return None
         self._put_out = None
-        way: dict[str, Any] = {"nodes": {}, "lists": [], "ends": [], "status": ""}
+        way: dict[str, Any] = {"nodes": {}, "failed": [], "lists": [], "ends": [], "status": ""}
+        way |= {"tone": "wait", "is_lit": False}
         hook = self._panel.hook
         try:
             execution = hook.execution(number)
@@ -491,7 +493,8 @@ class Flow(Part):
             return way | {"text": f"delivery #{number} started no execution"}
         except HooknbError as error:
             return way | {"text": str(error)}
-        self._is_settled = execution.status.word not in RUNNING
+        word = execution.status.word
+        self._is_settled = is_over(word)
         text = f"delivery #{number} went this way"
         if execution.status is Status.QUEUED:
             text = f"delivery #{number} waits for its turn"
@@ -500,5 +503,8 @@ class Flow(Part):
         return {
             **way_of(execution, self._panel.draft.nodes),
             "text": text,
-            "status": execution.status.word,
+            "status": word,
+            "tone": status_tone(word),
+            # Where nothing was run there is no way to tell from the rest.
+            "is_lit": execution.status is not Status.QUEUED,
         }
