@@ -43,7 +43,10 @@ _TLS_HANDSHAKE: Final = 0x16
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _METHOD: Final = re.compile(rb"(%b{1,64}) " % _TOKEN)
 _PART_OF_METHOD: Final = re.compile(rb"%b{0,64}" % _TOKEN)
-_REQUEST_LINE: Final = re.compile(rb"%b+ ([!-~]+) HTTP/(1\.[01])" % _TOKEN)
+# Many senders write a query in UTF-8 or Latin-1 without percent-encoding it. RFC 3986 does not have
+# such bytes, and no reader takes them for the end of anything.
+_REQUEST_LINE: Final = re.compile(rb"%b+ ([!-~\x80-\xff]+) HTTP/(1\.[01])" % _TOKEN)
+_AS_ASCII: Final = bytes(byte if byte < 0x80 else ord("x") for byte in range(256))  # noqa: PLR2004
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _HOST: Final = re.compile(
     r"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+(?::([0-9]{0,5}))?"
@@ -195,7 +198,7 @@ class RequestReader:
                     f"The request line and header fields have more than {MAX_HEAD_BYTES} bytes.",
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 )
-            _feed(parser, prefix + buffer[fed:end])
+            _feed(parser, prefix + _for_llhttp(buffer, fed, end))
             if found >= 0:
                 break
             fed, prefix = end, b""
@@ -313,6 +316,13 @@ class RequestReader:
         return self.size <= self._keep + _MAX_DRAINED_BYTES
 
 
+def _for_llhttp(buffer: bytearray, start: int, end: int) -> bytes:
+    """Return a piece of a head, with bytes beyond ASCII in its request line made ASCII."""
+    line_end = buffer.find(b"\r\n", 0, end)
+    cut = end if line_end < 0 else min(max(start, line_end), end)
+    return bytes(buffer[start:cut]).translate(_AS_ASCII) + bytes(buffer[cut:end])
+
+
 def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
     try:
         parser.feed_data(data)
@@ -338,7 +348,7 @@ def _head(line: bytes, block: bytes, fields: list[tuple[bytes, bytes]]) -> Head:
         name, value = _usual(raw_name), raw_value.decode("latin-1").strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     is_1_0 = found[2] == b"1.0"
-    target = found[1].decode("ascii")
+    target = found[1].decode("latin-1")
     host = headers.get("Host")
     if host is not None or not is_1_0:
         _check_host(host)

@@ -105,7 +105,7 @@ CASES = {
     "a space in the target": line(b"GET /a b HTTP/1.1\r\n"),
     "null in the target": line(b"GET /\0 HTTP/1.1\r\n"),
     "delete in the target": line(b"GET /\x7f HTTP/1.1\r\n"),
-    "Latin-1 in the target": line(b"GET /\xe9 HTTP/1.1\r\n"),
+    "Latin-1 in the target": line(b"GET /\xe9 HTTP/1.1\r\n", 2, "h11", "node"),
     "a fragment": line(b"GET /a#b HTTP/1.1\r\n"),
     "a target without a slash": line(b"GET a HTTP/1.1\r\n"),
     "a query alone": line(b"GET ?a HTTP/1.1\r\n"),
