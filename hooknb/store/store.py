@@ -20,19 +20,18 @@ from hooknb._clock import Clock, moment
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.payloads.charsets import has_control
 from hooknb.records import Delivery, Execution
-from hooknb.store.database import open_database
+from hooknb.store.database import file_identity, open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
 from hooknb.store.schema import (
     deliveries,
     executions,
-    fixed_responses,
     jobs,
-    responses,
     revisions,
     workflows,
 )
 from hooknb.store.single import read_delivery, read_execution
+from hooknb.store.space import clear, delete_received
 from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ class Store:
         Called on the writer's thread with the deliveries of each transaction.
     clock
         Of the runtime; the system's by default. With a fixed one keys are made of names.
+    max_kept_response
+        Bytes of a response's body that are kept; ``None`` for all.
 
     Raises
     ------
@@ -117,6 +118,8 @@ class Store:
         target: str | os.PathLike[str],
         stored: Callable[[list[NewDelivery]], None],
         clock: Clock | None = None,
+        *,
+        max_kept_response: int | None = None,
     ) -> None:
         self._clock = clock or Clock()
         database = open_database(target, self._clock)
@@ -125,9 +128,22 @@ class Store:
         self._guard = database.guard
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
-        self._writer = Writer(database.writing, database.guard, stored, self._clock)
+        self._identity = database.identity
+        self._writer = Writer(
+            database.writing,
+            database.guard,
+            stored,
+            self._clock,
+            is_there=None if database.path is None else lambda: self.is_there,
+            max_kept_response=max_kept_response,
+        )
         self.owner = self._ownership.token
         self._is_gone = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its file is still the one that was opened: not deleted, not replaced."""
+        return self.path is None or file_identity(self.path) == self._identity
 
     def submit(self, *operations: Operation) -> None:
         """Ask for writes; returns at once, from any thread."""
@@ -272,8 +288,15 @@ class Store:
         return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
-        """Forget the deliveries, responses, executions and jobs of a workflow."""
-        self._writer.call(lambda connection: _clear(connection, workflow_id))
+        """Delete the deliveries, responses, executions and jobs of a workflow.
+
+        What they took is given back to the disk, also where that is full.
+        """
+        self._writer.run(
+            lambda connection, transaction: clear(
+                connection, transaction, self._ownership, workflow_id
+            )
+        )
 
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
@@ -291,7 +314,7 @@ class Store:
             workflow_id = connection.execute(found).scalar()
             if workflow_id is None:
                 return False
-            _clear(connection, workflow_id)
+            delete_received(connection, workflow_id)
             connection.execute(delete(revisions).where(revisions.c.workflow_id == workflow_id))
             connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
             return True
@@ -394,8 +417,3 @@ class Store:
     def execution(self, workflow_id: int, number: int) -> Execution:
         """Read one execution with its jobs; as :func:`~hooknb.store.single.read_execution`."""
         return read_execution(self.rows, workflow_id, number)
-
-
-def _clear(connection: Connection, workflow_id: int) -> None:
-    for table in (responses, fixed_responses, jobs, executions, deliveries):
-        connection.execute(delete(table).where(table.c.workflow_id == workflow_id))
