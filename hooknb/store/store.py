@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +62,7 @@ class Definition:
     enabled: bool
 
 
+_MAX_IDS: Final = 10_000  # of one statement
 _CURRENT: Final = and_(
     revisions.c.workflow_id == workflows.c.id, revisions.c.number == workflows.c.current
 )
@@ -73,6 +74,21 @@ class StoredRevision(NamedTuple):
     number: int
     created_at: datetime
     definition: bytes
+
+
+class Address(NamedTuple):
+    """Where a workflow is served: its key, the last port, and its current definition."""
+
+    key: str
+    port: int | None
+    definition: bytes
+
+
+class Totals(NamedTuple):
+    """How many workflows a store has, and how many deliveries are kept of all of them."""
+
+    workflows: int
+    deliveries: int
 
 
 class Stored(NamedTuple):
@@ -224,7 +240,7 @@ class Store:
         """Give the workflow of that name as it stands, where there is one."""
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
-        rows = self._fetch(
+        rows = self.fetch(
             select(revisions.c.definition, workflows.c.enabled)
             .join_from(workflows, revisions, _CURRENT)
             .where(workflows.c.name == name)
@@ -233,11 +249,31 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the names of the workflows, in the order in which they were made."""
-        return [row.name for row in self._fetch(select(workflows.c.name).order_by(workflows.c.id))]
+        return [row.name for row in self.fetch(select(workflows.c.name).order_by(workflows.c.id))]
+
+    def workflow_names(self) -> dict[int, str]:
+        """Return the names of the workflows by their ids, in the order in which they were made."""
+        rows = self.fetch(select(workflows.c.id, workflows.c.name).order_by(workflows.c.id))
+        return {row.id: row.name for row in rows}
+
+    def address(self, name: str) -> Address | None:
+        """Return where the workflow of that name is served, ``None`` where there is none."""
+        found = (
+            select(workflows.c.key, workflows.c.port, revisions.c.definition)
+            .join_from(workflows, revisions, _CURRENT)
+            .where(workflows.c.name == name)
+        )
+        rows = () if has_control(name) else self.fetch(found)
+        return Address(*rows[0]) if rows else None
+
+    def ports(self) -> list[int]:
+        """Return the ports on which workflows were served last, each once."""
+        found = select(workflows.c.port).where(workflows.c.port.is_not(None)).distinct()
+        return [row.port for row in self.fetch(found.order_by(workflows.c.port))]
 
     def revisions(self, workflow_id: int) -> list[StoredRevision]:
         """Return every revision, oldest first."""
-        rows = self._fetch(
+        rows = self.fetch(
             select(revisions.c.number, revisions.c.created_at, revisions.c.definition)
             .where(revisions.c.workflow_id == workflow_id)
             .order_by(revisions.c.number)
@@ -281,7 +317,7 @@ class Store:
 
     def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
         """Return the port that the workflow was served on last, and those of all others."""
-        rows = self._fetch(
+        rows = self.fetch(
             select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
         )
         ports = {row.name: row.port for row in rows}
@@ -386,10 +422,12 @@ class Store:
             reason = "it was in memory and is closed" if self._is_gone else str(error)
             raise StoreUnavailableError(f"the store cannot be read: {reason}") from error
 
-    def _fetch(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Read rows by SQLAlchemy, in the calling thread, in one snapshot."""
+    def fetch(
+        self, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Read rows by SQLAlchemy, in the calling thread, in one snapshot; for this package."""
         with self._connected() as connection:
-            return connection.execute(statement).all()
+            return connection.execute(statement, parameters).all()
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read rows by the driver itself, in the calling thread, in one snapshot."""
@@ -407,8 +445,33 @@ class Store:
         counted = select(func.count(), func.count(deliveries.c.reason)).where(
             deliveries.c.workflow_id == workflow_id
         )
-        [(total, refused)] = self._fetch(counted)
+        [(total, refused)] = self.fetch(counted)
         return Counts(deliveries=total, refused=refused)
+
+    def totals(self) -> Totals:
+        """Count the workflows and the deliveries of all of them."""
+        counted = select(
+            select(func.count()).select_from(workflows).scalar_subquery(),
+            select(func.count()).select_from(deliveries).scalar_subquery(),
+        )
+        [row] = self.fetch(counted)
+        return Totals(*row)
+
+    def delivery_ids(self, workflow_id: int) -> Iterator[int]:
+        """Yield the ids of the deliveries of a workflow, oldest first, as they are then."""
+        last = 0
+        while True:
+            part = (
+                select(deliveries.c.id)
+                .where(deliveries.c.workflow_id == workflow_id, deliveries.c.id > last)
+                .order_by(deliveries.c.id)
+                .limit(_MAX_IDS)
+            )
+            ids = [row.id for row in self.fetch(part)]
+            yield from ids
+            if len(ids) < _MAX_IDS:
+                return
+            last = ids[-1]
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
         """Read one delivery; as :func:`~hooknb.store.single.read_delivery`."""

@@ -148,7 +148,9 @@ def wired(target: Path | str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @given(
     body=st.binary(max_size=2000),
     fields=st.lists(st.tuples(token, value), max_size=8),
-    query=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=60),
+    query=st.text(
+        st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"), max_size=60
+    ),
     method=st.sampled_from(["POST", "PUT", "GET", "M-SEARCH"]),
 )
 def test_whatever_is_sent_is_read_back_exactly(wired, body, fields, query, method):
