@@ -71,7 +71,7 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
     SettingError
         It is a URL of another kind.
     StoreError
-        It is no store, belongs to a newer hooknb, or cannot be written.
+        It is not a store, belongs to a newer hooknb, or cannot be written.
     """
     path = store_path(store)
     if path is not None:
@@ -95,7 +95,7 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
 
 
 def store_path(store: str | os.PathLike[str]) -> Path | None:
-    """Give the file of a store, or ``None`` for one in memory.
+    """Return the file of a store, or ``None`` for one in memory.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def _open(path: Path | None, clock: Clock) -> Database:
 
 
 def _shrink(connection: Connection) -> None:
-    """Give back what a migration has copied, and have pages given back later on."""
+    """Return back what a migration has copied, and have pages given back later on."""
     with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the store works as it is
         connection.connection.cursor().execute("VACUUM")
 
@@ -243,7 +243,7 @@ def _configure_writing(connection: Any, _record: Any) -> None:
     # Only before the first page is written: free pages can be given back a few at a time.
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # an answer leaves after the data is on disk
+    connection.execute("PRAGMA synchronous = FULL")  # a response leaves after the data is on disk
     connection.execute("PRAGMA foreign_keys = ON")
     # What is deleted is not written once more as zeros (Debian's default): a full disk has no room.
     connection.execute("PRAGMA secure_delete = FAST")

@@ -49,7 +49,7 @@ class Ownership:
                 os.posix_fallocate(self._descriptor, 0, _RESERVE)
 
     def free_reserve(self) -> None:
-        """Give that room to whoever is first to use it."""
+        """Return that room to whoever is first to use it."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
 
@@ -75,7 +75,7 @@ class Ownership:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give the lock up and remove the file; does nothing the second time."""
+        """Return the lock up and remove the file; does nothing the second time."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self._path(self.token).unlink()
@@ -116,7 +116,7 @@ def living(store: Path) -> list[int | None]:
 
 
 def _holder(file: os.stat_result) -> int | None:
-    """Give the process that holds the lock of a file, as Linux lists it."""
+    """Return the process that holds the lock of a file, as Linux lists it."""
     device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
     try:
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()

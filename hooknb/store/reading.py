@@ -75,7 +75,7 @@ class Reading(Store):
             raise
 
     def _examined(self) -> int:
-        """Give the version of what is there, where it can be read here."""
+        """Return the version of what is there, where it can be read here."""
         try:
             with self.path.open("rb") as file:
                 start = file.read(len(_MAGIC))
@@ -107,7 +107,7 @@ class Reading(Store):
         return f"the store {self.path} cannot be opened: {reason}"
 
     def served_by(self) -> list[int | None]:
-        """Give the ids of the processes that serve it now.
+        """Return the ids of the processes that serve it now.
 
         Returns
         -------
@@ -140,7 +140,7 @@ def _identity(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        message = f"there is no store at {path}; serve a hook on it first, or name another store"
+        message = f"there is not a store at {path}; serve a hook on it first, or name another store"
         below = sorted(Path().glob("*/.hooknb/store.db"))[:_MOST_NAMED]
         if below:
             message += f": there is {' and '.join(map(str, below))}"

@@ -1,4 +1,4 @@
-"""One record, whole: a delivery with what was answered, an execution with its jobs."""
+"""One record, whole: a delivery with its response, an execution with its jobs."""
 
 from __future__ import annotations
 

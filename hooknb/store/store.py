@@ -237,7 +237,7 @@ class Store:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
     def current(self, name: str) -> Stored | None:
-        """Give the workflow of that name as it stands, where there is one."""
+        """Return the workflow of that name as it stands, where there is one."""
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
         rows = self.fetch(
@@ -365,7 +365,7 @@ class Store:
     def claim(self, workflow_id: int, revision: int) -> list[tuple[int, bool]]:
         """Take over the unfinished executions of runtimes that are gone.
 
-        Give their ids in order, each with whether it had started and is therefore marked as
+        Return their ids in order, each with whether it had started and is therefore marked as
         recovered. They will run the given revision.
         """
 

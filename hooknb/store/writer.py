@@ -29,14 +29,14 @@ __all__ = ["Writer"]
 _LOG = logging.getLogger("hooknb.store")
 
 _MOST: Final = 1000  # operations of one transaction
-_PATIENCE: Final = 0.02  # seconds that an end or an answer waits for company
+_PATIENCE: Final = 0.02  # seconds that an end or a response waits for company
 _LOOK: Final = 0.5  # seconds between looks at the file while nothing is written
 _GONE: Final = (
     "the store's file was deleted or replaced while it is served: senders get 503, and nothing is "
     "stored. Put the file back, or restart the kernel to begin with a new one"
 )
 _RETRY: Final = 0.5  # seconds between tries while the store cannot be written
-_MOST_WAITING: Final = 1_000_000  # ends and answers that wait for it; a bound for the memory
+_MOST_WAITING: Final = 1_000_000  # ends and responses that wait for it; a bound for the memory
 
 
 Transaction: TypeAlias = Callable[[Callable[["Connection"], Any]], Any]
@@ -90,7 +90,7 @@ class Writer:
         self._is_there = is_there
         self._was_there = True
         self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
-        # Ends and answers that could not be written yet; they must not be lost for a full disk.
+        # Ends and responses that could not be written yet; they must not be lost for a full disk.
         self._waiting: list[Operation] = []
         self._thread = threading.Thread(target=self._run, name="hooknb-writer", daemon=True)
         self._thread.start()
@@ -100,7 +100,7 @@ class Writer:
         self._queue.put(operations)
 
     def call(self, function: Callable[[Connection], Any] | None) -> Any:
-        """Run a function in a transaction of its own and give its result; blocks until then.
+        """Run a function in a transaction of its own and return its result; blocks until then.
 
         Everything that was submitted before is written first, where the store can be written.
         ``None`` waits for that alone.
@@ -141,9 +141,9 @@ class Writer:
             self._look()
             self._write([*self._waiting, *operations])
             if call is not None:
-                self._answer(call)
+                self._run_call(call)
         if self._waiting:
-            _LOG.error("%d ends and answers could not be stored", len(self._waiting))
+            _LOG.error("%d ends and responses could not be stored", len(self._waiting))
         self._connection.close()
 
     def _take(self) -> tuple[list[Operation], Call | None, bool]:
@@ -232,7 +232,7 @@ class Writer:
             self._drop(operation, error)
 
     def _keep(self, operations: list[Operation], error: StoreUnavailableError) -> None:
-        """Give deliveries their error; hold everything else until the store can be written."""
+        """Return deliveries their error; hold everything else until the store can be written."""
         for operation in operations:
             if isinstance(operation, NewDelivery):
                 operation.error = error
@@ -245,7 +245,7 @@ class Writer:
         else:
             _LOG.error("%s could not be stored: %s", type(operation).__name__, error)
 
-    def _answer(self, call: Call) -> None:
+    def _run_call(self, call: Call) -> None:
         try:
             run = self._run_own if call.is_own else self._transaction
             call.future.set_result(call.function and run(call.function))
