@@ -140,7 +140,7 @@ def _identity(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        message = f"there is not a store at {path}; serve a hook on it first, or name another store"
+        message = f"there is no store at {path}; serve a hook on it first, or name another store"
         below = sorted(Path().glob("*/.hooknb/store.db"))[:_MOST_NAMED]
         if below:
             message += f": there is {' and '.join(map(str, below))}"
