@@ -894,9 +894,7 @@ class Hook:
         """Yield the deliveries that are kept, oldest first; each is read when it is due."""
         self._flush()
         workflow_id = self._workflow_id
-        for (number,) in self._store.rows(
-            "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id", (workflow_id,)
-        ):
+        for number in self._store.delivery_ids(workflow_id):
             with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
                 yield self._store.delivery(workflow_id, number)
 

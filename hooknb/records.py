@@ -87,11 +87,15 @@ class SentResponse:
         Pairs, without those that the server adds (length, date, delivery id).
     body
         The bytes of the body.
+    is_cut
+        Whether ``body`` is only the beginning of what was sent: a runtime keeps
+        ``max_kept_response`` bytes.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    is_cut: bool = False
 
     def json(self) -> Any:
         """Return the body parsed as JSON; raises :class:`~hooknb.PayloadError` where it is not."""

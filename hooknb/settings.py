@@ -69,6 +69,8 @@ class RuntimeSettings:
         Executions of one hook that may be queued; beyond it senders get 503.
     max_depth
         Length of a chain of executions that each send to the next one's hook.
+    max_kept_response
+        Bytes of a response's body that the store keeps; the sender gets all of it.
     env
         What templates and expressions see as ``env``; the environment of the process by default.
     deterministic
@@ -97,6 +99,7 @@ class RuntimeSettings:
     drain: float = 3.0
     max_queued: int = 10_000
     max_depth: int = 8
+    max_kept_response: int = 2**20
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     deterministic: bool = False
     own_hosts: frozenset[str] = field(init=False, repr=False)
@@ -125,6 +128,7 @@ class RuntimeSettings:
         _whole("max_connections", self.max_connections, 1, 1_000_000)
         _whole("max_queued", self.max_queued, 1, 100_000_000)
         _whole("max_depth", self.max_depth, 0, 1000)
+        _whole("max_kept_response", self.max_kept_response, 0, 2**31)
         if not isinstance(self.env, Mapping):
             raise SettingError("env", "write a dict of texts by name")
         for name in ("header_timeout", "body_timeout", "drain"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,14 @@ from hooknb.history.feed.columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
 from hooknb.store import Reading
+from hooknb.store.arrivals import (
+    Arrival,
+    read_arrivals,
+    read_currents,
+    read_definition,
+    read_new_keys,
+    read_requests,
+)
 from hooknb.workflow import Trigger
 from hooknb.workflow.definitions import trigger_of
 
@@ -30,16 +38,6 @@ _JOINED: Final = (
     "ON d.workflow_id = k.value ->> 0 AND d.id = k.value ->> 1 "
     "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
     "LEFT JOIN executions e ON e.workflow_id = d.workflow_id AND e.id = d.id WHERE 1"
-)
-_STATES: Final = (
-    "SELECT d.id, d.workflow_id, a.status, d.reason, e.id IS NULL, e.status, e.reason "
-    f"{_JOINED} ORDER BY k.key"
-)
-_FACTS: Final = (
-    "SELECT d.id, d.workflow_id, d.received_at, d.method, d.reason, a.status, a.duration_us, "
-    "e.id IS NULL, e.status, e.reason, d.method, d.query, d.content_type, d.content_encoding, "
-    "d.head, CASE WHEN length(d.body) <= ? THEN d.body END, d.size, d.reason, d.detail, a.status "
-    f"{_JOINED} ORDER BY k.key"
 )
 _BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
 _UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
@@ -118,7 +116,7 @@ class Following:
         count
             How many at the most.
         """
-        self._last = dict(self._store.rows("SELECT id, last_delivery FROM workflows"))
+        self._last = {row.workflow_id: row.last_delivery for row in read_currents(self._store)}
         found = [
             (workflow, number)
             for workflow in self._workflows()
@@ -147,15 +145,12 @@ class Following:
             raise StoreUnavailableError(message)
         now = time.monotonic()
         followed = self._workflows()
-        for workflow, last in self._store.rows("SELECT id, last_delivery FROM workflows"):
-            if workflow in followed and last > self._last.get(workflow, 0):
-                rows = self._store.rows(
-                    "SELECT id FROM deliveries WHERE workflow_id = ? AND id > ? "
-                    "ORDER BY id LIMIT ?",
-                    (workflow, self._last.get(workflow, 0), _MOST),
-                )
-                self._open.update({(workflow, number): now for (number,) in rows})
-                self._last[workflow] = rows[-1][0] if rows else last
+        for workflow, _, _, last in read_currents(self._store):
+            before = self._last.get(workflow, 0)
+            if workflow in followed and last > before:
+                keys = read_new_keys(self._store, workflow, before, _MOST)
+                self._open.update(dict.fromkeys(keys, now))
+                self._last[workflow] = keys[-1][1] if keys else last
         yield from self._read(self._matching(self._changed(now)))
 
     def _changed(self, now: float) -> list[tuple[int, int]]:
@@ -176,21 +171,16 @@ class Following:
 
     def _by_arrival(self, keys: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Sort workflows and ids by the time at which they came, those of one hook by id."""
-        rows = self._store.rows(
-            f"SELECT d.workflow_id, d.id, d.received_at {_JOINED}", (json.dumps(keys),)
-        )
-        # By workflow first: a clock that was set back does not change the order within a hook.
-        return [(row[0], row[1]) for row in sorted(rows, key=lambda row: (row[2], row[0], row[1]))]
+        found = sorted(read_arrivals(self._store, keys), key=lambda row: (row.received_at, row.key))
+        return [arrival.key for arrival in found]
 
     def _states(
         self, keys: list[tuple[int, int]]
     ) -> Iterator[tuple[tuple[int, int], tuple[int | None, str | None], bool]]:
         """Yield key, what can be told, and whether nothing will change, of those there."""
-        rows = self._store.rows(_STATES, (json.dumps(keys),)) if keys else []
-        for number, workflow, status, refusal, is_missing, code, why in rows:
-            ended = None if is_missing else Status(code)
-            is_settled = status is not None and ended not in _UNENDED
-            yield (workflow, number), (status, _reason(refusal, ended, why)), is_settled
+        for arrival in read_arrivals(self._store, keys):
+            is_settled = arrival.status is not None and _ended(arrival) not in _UNENDED
+            yield arrival.key, (arrival.status, _reason(arrival)), is_settled
 
     def _matching(self, candidates: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Return those that the filter finds by now."""
@@ -215,44 +205,33 @@ class Following:
     def _workflows(self) -> Mapping[int, str]:
         if self._names is not None:
             return self._names
-        return dict(self._store.rows("SELECT id, name FROM workflows"))
+        return self._store.workflow_names()
 
     def _read(self, keys: list[tuple[int, int]]) -> Iterator[Seen]:
         names = self._workflows() if keys else {}
         for start in range(0, len(keys), _PIECE):
-            listed = json.dumps(keys[start : start + _PIECE])
+            part = keys[start : start + _PIECE]
             triggers = self._read_triggers()
-            for row in self._store.rows(_FACTS, (MAX_PREVIEW_BYTES, listed)):
-                if row[1] in names:
-                    yield self._seen(names[row[1]], row, triggers.get(row[1]))
+            requests = read_requests(self._store, part, MAX_PREVIEW_BYTES)
+            for arrival in read_arrivals(self._store, part):
+                workflow = arrival.workflow_id
+                if workflow in names and arrival.key in requests:
+                    request = StoredRequest(requests[arrival.key])
+                    variables = self._variables(workflow, request, triggers.get(workflow))
+                    yield _seen(names[workflow], arrival, variables)
 
     def _read_triggers(self) -> dict[int, Trigger]:
         """Read the triggers as they are now; those of an earlier revision are read again."""
-        for workflow, number in self._store.rows("SELECT id, current FROM workflows"):
-            if self._triggers.get(workflow, (0,))[0] != number:
-                [(definition,)] = self._store.rows(
-                    "SELECT definition FROM revisions WHERE workflow_id = ? AND number = ?",
-                    (workflow, number),
-                )
-                self._triggers[workflow] = (number, trigger_of(definition))
+        for current in read_currents(self._store):
+            known = self._triggers.get(current.workflow_id)
+            if known is None or known[0] != current.revision:
+                definition = read_definition(self._store, current.workflow_id, current.revision)
+                if definition is not None:
+                    self._triggers[current.workflow_id] = (
+                        current.revision,
+                        trigger_of(definition),
+                    )
         return {workflow: trigger for workflow, (_, trigger) in self._triggers.items()}
-
-    def _seen(self, name: str, row: Sequence[Any], trigger: Trigger | None) -> Seen:
-        number, workflow, received, method, refusal, status, duration, *rest = row
-        is_missing, code, why, *request = rest
-        ended = None if is_missing else Status(code)
-        return Seen(
-            id=number,
-            hook=name,
-            received_us=received,
-            method=method,
-            outcome="accepted" if refusal is None else "refused",
-            status=status,
-            reason=_reason(refusal, ended, why),
-            took_ms=None if duration is None else duration / 1000,
-            execution=None if ended is None else ended.word,
-            variables=self._variables(workflow, StoredRequest(request), trigger),
-        )
 
     def _variables(
         self, workflow: int, request: StoredRequest, trigger: Trigger | None
@@ -266,7 +245,28 @@ class Following:
         return [(title, value) for title, value in values if value is not MISSING]
 
 
-def _reason(refusal: str | None, ended: Status | None, why: str | None) -> str | None:
-    """Give in a line why a delivery was refused, or why its execution did not end well."""
-    reason = why if refusal is None and ended in _BAD else refusal
+def _seen(name: str, arrival: Arrival, variables: list[tuple[str, Any]]) -> Seen:
+    ended = _ended(arrival)
+    return Seen(
+        id=arrival.id,
+        hook=name,
+        received_us=arrival.received_at,
+        method=arrival.method,
+        outcome="accepted" if arrival.reason is None else "refused",
+        status=arrival.status,
+        reason=_reason(arrival),
+        took_ms=None if arrival.duration_us is None else arrival.duration_us / 1000,
+        execution=None if ended is None else ended.word,
+        variables=variables,
+    )
+
+
+def _ended(arrival: Arrival) -> Status | None:
+    return Status(arrival.execution_status) if arrival.is_run else None
+
+
+def _reason(arrival: Arrival) -> str | None:
+    """Return in a line why a delivery was refused, or why its execution did not end well."""
+    is_bad = arrival.reason is None and _ended(arrival) in _BAD
+    reason = arrival.execution_reason if is_bad else arrival.reason
     return None if reason is None else reason.strip().partition("\n")[0]

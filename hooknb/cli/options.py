@@ -53,7 +53,7 @@ def workflow_ids(store: Reading, name: str | None = None) -> dict[int, str]:
     SettingError
         The store has none of that name.
     """
-    names = dict(store.rows("SELECT id, name FROM workflows ORDER BY id"))
+    names = store.workflow_names()
     if name is None:
         return names
     found = {number: known for number, known in names.items() if known == name}

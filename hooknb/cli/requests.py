@@ -161,12 +161,8 @@ def _stored(name: str, store: str | None) -> Target:
     reading = opened(store)
     try:
         workflow_ids(reading, name)
-        [(key, port, definition)] = reading.rows(
-            "SELECT w.key, w.port, r.definition FROM workflows w JOIN revisions r "
-            "ON r.workflow_id = w.id AND r.number = w.current WHERE w.name = ?",
-            (name,),
-        )
-        if port is None or not reading.served_by():
+        address = reading.address(name)
+        if address is None or address.port is None or not reading.served_by():
             message = (
                 f"{name!r} is not served now: no process has the store {reading.path} open; run "
                 f"its notebook, or hooknb.serve({name!r})"
@@ -174,10 +170,10 @@ def _stored(name: str, store: str | None) -> Target:
             raise ServerError(message)
     finally:
         reading.close()
-    trigger = trigger_of(definition)
+    trigger = trigger_of(address.definition)
     usual = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
-    base = RuntimeSettings.from_environment().local_url(port)
-    return f"{base}/hook/{key}", trigger.auth, usual
+    base = RuntimeSettings.from_environment().local_url(address.port)
+    return f"{base}/hook/{address.key}", trigger.auth, usual
 
 
 # -- what

@@ -70,7 +70,12 @@ class Hosting:
         self.clock = FixedClock() if settings.deterministic else Clock()
         self.desk = Desk(settings, self.clock)
         self.publication = self.desk.publication = Publication(settings, lambda: self.port)
-        self.store = self.desk.store = Store(settings.store, self._stored, self.clock)
+        self.store = self.desk.store = Store(
+            settings.store,
+            self._stored,
+            self.clock,
+            max_kept_response=settings.max_kept_response,
+        )
         if settings.deterministic:
             with contextlib.ExitStack() as steps:
                 steps.callback(self.store.close)

@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
-from hooknb.store.schema import check, migrate
+from hooknb.store.schema import VERSION, check, migrate
 
-__all__ = ["Database", "configure_reading", "open_database", "store_path"]
+__all__ = ["Database", "configure_reading", "file_identity", "open_database", "store_path"]
 
 _BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
 _MAGIC: Final = b"SQLite format 3\0"
@@ -35,6 +36,8 @@ class Database:
     ----------
     path
         Its file, or ``None`` in memory.
+    identity
+        Device and inode of that file.
     writing
         The one connection that writes.
     reading
@@ -46,6 +49,7 @@ class Database:
     """
 
     path: Path | None
+    identity: tuple[int, int] | None
     writing: Connection
     reading: Engine
     guard: AbstractContextManager[Any]
@@ -67,7 +71,7 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
     SettingError
         It is a URL of another kind.
     StoreError
-        It is no store, belongs to a newer hooknb, or cannot be written.
+        It is not a store, belongs to a newer hooknb, or cannot be written.
     """
     path = store_path(store)
     if path is not None:
@@ -91,7 +95,7 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
 
 
 def store_path(store: str | os.PathLike[str]) -> Path | None:
-    """Give the file of a store, or ``None`` for one in memory.
+    """Return the file of a store, or ``None`` for one in memory.
 
     Raises
     ------
@@ -163,8 +167,18 @@ def _examine(path: Path) -> None:
         check(connection)
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, ``None`` where there is none to be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _open(path: Path | None, clock: Clock) -> Database:
     anchor = None
+    identity = None if path is None else file_identity(path)
     guard: AbstractContextManager[Any] = contextlib.nullcontext()
     if path is None:
         # It lives as long as one connection to it. Those of the pool can be lost: one that is
@@ -181,35 +195,58 @@ def _open(path: Path | None, clock: Clock) -> Database:
     event.listen(writing, "begin", _begin_immediately)
     event.listen(reading, "connect", configure_reading)
     database = Database(
-        path=path, writing=writing.connect(), reading=reading, guard=guard, anchor=anchor
+        path=path,
+        identity=identity,
+        writing=writing.connect(),
+        reading=reading,
+        guard=guard,
+        anchor=anchor,
     )
     try:
         with database.writing.begin():
-            migrate(database.writing, clock.now())
+            found = migrate(database.writing, clock.now())
+        if 0 < found < VERSION:
+            _shrink(database.writing)
     except BaseException:
         database.writing.close()
         raise
     return database
 
 
-def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+def _shrink(connection: Connection) -> None:
+    """Return back what a migration has copied, and have pages given back later on."""
+    with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the store works as it is
+        connection.connection.cursor().execute("VACUUM")
+
+
+def _connect(uri: str, timeout: float = 5.0) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False)
 
 
 def _file_engine(path: Path, pool: type[Pool]) -> Engine:
-    return create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=pool,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT},
-    )
+    identity = file_identity(path)
+    # A file that was deleted meanwhile is not made again.
+    uri = f"file:{quote(str(path))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        if file_identity(path) != identity:
+            message = "its file was deleted or replaced"
+            raise sqlite3.OperationalError(message)
+        return _connect(uri, timeout=_BUSY_TIMEOUT)
+
+    return create_engine("sqlite://", creator=connect, poolclass=pool)
 
 
 def _configure_writing(connection: Any, _record: Any) -> None:
     # Transactions are begun by `_begin_immediately`, not by the driver's own guesses.
     connection.isolation_level = None
+    # Only before the first page is written: free pages can be given back a few at a time.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # an answer leaves after the data is on disk
+    connection.execute("PRAGMA synchronous = FULL")  # a response leaves after the data is on disk
     connection.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is not written once more as zeros (Debian's default): a full disk has no room.
+    connection.execute("PRAGMA secure_delete = FAST")
 
 
 def configure_reading(connection: Any, _record: Any) -> None:

@@ -219,9 +219,14 @@ class NewJobs:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """Run a function of the connection in a transaction of its own, after all before it."""
+    """Run a function after all that was asked for before.
 
-    function: Callable[[Connection], Any] | None
+    It is given the connection, in a transaction of its own; or, with ``is_own``, what runs a
+    function in a transaction.
+    """
+
+    function: Callable[[Any], Any] | None
+    is_own: bool = False
     future: Future[Any] = field(default_factory=Future)
 
 

@@ -13,8 +13,11 @@ import glob
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 __all__ = ["Ownership", "living"]
+
+_RESERVE: Final = 8 * 2**20  # bytes; the log has half of that before it is moved into the file
 
 
 class Ownership:
@@ -33,10 +36,22 @@ class Ownership:
         if store is not None:
             self._descriptor = os.open(self._path(self.token), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.make_reserve()
 
     def _path(self, token: str) -> Path:
         assert self._store is not None  # noqa: S101 - only called with a store on disk
         return self._store.with_name(f"{self._store.name}.owner-{token}")
+
+    def make_reserve(self) -> None:
+        """Take room on the disk, in the file of the lock, for a clearing when the disk is full."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError, AttributeError):  # not on macOS
+                os.posix_fallocate(self._descriptor, 0, _RESERVE)
+
+    def free_reserve(self) -> None:
+        """Return that room to whoever is first to use it."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
 
     def is_alive(self, token: str) -> bool:
         """Whether the runtime with that token still runs, in this process or another."""
@@ -60,7 +75,7 @@ class Ownership:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give the lock up and remove the file; does nothing the second time."""
+        """Return the lock up and remove the file; does nothing the second time."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self._path(self.token).unlink()
@@ -101,7 +116,7 @@ def living(store: Path) -> list[int | None]:
 
 
 def _holder(file: os.stat_result) -> int | None:
-    """Give the process that holds the lock of a file, as Linux lists it."""
+    """Return the process that holds the lock of a file, as Linux lists it."""
     device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
     try:
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()

@@ -69,13 +69,13 @@ class Reading(Store):
         )
         event.listen(self._reading, "connect", configure_reading)
         try:
-            self._inode, self.version = _inode(path), self._examined()
+            self._identity, self.version = _identity(path), self._examined()
         except BaseException:
             self.close()
             raise
 
     def _examined(self) -> int:
-        """Give the version of what is there, where it can be read here."""
+        """Return the version of what is there, where it can be read here."""
         try:
             with self.path.open("rb") as file:
                 start = file.read(len(_MAGIC))
@@ -106,16 +106,8 @@ class Reading(Store):
     def _unopened(self, reason: str) -> str:
         return f"the store {self.path} cannot be opened: {reason}"
 
-    @property
-    def is_there(self) -> bool:
-        """Whether its file is still the one that was opened: not deleted, not replaced."""
-        try:
-            return _inode(self.path) == self._inode
-        except StoreError:
-            return False
-
     def served_by(self) -> list[int | None]:
-        """Give the ids of the processes that serve it now.
+        """Return the ids of the processes that serve it now.
 
         Returns
         -------
@@ -144,7 +136,7 @@ class _Refusing:
     call = submit
 
 
-def _inode(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except FileNotFoundError as error:

@@ -252,8 +252,10 @@ def check(connection: Connection) -> int:
     return version
 
 
-def migrate(connection: Connection, now: int) -> None:
+def migrate(connection: Connection, now: int) -> int:
     """Bring a store to this version, inside the transaction that the caller has begun.
+
+    Return the version that it had, 0 for an empty database.
 
     Parameters
     ----------
@@ -269,12 +271,13 @@ def migrate(connection: Connection, now: int) -> None:
     """
     found = check(connection)
     if found == VERSION:
-        return
+        return found
     if found == 1:
         _replace_version_1(connection)
     else:
         metadata.create_all(connection)
     connection.execute(insert(migrations).values(version=VERSION, applied_at=now))
+    return found
 
 
 def _replace_version_1(connection: Connection) -> None:

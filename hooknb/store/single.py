@@ -1,4 +1,4 @@
-"""One record, whole: a delivery with what was answered, an execution with its jobs."""
+"""One record, whole: a delivery with its response, an execution with its jobs."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ _DELIVERY: Final = Prepared(
         responses.c.duration_us,
         func.coalesce(responses.c.headers, fixed_responses.c.headers),
         func.coalesce(responses.c.body, fixed_responses.c.body),
+        responses.c.size,
     )
     .join_from(deliveries, workflows)
     .outerjoin(responses, RESPONSE_OF_DELIVERY)
@@ -149,11 +150,11 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
 
 
 def _response(row: Sequence[Any]) -> SentResponse | None:
-    status, _, headers, body = row
+    status, _, headers, body, size = row
     if status is None:
         return None
     pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
-    return SentResponse(status=status, headers=pairs, body=body)
+    return SentResponse(status=status, headers=pairs, body=body, is_cut=len(body) < size)
 
 
 def _job(row: Sequence[Any]) -> Job:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,19 +20,18 @@ from hooknb._clock import Clock, moment
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.payloads.charsets import has_control
 from hooknb.records import Delivery, Execution
-from hooknb.store.database import open_database
+from hooknb.store.database import file_identity, open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
 from hooknb.store.schema import (
     deliveries,
     executions,
-    fixed_responses,
     jobs,
-    responses,
     revisions,
     workflows,
 )
 from hooknb.store.single import read_delivery, read_execution
+from hooknb.store.space import clear, delete_received
 from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ class Definition:
     enabled: bool
 
 
+_MAX_IDS: Final = 10_000  # of one statement
 _CURRENT: Final = and_(
     revisions.c.workflow_id == workflows.c.id, revisions.c.number == workflows.c.current
 )
@@ -74,6 +74,21 @@ class StoredRevision(NamedTuple):
     number: int
     created_at: datetime
     definition: bytes
+
+
+class Address(NamedTuple):
+    """Where a workflow is served: its key, the last port, and its current definition."""
+
+    key: str
+    port: int | None
+    definition: bytes
+
+
+class Totals(NamedTuple):
+    """How many workflows a store has, and how many deliveries are kept of all of them."""
+
+    workflows: int
+    deliveries: int
 
 
 class Stored(NamedTuple):
@@ -105,6 +120,8 @@ class Store:
         Called on the writer's thread with the deliveries of each transaction.
     clock
         Of the runtime; the system's by default. With a fixed one keys are made of names.
+    max_kept_response
+        Bytes of a response's body that are kept; ``None`` for all.
 
     Raises
     ------
@@ -117,6 +134,8 @@ class Store:
         target: str | os.PathLike[str],
         stored: Callable[[list[NewDelivery]], None],
         clock: Clock | None = None,
+        *,
+        max_kept_response: int | None = None,
     ) -> None:
         self._clock = clock or Clock()
         database = open_database(target, self._clock)
@@ -125,9 +144,22 @@ class Store:
         self._guard = database.guard
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
-        self._writer = Writer(database.writing, database.guard, stored, self._clock)
+        self._identity = database.identity
+        self._writer = Writer(
+            database.writing,
+            database.guard,
+            stored,
+            self._clock,
+            is_there=None if database.path is None else lambda: self.is_there,
+            max_kept_response=max_kept_response,
+        )
         self.owner = self._ownership.token
         self._is_gone = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its file is still the one that was opened: not deleted, not replaced."""
+        return self.path is None or file_identity(self.path) == self._identity
 
     def submit(self, *operations: Operation) -> None:
         """Ask for writes; returns at once, from any thread."""
@@ -205,10 +237,10 @@ class Store:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
     def current(self, name: str) -> Stored | None:
-        """Give the workflow of that name as it stands, where there is one."""
+        """Return the workflow of that name as it stands, where there is one."""
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
-        rows = self._fetch(
+        rows = self.fetch(
             select(revisions.c.definition, workflows.c.enabled)
             .join_from(workflows, revisions, _CURRENT)
             .where(workflows.c.name == name)
@@ -217,11 +249,31 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the names of the workflows, in the order in which they were made."""
-        return [row.name for row in self._fetch(select(workflows.c.name).order_by(workflows.c.id))]
+        return [row.name for row in self.fetch(select(workflows.c.name).order_by(workflows.c.id))]
+
+    def workflow_names(self) -> dict[int, str]:
+        """Return the names of the workflows by their ids, in the order in which they were made."""
+        rows = self.fetch(select(workflows.c.id, workflows.c.name).order_by(workflows.c.id))
+        return {row.id: row.name for row in rows}
+
+    def address(self, name: str) -> Address | None:
+        """Return where the workflow of that name is served, ``None`` where there is none."""
+        found = (
+            select(workflows.c.key, workflows.c.port, revisions.c.definition)
+            .join_from(workflows, revisions, _CURRENT)
+            .where(workflows.c.name == name)
+        )
+        rows = () if has_control(name) else self.fetch(found)
+        return Address(*rows[0]) if rows else None
+
+    def ports(self) -> list[int]:
+        """Return the ports on which workflows were served last, each once."""
+        found = select(workflows.c.port).where(workflows.c.port.is_not(None)).distinct()
+        return [row.port for row in self.fetch(found.order_by(workflows.c.port))]
 
     def revisions(self, workflow_id: int) -> list[StoredRevision]:
         """Return every revision, oldest first."""
-        rows = self._fetch(
+        rows = self.fetch(
             select(revisions.c.number, revisions.c.created_at, revisions.c.definition)
             .where(revisions.c.workflow_id == workflow_id)
             .order_by(revisions.c.number)
@@ -265,15 +317,22 @@ class Store:
 
     def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
         """Return the port that the workflow was served on last, and those of all others."""
-        rows = self._fetch(
+        rows = self.fetch(
             select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
         )
         ports = {row.name: row.port for row in rows}
         return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
-        """Forget the deliveries, responses, executions and jobs of a workflow."""
-        self._writer.call(lambda connection: _clear(connection, workflow_id))
+        """Delete the deliveries, responses, executions and jobs of a workflow.
+
+        What they took is given back to the disk, also where that is full.
+        """
+        self._writer.run(
+            lambda connection, transaction: clear(
+                connection, transaction, self._ownership, workflow_id
+            )
+        )
 
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
@@ -291,7 +350,7 @@ class Store:
             workflow_id = connection.execute(found).scalar()
             if workflow_id is None:
                 return False
-            _clear(connection, workflow_id)
+            delete_received(connection, workflow_id)
             connection.execute(delete(revisions).where(revisions.c.workflow_id == workflow_id))
             connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
             return True
@@ -306,7 +365,7 @@ class Store:
     def claim(self, workflow_id: int, revision: int) -> list[tuple[int, bool]]:
         """Take over the unfinished executions of runtimes that are gone.
 
-        Give their ids in order, each with whether it had started and is therefore marked as
+        Return their ids in order, each with whether it had started and is therefore marked as
         recovered. They will run the given revision.
         """
 
@@ -363,10 +422,12 @@ class Store:
             reason = "it was in memory and is closed" if self._is_gone else str(error)
             raise StoreUnavailableError(f"the store cannot be read: {reason}") from error
 
-    def _fetch(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Read rows by SQLAlchemy, in the calling thread, in one snapshot."""
+    def fetch(
+        self, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Read rows by SQLAlchemy, in the calling thread, in one snapshot; for this package."""
         with self._connected() as connection:
-            return connection.execute(statement).all()
+            return connection.execute(statement, parameters).all()
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read rows by the driver itself, in the calling thread, in one snapshot."""
@@ -384,8 +445,33 @@ class Store:
         counted = select(func.count(), func.count(deliveries.c.reason)).where(
             deliveries.c.workflow_id == workflow_id
         )
-        [(total, refused)] = self._fetch(counted)
+        [(total, refused)] = self.fetch(counted)
         return Counts(deliveries=total, refused=refused)
+
+    def totals(self) -> Totals:
+        """Count the workflows and the deliveries of all of them."""
+        counted = select(
+            select(func.count()).select_from(workflows).scalar_subquery(),
+            select(func.count()).select_from(deliveries).scalar_subquery(),
+        )
+        [row] = self.fetch(counted)
+        return Totals(*row)
+
+    def delivery_ids(self, workflow_id: int) -> Iterator[int]:
+        """Yield the ids of the deliveries of a workflow, oldest first, as they are then."""
+        last = 0
+        while True:
+            part = (
+                select(deliveries.c.id)
+                .where(deliveries.c.workflow_id == workflow_id, deliveries.c.id > last)
+                .order_by(deliveries.c.id)
+                .limit(_MAX_IDS)
+            )
+            ids = [row.id for row in self.fetch(part)]
+            yield from ids
+            if len(ids) < _MAX_IDS:
+                return
+            last = ids[-1]
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
         """Read one delivery; as :func:`~hooknb.store.single.read_delivery`."""
@@ -394,8 +480,3 @@ class Store:
     def execution(self, workflow_id: int, number: int) -> Execution:
         """Read one execution with its jobs; as :func:`~hooknb.store.single.read_execution`."""
         return read_execution(self.rows, workflow_id, number)
-
-
-def _clear(connection: Connection, workflow_id: int) -> None:
-    for table in (responses, fixed_responses, jobs, executions, deliveries):
-        connection.execute(delete(table).where(table.c.workflow_id == workflow_id))

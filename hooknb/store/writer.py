@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -28,9 +29,18 @@ __all__ = ["Writer"]
 _LOG = logging.getLogger("hooknb.store")
 
 _MOST: Final = 1000  # operations of one transaction
-_PATIENCE: Final = 0.02  # seconds that an end or an answer waits for company
+_PATIENCE: Final = 0.02  # seconds that an end or a response waits for company
+_LOOK: Final = 0.5  # seconds between looks at the file while nothing is written
+_GONE: Final = (
+    "the store's file was deleted or replaced while it is served: senders get 503, and nothing is "
+    "stored. Put the file back, or restart the kernel to begin with a new one"
+)
 _RETRY: Final = 0.5  # seconds between tries while the store cannot be written
-_MOST_WAITING: Final = 1_000_000  # ends and answers that wait for it; a bound for the memory
+_MOST_WAITING: Final = 1_000_000  # ends and responses that wait for it; a bound for the memory
+
+
+Transaction: TypeAlias = Callable[[Callable[["Connection"], Any]], Any]
+"""Runs a function of the connection in a transaction and returns what it returned."""
 
 
 class _Stop:
@@ -51,6 +61,10 @@ class Writer:
         ``id``, or its ``error``.
     clock
         Of the runtime. A fixed one tells when each delivery came by its id.
+    is_there
+        Tells whether the file that is written is still the store's; ``None`` in memory.
+    max_kept_response
+        Bytes of a response's body that are kept; ``None`` for all.
     """
 
     def __init__(
@@ -59,15 +73,24 @@ class Writer:
         guard: AbstractContextManager[Any],
         stored: Callable[[list[NewDelivery]], None],
         clock: Clock,
+        *,
+        is_there: Callable[[], bool] | None = None,
+        max_kept_response: int | None = None,
     ) -> None:
         self._connection = connection
         self._failed: type[Exception] = connection.dialect.loaded_dbapi.Error
         self._may_pass: type[Exception] = connection.dialect.loaded_dbapi.OperationalError
         self._guard = guard
         self._stored = stored
-        self._arrival = clock.arrival if isinstance(clock, FixedClock) else None
+        self._apply = partial(
+            apply,
+            arrival=clock.arrival if isinstance(clock, FixedClock) else None,
+            max_kept_response=max_kept_response,
+        )
+        self._is_there = is_there
+        self._was_there = True
         self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
-        # Ends and answers that could not be written yet; they must not be lost for a full disk.
+        # Ends and responses that could not be written yet; they must not be lost for a full disk.
         self._waiting: list[Operation] = []
         self._thread = threading.Thread(target=self._run, name="hooknb-writer", daemon=True)
         self._thread.start()
@@ -77,7 +100,7 @@ class Writer:
         self._queue.put(operations)
 
     def call(self, function: Callable[[Connection], Any] | None) -> Any:
-        """Run a function in a transaction of its own and give its result; blocks until then.
+        """Run a function in a transaction of its own and return its result; blocks until then.
 
         Everything that was submitted before is written first, where the store can be written.
         ``None`` waits for that alone.
@@ -87,7 +110,15 @@ class Writer:
         StoreError
             Where the store cannot be written.
         """
-        call = Call(function=function)
+        return self._wait(Call(function=function))
+
+    def run(self, function: Callable[[Connection, Transaction], Any]) -> Any:
+        """As :meth:`call`, for a function that makes transactions of its own by the second."""
+        return self._wait(
+            Call(function=lambda transaction: function(self._connection, transaction), is_own=True)
+        )
+
+    def _wait(self, call: Call) -> Any:
         self._queue.put(call)
         while True:
             try:
@@ -107,11 +138,12 @@ class Writer:
         stopping = False
         while not stopping:
             operations, call, stopping = self._take()
+            self._look()
             self._write([*self._waiting, *operations])
             if call is not None:
-                self._answer(call)
+                self._run_call(call)
         if self._waiting:
-            _LOG.error("%d ends and answers could not be stored", len(self._waiting))
+            _LOG.error("%d ends and responses could not be stored", len(self._waiting))
         self._connection.close()
 
     def _take(self) -> tuple[list[Operation], Call | None, bool]:
@@ -129,7 +161,7 @@ class Writer:
                 if urgent:
                     item = self._queue.get_nowait()
                 else:
-                    item = self._queue.get(timeout=None if end is None else end - time.monotonic())
+                    item = self._queue.get(timeout=self._left(end))
             except (Empty, ValueError):  # ValueError: the time is over
                 break
             if isinstance(item, Call):
@@ -142,7 +174,22 @@ class Writer:
                 end = time.monotonic() + _PATIENCE
         return operations, None, False
 
+    def _left(self, end: float | None) -> float | None:
+        if end is not None:
+            return end - time.monotonic()
+        return None if self._is_there is None else _LOOK
+
+    def _look(self) -> bool:
+        """Return whether the file is there, and say once that it is not, or is again."""
+        is_there = self._is_there is None or self._is_there()
+        if is_there != self._was_there:
+            self._was_there = is_there
+            _LOG.warning("%s", "the store's file is there again" if is_there else _GONE)
+        return is_there
+
     def _transaction(self, work: Callable[[Connection], Any]) -> Any:
+        if not self._look():
+            raise StoreUnavailableError(_GONE)
         with self._guard:
             try:
                 with self._connection.begin():
@@ -154,12 +201,16 @@ class Writer:
                 if self._connection.in_transaction():
                     self._connection.rollback()
 
+    def _run_own(self, function: Callable[[Transaction], Any]) -> Any:
+        with self._guard:
+            return function(self._transaction)
+
     def _write(self, operations: list[Operation]) -> None:
         if not operations:
             return
         self._waiting = []
         try:
-            self._transaction(lambda connection: apply(connection, operations, self._arrival))
+            self._transaction(lambda connection: self._apply(connection, operations))
         except StoreUnavailableError as error:
             self._keep(operations, error)
         except Exception as error:  # noqa: BLE001 - one row that cannot be written stops no other
@@ -174,14 +225,14 @@ class Writer:
 
     def _write_one(self, operation: Operation) -> None:
         try:
-            self._transaction(lambda connection: apply(connection, [operation], self._arrival))
+            self._transaction(lambda connection: self._apply(connection, [operation]))
         except StoreUnavailableError as error:
             self._keep([operation], error)
         except Exception as error:  # noqa: BLE001 - as above
             self._drop(operation, error)
 
     def _keep(self, operations: list[Operation], error: StoreUnavailableError) -> None:
-        """Give deliveries their error; hold everything else until the store can be written."""
+        """Return deliveries their error; hold everything else until the store can be written."""
         for operation in operations:
             if isinstance(operation, NewDelivery):
                 operation.error = error
@@ -194,9 +245,10 @@ class Writer:
         else:
             _LOG.error("%s could not be stored: %s", type(operation).__name__, error)
 
-    def _answer(self, call: Call) -> None:
+    def _run_call(self, call: Call) -> None:
         try:
-            call.future.set_result(call.function and self._transaction(call.function))
+            run = self._run_own if call.is_own else self._transaction
+            call.future.set_result(call.function and run(call.function))
         except (SQLAlchemyError, self._failed, StoreError) as error:
             wrapped = error if isinstance(error, StoreError) else StoreError(str(error))
             call.future.set_exception(wrapped)

@@ -57,9 +57,7 @@ def store(target: str | os.PathLike[str], *, must_be_there: bool) -> Iterator[Fi
 
 
 def _described(reading: Reading) -> Finding:
-    [(hooks, deliveries)] = reading.rows(
-        "SELECT (SELECT count(*) FROM workflows), (SELECT count(*) FROM deliveries)"
-    )
+    hooks, deliveries = reading.totals()
     files = [reading.path, reading.path.with_name(f"{reading.path.name}-wal")]
     size = sum(file.stat().st_size for file in files if file.exists())
     return ok(
@@ -108,12 +106,7 @@ def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator
     with contextlib.suppress(HooknbError), contextlib.closing(Reading(target)) as reading:
         served = bool(reading.served_by())
         if settings.port is None:
-            wanted = dict.fromkeys(
-                port
-                for (port,) in reading.rows(
-                    "SELECT DISTINCT port FROM workflows WHERE port IS NOT NULL ORDER BY port"
-                )
-            )
+            wanted = dict.fromkeys(reading.ports())
     if not wanted:
         yield ok("port", "any free one, when the first hook is made")
     for port in wanted:
