@@ -892,11 +892,11 @@ class Hook:
 
     def _each(self) -> Iterator[Delivery]:
         """Yield the deliveries that are kept, oldest first; each is read when it is due."""
+        from hooknb.store import queries  # a hook is made without it
+
         self._flush()
         workflow_id = self._workflow_id
-        for (number,) in self._store.rows(
-            "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id", (workflow_id,)
-        ):
+        for number in queries.read_ids(self._store, workflow_id):
             with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
                 yield self._store.delivery(workflow_id, number)
 

@@ -14,7 +14,7 @@ from hooknb.history.feed import Filter, matching_ids
 from hooknb.history.feed.columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
-from hooknb.store import Reading
+from hooknb.store import Reading, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.definitions import trigger_of
 
@@ -196,12 +196,7 @@ class Following:
         """Return those that the filter finds by now."""
         asked = self._asked
         if asked.where is not None:
-            condition, parameters = asked.where
-            rows = self._store.rows(
-                f"SELECT d.workflow_id, d.id {_JOINED} AND {condition} ORDER BY k.key",
-                (json.dumps(candidates), *parameters),
-            )
-            return [(workflow, number) for workflow, number in rows]
+            return queries.find_deliveries(self._store, asked.where, candidates)
         return [key for key in candidates if self._is_found(*key)]
 
     def _is_found(self, workflow: int, number: int) -> bool:

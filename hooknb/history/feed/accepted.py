@@ -1,8 +1,10 @@
-"""What was accepted last: what columns are found in, and what forms are tried on."""
+"""What was accepted last: what forms are tried on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
@@ -10,10 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["accepted"]
 
 
-def accepted(
-    store: Store, workflow_id: int, most: int, columns: str = "id, size"
-) -> list[tuple[Any, ...]]:
-    """Read columns of the accepted deliveries that came last, newest first.
+def accepted(store: Store, workflow_id: int, most: int) -> list[tuple[int, int]]:
+    """Return id and size in bytes of the accepted deliveries that came last, newest first.
 
     Parameters
     ----------
@@ -21,16 +21,10 @@ def accepted(
         Where to read.
     most
         How many deliveries at the most.
-    columns
-        What of each, in SQL; the size is in bytes.
 
     Raises
     ------
     StoreUnavailableError
         The store cannot be read.
     """
-    asked = (
-        f"SELECT {columns} FROM deliveries "  # noqa: S608 - nobody's input: callers write it out
-        "WHERE workflow_id = ? AND reason IS NULL ORDER BY id DESC LIMIT ?"
-    )
-    return store.rows(asked, (workflow_id, most))
+    return queries.read_newest_accepted(store, workflow_id, most)

@@ -14,6 +14,7 @@ from hooknb.history.feed.filters import compile_filter
 from hooknb.history.feed.kept import Kept, without
 from hooknb.history.feed.rows import Row, Rows
 from hooknb.history.feed.scanning import Scan
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Feed"]
 
 _RESPONSES: Final = 500  # whose median is given
-
-_DURATIONS: Final = (
-    "SELECT duration_us FROM responses WHERE workflow_id = ?1 AND delivery_id IN "
-    "(SELECT id FROM deliveries WHERE workflow_id = ?1 ORDER BY id DESC LIMIT ?2)"
-)
 
 
 class Feed:
@@ -129,8 +125,8 @@ class Feed:
         float or None
             Milliseconds; ``None`` where there is no answer yet.
         """
-        rows = self._store.rows(_DURATIONS, (self._workflow_id, _RESPONSES))
-        return median(row[0] for row in rows) / 1000 if rows else None
+        durations = queries.read_durations(self._store, self._workflow_id, _RESPONSES)
+        return median(durations) / 1000 if durations else None
 
     # -- the table ------------------------------------------------------------------------------
 
