@@ -129,6 +129,11 @@ class Store:
         self.owner = self._ownership.token
         self._is_gone = False
 
+    @property
+    def clock(self) -> Clock:
+        """The time that its records go by."""
+        return self._clock
+
     def submit(self, *operations: Operation) -> None:
         """Ask for writes; returns at once, from any thread."""
         self._writer.submit(list(operations))

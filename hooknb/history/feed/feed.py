@@ -98,13 +98,21 @@ class Feed:
         """How many of them were refused."""
         return len(self._kept.refused)
 
+    def now(self) -> int:
+        """Return the time that the hook's runtime goes by, in microseconds since 1970.
+
+        A fixed clock stands still while deliveries arrive: by it, it is the second of the newest.
+        """
+        clock = self._store.clock
+        return max(clock.now(), self._kept.newest_us) if clock.is_fixed else clock.now()
+
     def strip(self, now_us: int, buckets: int = 30, seconds: int = 10) -> list[tuple[int, int]]:
-        """Count what came by time; reads nothing.
+        """Count deliveries by time; read nothing.
 
         Parameters
         ----------
         now_us
-            Microseconds since 1970; the last bucket is the one that it falls into.
+            As of :meth:`now`; the last bucket is the one that it falls into.
         buckets, seconds
             How many, and how long each is; they begin at multiples of ``seconds``. Together at
             most five minutes: what is older is not known.

@@ -71,6 +71,11 @@ class Kept:
         # Deliveries and refused ones by the second in which they came, in order of arrival.
         self._seconds: dict[int, list[int]] = {}
 
+    @property
+    def newest_us(self) -> int:
+        """The second in which the newest one was received, in microseconds since 1970."""
+        return next(reversed(self._seconds), 0) * _SECOND
+
     def suspect(self) -> None:
         """Have them counted the next time: one that should be there was not found."""
         self._suspect = True
