@@ -281,7 +281,7 @@ class Deliveries(Part):
         if self._last_shown is not None and "strip" in self._said:
             strip: list[Any] = self._said["strip"]
             return strip
-        now = feed.now()
+        now = self._panel.feed.now()
         bars = self._panel.feed.strip(now, _BARS, _BAR_MICROSECONDS // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
         end = (now // _BAR_MICROSECONDS + 1) * _BAR_MICROSECONDS // 1000 if any(every) else 0
