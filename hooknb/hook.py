@@ -900,10 +900,10 @@ class Hook:
 
     def _accepted(self) -> Iterator[Delivery]:
         """Yield accepted deliveries, newest first: the last thousand, or 64 MiB of them."""
-        from hooknb.history.feed import accepted  # a hook is made without it
+        from hooknb.store import queries  # a hook is made without it
 
         self._flush()
-        rows = accepted(self._store, self._workflow_id, _MAX_EXAMINED)
+        rows = queries.read_newest_accepted(self._store, self._workflow_id, _MAX_EXAMINED)
         read = 0
         for number, size in rows:
             read += size

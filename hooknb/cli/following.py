@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from hooknb.history.feed import Filter, matching_ids
 from hooknb.history.feed.columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
-from hooknb.store import Reading
+from hooknb.store import Reading, queries
 from hooknb.store.arrivals import (
     Arrival,
     read_arrivals,
@@ -33,12 +32,6 @@ _PIECE: Final = 100  # whose bodies are read at once
 _PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given as it is
 _MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
 
-_JOINED: Final = (
-    "FROM json_each(?) k CROSS JOIN deliveries d "
-    "ON d.workflow_id = k.value ->> 0 AND d.id = k.value ->> 1 "
-    "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
-    "LEFT JOIN executions e ON e.workflow_id = d.workflow_id AND e.id = d.id WHERE 1"
-)
 _BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
 _UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
 
@@ -186,12 +179,7 @@ class Following:
         """Return those that the filter finds by now."""
         asked = self._asked
         if asked.where is not None:
-            condition, parameters = asked.where
-            rows = self._store.rows(
-                f"SELECT d.workflow_id, d.id {_JOINED} AND {condition} ORDER BY k.key",
-                (json.dumps(candidates), *parameters),
-            )
-            return [(workflow, number) for workflow, number in rows]
+            return queries.find_deliveries(self._store, asked.where, candidates)
         return [key for key in candidates if self._is_found(*key)]
 
     def _is_found(self, workflow: int, number: int) -> bool:

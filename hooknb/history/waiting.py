@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from array import array
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
@@ -16,6 +14,7 @@ from hooknb.history.feed.scanning import Scan
 from hooknb.history.feed.texts import cut, plain
 from hooknb.records import Delivery
 from hooknb.settings import checked_count, checked_timeout
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.history.feed import Filter
@@ -29,14 +28,6 @@ _PIECE: Final = 0.05  # seconds of looking, after which the time is looked at
 _AGAIN: Final = 1.0  # seconds
 _MOST_ROWS: Final = 10
 _WIDEST: Final = 72  # characters of a cell
-
-_KEPT: Final = (
-    "SELECT id FROM deliveries WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
-)
-_RUNNING: Final = (
-    "SELECT id FROM executions WHERE owner IS NOT NULL AND workflow_id = ? "
-    "AND id IN (SELECT value FROM json_each(?))"
-)
 
 
 def wait_for(
@@ -114,30 +105,22 @@ class _Search:
     def look(self, end: float | None) -> list[Delivery] | None:
         """Give the first ones where all are there and have ended; looks until ``end``."""
         self.found.update(self._scan.again()[1])
-        rows = self._store.rows(
-            "SELECT id FROM deliveries WHERE workflow_id = ? AND id > ? ORDER BY id",
-            (self._workflow_id, self._scan.last),
-        )
-        ids = array("q", [number for (number,) in rows])
+        ids = array("q", queries.read_ids(self._store, self._workflow_id, self._scan.last))
         while ids and self._scan.last < ids[-1] and len(self.found) < self.wanted:
             now = time.monotonic()
             self.found.update(self._scan.go(ids, now + _PIECE))
             if end is not None and now > end:
                 break
         # A hook that was cleared meanwhile has forgotten some.
-        self.found = set(self._those(_KEPT, self.found))
+        self.found = set(queries.keep_known(self._store, self._workflow_id, self.found))
         first = sorted(self.found)[: self.wanted]
-        self.unfinished = len(self._those(_RUNNING, first))
+        self.unfinished = len(queries.keep_running(self._store, self._workflow_id, first))
         if len(first) < self.wanted or self.unfinished:
             return None
         try:
             return [self._store.delivery(self._workflow_id, number) for number in first]
         except RecordNotFoundError:
             return None
-
-    def _those(self, statement: str, ids: Iterable[int]) -> list[int]:
-        rows = self._store.rows(statement, (self._workflow_id, json.dumps(list(ids))))
-        return [number for (number,) in rows]
 
 
 # -- what came instead
@@ -150,11 +133,7 @@ def _message(store: Store, state: HookState, search: _Search, after: str) -> str
     said = f"{state.name}: after {after} {found} of {search.wanted} {few}{which} had come"
     if search.unfinished:
         said += f", and {search.unfinished} of their executions had not ended"
-    rows = store.rows(
-        "SELECT id FROM deliveries WHERE workflow_id = ? ORDER BY id DESC LIMIT ?",
-        (state.workflow_id, _MOST_ROWS),
-    )
-    newest = [number for (number,) in reversed(rows)]
+    newest = queries.read_newest_ids(store, state.workflow_id, _MOST_ROWS)
     if not newest:
         return (
             f"{said}. Nothing came at all: send first, in another thread or cell where it waits "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from hooknb.history.feed import Details, Feed, FlowCounts, accepted, details
+from hooknb.history.feed import Details, Feed, FlowCounts, details
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ class Watch:
         StoreUnavailableError
             The store cannot be read.
         """
-        found = accepted(self._store, self._workflow_id, 1, columns="id")
+        found = queries.read_newest_accepted(self._store, self._workflow_id, 1)
         return found[0][0] if found else None
 
     def flush(self) -> None:

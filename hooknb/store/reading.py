@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
+from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.database import configure_reading, store_path
 from hooknb.store.ownership import living
@@ -63,6 +64,7 @@ class Reading(Store):
         self.path: Path = path
         self._guard = contextlib.nullcontext()
         self._is_gone = False
+        self._clock = Clock()
         self._writer: Any = _Refusing()
         self._reading = create_engine(
             "sqlite://", creator=partial(_connect, path), poolclass=QueuePool

@@ -161,6 +161,11 @@ class Store:
         """Whether its file is still the one that was opened: not deleted, not replaced."""
         return self.path is None or file_identity(self.path) == self._identity
 
+    @property
+    def clock(self) -> Clock:
+        """The time that its records go by."""
+        return self._clock
+
     def submit(self, *operations: Operation) -> None:
         """Ask for writes; returns at once, from any thread."""
         self._writer.submit(list(operations))

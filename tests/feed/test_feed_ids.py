@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from source import START, Source
 
+import hooknb
+from hooknb import _clock
+from hooknb.history.feed import Feed
 from hooknb.history.feed.kept import without
 from hooknb.store import Store
 
@@ -262,3 +265,21 @@ def test_the_median_of_the_newest_answers(source: Source) -> None:
     assert source.feed.median_ms() == 2.0
     source.response(ids[2], duration_us=9000)
     assert source.feed.median_ms() == 3.0
+
+
+def test_the_strip_uses_the_clock_of_the_runtime() -> None:
+    with hooknb.Runtime(":memory:", port=0, deterministic=True) as runtime:
+        hook = runtime.webhook("orders")
+        for number in range(3):
+            hook.send(json={"n": number})
+        feed = Feed(hook._store, hook._state.workflow_id, lambda: hook.workflow.trigger)
+        feed.refresh()
+        assert feed.now() == _clock.EPOCH + 3_000_000
+        assert [total for total, _ in feed.strip(feed.now(), buckets=4, seconds=1)] == [0, 1, 1, 1]
+
+
+def test_the_strip_of_other_runtimes_uses_the_time_of_day(source: Source) -> None:
+    before = _clock.now()
+    source.send()
+    source.feed.refresh()
+    assert before <= source.feed.now() <= _clock.now()

@@ -8,8 +8,8 @@ import json
 import pytest
 from source import START, Source
 
-from hooknb.history.feed import accepted, short_titles
-from hooknb.store import Store
+from hooknb.history.feed import short_titles
+from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable, parse_body
 
@@ -108,9 +108,10 @@ def test_found_columns_stay_until_they_are_to_be_found_anew(source: Source) -> N
 def test_what_was_accepted_last_comes_first(source: Source) -> None:
     sent = [source.send(raw=b"x" * size) for size in (3, 5, 7)]
     source.refuse(raw=b"xx")
-    assert accepted(source.store, source.id, 2) == [(sent[2], 7), (sent[1], 5)]
-    assert accepted(source.store, source.id, 9, "id") == [(number,) for number in sent[::-1]]
-    assert accepted(source.store, source.id + 1, 9) == []
+    newest = queries.read_newest_accepted
+    assert newest(source.store, source.id, 2) == [(sent[2], 7), (sent[1], 5)]
+    assert [number for number, _ in newest(source.store, source.id, 9)] == sent[::-1]
+    assert newest(source.store, source.id + 1, 9) == []
 
 
 def test_a_body_that_is_one_value(source: Source) -> None:

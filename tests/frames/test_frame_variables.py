@@ -14,7 +14,7 @@ from hooknb import paths
 from hooknb import records as stored_records
 from hooknb.history.frames import Frames, reading, variables
 from hooknb.payloads.headers import MASK
-from hooknb.store import Store
+from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
 
@@ -299,10 +299,7 @@ def test_large_bodies_are_read_a_few_at_a_time(hook: Hook, monkeypatch: pytest.M
     monkeypatch.setattr(reading, "_BYTES", 100)
     for number in range(7):
         hook.send({"a": "x" * 40, "n": number})
-    statement = (
-        "SELECT id, size FROM deliveries WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
-    )
-    parts = list(reading.chunks(hook.store, statement, hook.id, after=0))
+    parts = list(reading.chunks(hook.store, queries.read_variable_rows, hook.id, after=0))
     assert [len(part) for part in parts] == [2, 1, 1, 1, 1, 1]
     assert inferred(hook)["body.n"].tolist() == list(range(7))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hooknb.history.feed.accepted import accepted
 from hooknb.history.feed.columns import Column, short_titles
 from hooknb.history.feed.details import Details, details
 from hooknb.history.feed.feed import Feed
@@ -18,7 +17,6 @@ __all__ = [
     "Filter",
     "FlowCounts",
     "Row",
-    "accepted",
     "compile_filter",
     "details",
     "matching_ids",

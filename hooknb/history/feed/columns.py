@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import paths
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, TOO_LARGE, StoredRequest
-from hooknb.history.feed.accepted import accepted
 from hooknb.history.feed.texts import is_file
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked
+from hooknb.store import queries
 from hooknb.workflow.variables import Variable, column
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ __all__ = ["Column", "Columns", "leaf_columns", "short_titles", "variable_name"]
 _MOST_INFERRED: Final = 5
 _LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
 _MOST_LEAVES: Final = 1_000  # of one body; who has more is to configure what counts
-
-_REQUESTS: Final = (
-    "method, query, content_type, content_encoding, head, "
-    f"CASE WHEN length(body) <= {MAX_PREVIEW_BYTES} THEN body END, size, reason, detail, NULL"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +91,10 @@ class Columns:
             newest: list[StoredRequest] = []
             self._settled = True
         else:
-            rows = accepted(self._store, self._workflow_id, _LOOKED_AT, _REQUESTS)
-            newest = [StoredRequest(row) for row in rows]
+            rows = queries.read_newest_requests(
+                self._store, self._workflow_id, _LOOKED_AT, MAX_PREVIEW_BYTES
+            )
+            newest = [StoredRequest(row) for _, _, *row in rows]
             self._settled = bool(newest)
         if configured:
             self._columns = [_column(part, variable, newest) for part, variable in configured]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import msgspec
@@ -18,6 +18,7 @@ from hooknb.history.feed.texts import cut, plain, sendable
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
 from hooknb.records import Status, decode_result, parse_body
+from hooknb.store import queries
 from hooknb.workflow.variables import column
 
 if TYPE_CHECKING:
@@ -34,27 +35,6 @@ _VALUE: Final = 2_000  # characters of a variable's value
 _MOST_JOBS: Final = 200
 _ROW: Final = 16  # bytes of a line of hexadecimal
 _PRINTABLE: Final = range(0x20, 0x7F)
-
-_DELIVERY: Final = (
-    "SELECT d.received_at, d.method, d.query, d.content_type, d.content_encoding, d.head, "
-    "CASE WHEN length(d.body) <= ?1 THEN d.body ELSE substr(d.body, 1, ?2) END, "
-    "length(d.body), d.size, d.remote, d.reason, d.detail, "
-    "a.status, a.duration_us, coalesce(a.headers, f.headers), "
-    "substr(coalesce(a.body, f.body), 1, ?2), a.size FROM deliveries d "
-    "LEFT JOIN responses a ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
-    "LEFT JOIN fixed_responses f ON f.workflow_id = a.workflow_id AND f.revision = a.revision "
-    "WHERE d.id = ?3 AND d.workflow_id = ?4"
-)
-_EXECUTION: Final = (
-    "SELECT status, reason, started_at, finished_at, revision, recovered, missing "
-    "FROM executions WHERE id = ? AND workflow_id = ?"
-)
-_JOBS: Final = (
-    "SELECT node, type, status, started_at, finished_at, substr(result, 1, ?1), is_repr, "
-    "substr(output, 1, ?1), substr(error, 1, ?1) FROM jobs "
-    "WHERE workflow_id = ?4 AND execution_id = ?2 ORDER BY started_at, id DESC LIMIT ?3"
-)
-_COUNT_JOBS: Final = "SELECT count(*) FROM jobs WHERE workflow_id = ? AND execution_id = ?"
 
 
 class Tree(TypedDict):
@@ -137,45 +117,26 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
     StoreUnavailableError
         The store cannot be read.
     """
-    rows = store.rows(_DELIVERY, (_LARGEST, _TEXT, number, workflow_id))
-    if not rows:
+    read = queries.read_delivery_details(store, workflow_id, number, max_bytes=_LARGEST, cut=_TEXT)
+    if read is None:
         message = f"there is no delivery {number} of this hook; it was cleared, or was an old one"
         raise RecordNotFoundError(message)
-    (
-        received,
-        method,
-        query_string,
-        content_type,
-        encoding,
-        head,
-        raw,
-        kept,
-        size,
-        remote,
-        reason,
-        detail,
-        *response,
-    ) = rows[0]
-    fields = parse_head(head)
-    query = payloads.parse_query_string(query_string)
-    if kept > len(raw):
-        body = MISSING
-        note: str | None = f"{kept:,} bytes are too many for a tree; see hook.delivery(…).body"
-    else:
-        body, note = _parse_body(raw, content_type, encoding, size=size, reason=reason)
+    fields = parse_head(read.head)
+    query = payloads.parse_query_string(read.query_string)
+    body, note = _parse_body(read)
     query_note = None if query else "no query"
     found = {"headers": HeaderMap(fields), "query": query, "body": body}
     return {
         "id": number,
-        "received": _clock.moment(received).isoformat(timespec="microseconds"),
-        "method": sendable(method),
-        "content_type": None if content_type is None else sendable(content_type),
-        "size": size,
-        "remote": remote,
-        "outcome": "accepted" if reason is None else "refused",
-        "reason": reason,
-        "detail": detail,
-        "duration_ms": None if response[1] is None else response[1] / 1000,
+        "received": _clock.moment(read.received_us).isoformat(timespec="microseconds"),
+        "method": sendable(read.method),
+        "content_type": None if read.content_type is None else sendable(read.content_type),
+        "size": read.size,
+        "remote": read.remote,
+        "outcome": "accepted" if read.reason is None else "refused",
+        "reason": read.reason,
+        "detail": read.detail,
+        "duration_ms": None if read.duration_us is None else read.duration_us / 1000,
         "body": _tree(body, "body", note),
         "query": _tree(query or MISSING, "query", query_note),
         "headers": [
@@ -183,8 +144,8 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
             for name, value in fields.masked()
         ],
         "variables": _variables(trigger, found),
-        "response": _response(*response),
-        "raw": _raw(raw, kept=kept, size=size),
+        "response": _response(read),
+        "raw": _raw(read.raw, kept=read.kept, size=read.size),
         "execution": _execution(store, workflow_id, number),
     }
 
@@ -194,12 +155,18 @@ def _tree(value: Any, part: str, note: str | None) -> Tree:
     return {"lines": lines, "more": more, "note": note}
 
 
-def _parse_body(
-    raw: bytes, content_type: str | None, encoding: str | None, *, size: int, reason: str | None
-) -> tuple[Any, str | None]:
+def _parse_body(read: queries.DeliveryDetails) -> tuple[Any, str | None]:
     """Return the parsed body, and a note where there is none to show."""
+    if read.kept > len(read.raw):
+        return MISSING, f"{read.kept:,} bytes are too many for a tree; see hook.delivery(…).body"
     try:
-        value = parse_body(raw, content_type, encoding, size=size, is_accepted=reason is None)
+        value = parse_body(
+            read.raw,
+            read.content_type,
+            read.content_encoding,
+            size=read.size,
+            is_accepted=read.reason is None,
+        )
     except PayloadError as error:
         return MISSING, sendable(error.detail)
     return value, "no body" if value is MISSING else None
@@ -220,15 +187,14 @@ def _variables(trigger: Trigger, found: Mapping[str, Any]) -> list[list[str | No
     return made
 
 
-def _response(
-    status: int | None, _duration: int | None, headers: bytes, body: bytes, size: int
-) -> dict[str, Any] | None:
-    if status is None:
+def _response(read: queries.DeliveryDetails) -> dict[str, Any] | None:
+    if read.status is None:
         return None
-    pairs = Headers(msgspec.json.decode(headers, type=list[tuple[str, str]]))
+    pairs = Headers(msgspec.json.decode(read.response_headers, type=list[tuple[str, str]]))
+    body, size = read.response_body, read.response_size
     text = _decoded(body, is_all=size == len(body))
     return {
-        "status": status,
+        "status": read.status,
         "headers": [[sendable(name), sendable(value)] for name, value in pairs.masked()],
         "text": text or "",
         "binary": text is None,
@@ -266,40 +232,40 @@ def _hex(raw: bytes) -> str:
 
 
 def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | None:
-    rows = store.rows(_EXECUTION, (number, workflow_id))
-    if not rows:
+    read = queries.read_execution_details(store, workflow_id, number)
+    if read is None:
         return None
-    status, reason, started, finished, revision, recovered, missing = rows[0]
-    jobs = store.rows(_JOBS, (_LONGEST + 1, number, _MOST_JOBS, workflow_id))
+    jobs = queries.read_job_details(store, workflow_id, number, limit=_MOST_JOBS, cut=_LONGEST + 1)
     total = len(jobs)
     if total == _MOST_JOBS:
-        [(total,)] = store.rows(_COUNT_JOBS, (workflow_id, number))
-    start = started if started is not None or not jobs else jobs[0][3]
+        total = queries.count_jobs(store, workflow_id, number)
+    start = jobs[0].started_us if read.started_us is None and jobs else read.started_us
+    missing = [] if read.missing is None else json.loads(read.missing)
     return {
-        "status": Status(status).word,
-        "reason": None if reason is None else cut(reason, _LONGEST),
-        "duration_ms": _between(started, finished),
-        "revision": revision,
-        "recovered": bool(recovered),
-        "missing": [] if missing is None else [sendable(name) for name in json.loads(missing)],
+        "status": Status(read.status).word,
+        "reason": None if read.reason is None else cut(read.reason, _LONGEST),
+        "duration_ms": _between(read.started_us, read.finished_us),
+        "revision": read.revision,
+        "recovered": bool(read.recovered),
+        "missing": [sendable(name) for name in missing],
         "more": total - len(jobs),
-        "jobs": [_job(start, job) for job in jobs],
+        "jobs": [_job(start or 0, job) for job in jobs],
     }
 
 
-def _job(start: int, job: Sequence[Any]) -> dict[str, Any]:
-    node, kind, code, started, finished, result, is_repr, output, error = job
-    status = Status(code)
+def _job(start: int, job: queries.JobDetails) -> dict[str, Any]:
+    status = Status(job.status)
+    is_inside = job.error == INSIDE
     return {
-        "node": sendable(node),
-        "type": sendable(kind),
+        "node": sendable(job.node),
+        "type": sendable(job.type),
         "status": "pending" if status is Status.STARTED else status.word,
-        "start_ms": (started - start) / 1000,
-        "duration_ms": _between(started, finished),
-        "result": _result(result, is_repr=bool(is_repr)),
-        "output": cut(output, _LONGEST),
-        "error": None if error is None else cut(error, _LONGEST),
-        "branch": branch_label(kind, code, result, is_inside=error == INSIDE),
+        "start_ms": (job.started_us - start) / 1000,
+        "duration_ms": _between(job.started_us, job.finished_us),
+        "result": _result(job.result, is_repr=bool(job.is_repr)),
+        "output": cut(job.output, _LONGEST),
+        "error": None if job.error is None else cut(job.error, _LONGEST),
+        "branch": branch_label(job.type, job.status, job.result, is_inside=is_inside),
     }
 
 

@@ -14,6 +14,7 @@ from hooknb.history.feed.filters import compile_filter
 from hooknb.history.feed.kept import Kept, without
 from hooknb.history.feed.rows import Row, Rows
 from hooknb.history.feed.scanning import Scan
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Feed"]
 
 _RESPONSES: Final = 500  # whose median is given
-
-_DURATIONS: Final = (
-    "SELECT duration_us FROM responses WHERE workflow_id = ?1 AND delivery_id IN "
-    "(SELECT id FROM deliveries WHERE workflow_id = ?1 ORDER BY id DESC LIMIT ?2)"
-)
 
 
 class Feed:
@@ -102,13 +98,21 @@ class Feed:
         """How many of them were refused."""
         return len(self._kept.refused)
 
+    def now(self) -> int:
+        """Return the time that the hook's runtime goes by, in microseconds since 1970.
+
+        A fixed clock stands still while deliveries arrive: by it, it is the second of the newest.
+        """
+        clock = self._store.clock
+        return max(clock.now(), self._kept.newest_us) if clock.is_fixed else clock.now()
+
     def strip(self, now_us: int, buckets: int = 30, seconds: int = 10) -> list[tuple[int, int]]:
-        """Count what came by time; reads nothing.
+        """Count deliveries by time; read nothing.
 
         Parameters
         ----------
         now_us
-            Microseconds since 1970; the last bucket is the one that it falls into.
+            As of :meth:`now`; the last bucket is the one that it falls into.
         buckets, seconds
             How many, and how long each is; they begin at multiples of ``seconds``. Together at
             most five minutes: what is older is not known.
@@ -129,8 +133,8 @@ class Feed:
         float or None
             Milliseconds; ``None`` where there is no answer yet.
         """
-        rows = self._store.rows(_DURATIONS, (self._workflow_id, _RESPONSES))
-        return median(row[0] for row in rows) / 1000 if rows else None
+        durations = queries.read_durations(self._store, self._workflow_id, _RESPONSES)
+        return median(durations) / 1000 if durations else None
 
     # -- the table ------------------------------------------------------------------------------
 

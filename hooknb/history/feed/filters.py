@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote_plus
 
 from hooknb.errors import SettingError
@@ -17,6 +16,7 @@ from hooknb.history.feed.expressions import (
     looks_like_expression,
     reads_expression,
 )
+from hooknb.store.queries import ANY, Condition
 
 __all__ = ["Filter", "compile_filter"]
 
@@ -26,16 +26,8 @@ _STATUS: Final = re.compile(
 )
 _QUOTED: Final = re.compile(r""""[^"]+"|'[^']+'""")
 _NO_STATUS: Final = re.compile(r"[<>=!]=?\s*[0-9]+")
-_SIGNS: Final[dict[str, Callable[[int, int], bool]]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _CLASS: Final = 100  # status codes of one class, 2xx
+_BEYOND_STATUS: Final = 999  # no status code is greater
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +40,17 @@ class Filter:
         As it was written, without spaces around it.
     needs_body, needs_head
         Whether it looks at the body, at the header fields.
-    needs_answer
-        Whether it looks at the answer, which may come later than the delivery.
+    needs_response
+        Whether it looks at the response, which may be sent later than the delivery is stored.
     where
-        The same question in SQL, where it can be asked so: a condition on ``deliveries AS d`` and
-        ``answers AS a``, and its parameters.
+        The same question where the store itself can answer it.
     """
 
     text: str
     needs_body: bool = False
     needs_head: bool = False
     needs_response: bool = False
-    where: tuple[str, tuple[Any, ...]] | None = None
+    where: Condition | None = None
     matches: Callable[[Request], bool] = field(repr=False, compare=False)
     """Tells whether a delivery, or a row of one, is found; never raises.
 
@@ -116,7 +107,7 @@ def compile_filter(text: str) -> Filter:
     if len(text) > _LONGEST:
         raise SettingError("filter", f"it has {len(text):,} characters; {_LONGEST:,} is the most")
     if not text:
-        return Filter(text="", where=("1", ()), matches=lambda _: True)
+        return _judged("", ANY)
     made = _status(text) or _outcome(text)
     if made is not None:
         return made
@@ -143,55 +134,39 @@ def _status(text: str) -> Filter | None:
     if found is None:
         return None
     sign, status = found["sign"] or "=", found["status"].lower()
-    if sign == "!":
-        sign = "!="
-    if not status.endswith("xx"):
-        code = int(status)
-        sql = {"==": "="}.get(sign, sign)
-        return _answered(text, f"a.status {sql} ?", (code,), lambda came: _SIGNS[sign](came, code))
-    if sign not in {"=", "==", "!="}:
-        low = int(status[0]) * _CLASS
-        raise SettingError("filter", f"{text!r} compares with a class; write {sign}{low}")
-    low = int(status[0]) * _CLASS
-    bounds = (low, low + _CLASS - 1)
-    if sign == "!=":
-        return _answered(
-            text,
-            "a.status NOT BETWEEN ? AND ?",
-            bounds,
-            lambda came: came // _CLASS * _CLASS != low,
-        )
-    return _answered(
-        text, "a.status BETWEEN ? AND ?", bounds, lambda came: came // _CLASS * _CLASS == low
-    )
-
-
-def _answered(
-    text: str, where: str, parameters: tuple[int, ...], test: Callable[[int], bool]
-) -> Filter:
-    return Filter(
-        text=text,
-        needs_response=True,
-        where=(where, parameters),
-        matches=lambda seen: seen.status is not None and test(seen.status),
-    )
+    low = high = int(status.replace("x", "0"))
+    if status.endswith("xx"):
+        high = low + _CLASS - 1
+        if sign not in {"=", "==", "!", "!="}:
+            raise SettingError("filter", f"{text!r} compares with a class; write {sign}{low}")
+    conditions: dict[str, Condition] = {
+        "=": Condition("within", low, high),
+        "!": Condition("outside", low, high),
+        "<": Condition("within", 0, low - 1),
+        "<=": Condition("within", 0, low),
+        ">": Condition("within", low + 1, _BEYOND_STATUS),
+        ">=": Condition("within", low, _BEYOND_STATUS),
+    }
+    return _judged(text, conditions[{"==": "=", "!=": "!"}.get(sign, sign)])
 
 
 def _outcome(text: str) -> Filter | None:
     word = text.lower()
     if word == "pending":
-        return Filter(
-            text=text,
-            needs_response=True,
-            where=("a.status IS NULL", ()),
-            matches=lambda seen: seen.status is None,
-        )
-    if word in {"accepted", "refused"}:
-        empty = "IS NULL" if word == "accepted" else "IS NOT NULL"
-        return Filter(
-            text=text, where=(f"d.reason {empty}", ()), matches=lambda seen: seen.outcome == word
-        )
-    return None
+        return _judged(text, Condition("pending"))
+    if word == "accepted":
+        return _judged(text, Condition("accepted"))
+    return _judged(text, Condition("refused")) if word == "refused" else None
+
+
+def _judged(text: str, condition: Condition) -> Filter:
+    """Make a filter of a condition that the store can judge."""
+    return Filter(
+        text=text,
+        needs_response=condition.kind in {"pending", "within", "outside"},
+        where=condition,
+        matches=lambda seen: condition.holds(seen.reason, seen.status),
+    )
 
 
 def _words(text: str, wanted: str) -> Filter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.records import Status, decode_result
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
@@ -16,16 +17,6 @@ INSIDE: Final = "a node inside of it failed"
 
 _MOST: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
 _LONGEST: Final = 400  # characters of a result that names a branch
-
-_LAST: Final = "SELECT max(id) FROM jobs WHERE workflow_id = ?"
-_FOUND: Final = (
-    "SELECT node, type, status, "  # noqa: S608 - own words
-    f"CASE WHEN type IN ('condition', 'switch') THEN substr(result, 1, {_LONGEST}) END, "
-    f"error = '{INSIDE}', count(*), sum(finished_at - started_at), max(id) FROM jobs "
-    "WHERE workflow_id = ? AND id > ? AND id <= ? AND finished_at IS NOT NULL "
-    "GROUP BY 1, 2, 3, 4, 5"
-)
-_MARK: Final = "SELECT execution_id, started_at, node FROM jobs WHERE workflow_id = ? AND id = ?"
 
 
 class FlowCounts:
@@ -75,7 +66,7 @@ class FlowCounts:
         forgotten = self._mark is not None and self._read_mark() != self._mark
         if forgotten:
             self._forget()
-        [(newest,)] = self._store.rows(_LAST, (self._workflow_id,))
+        newest = queries.read_last_job_id(self._store, self._workflow_id)
         before = self._last
         start = before
         while newest is not None and start < newest:
@@ -86,11 +77,17 @@ class FlowCounts:
 
     def _read_mark(self) -> tuple[Any, ...] | None:
         """Give what the last known job is; ``None`` once it is gone."""
-        rows = self._store.rows(_MARK, (self._workflow_id, self._last))
-        return rows[0] if rows else None
+        return queries.read_mark(self._store, self._workflow_id, self._last)
 
     def _read(self, after: int, upto: int) -> int:
-        rows = self._store.rows(_FOUND, (self._workflow_id, after, upto))
+        rows = queries.read_job_counts(
+            self._store,
+            self._workflow_id,
+            after,
+            upto,
+            inside=INSIDE,
+            max_characters=_LONGEST,
+        )
         for node, kind, status, result, is_inside, times, microseconds, last in rows:
             counts = self.nodes.setdefault(
                 node, {"runs": 0, "mean_ms": 0.0, "errors": 0, "branches": {}}

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hooknb.store import queries
 from hooknb.store.operations import KEPT_REFUSED
 
 if TYPE_CHECKING:
@@ -20,29 +21,6 @@ _SECOND: Final = 1_000_000
 _SPAN: Final = 330  # seconds whose counts are read at first: five minutes, and the buckets' edges
 _MOST_SECONDS: Final = 2 * _SPAN
 _MOST_ROWS: Final = 10_000  # of one statement: an in-memory store writes nothing meanwhile
-
-# The index alone answers both, and in one snapshot: the rows behind it may be many megabytes.
-_ALL: Final = (
-    "SELECT 0, id FROM deliveries WHERE workflow_id = ?1 UNION ALL "
-    "SELECT 1, id FROM deliveries WHERE workflow_id = ?1 AND reason IS NOT NULL ORDER BY 1, 2"
-)
-_NEW: Final = (
-    "SELECT id, received_at, reason IS NOT NULL FROM deliveries "
-    "WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
-)
-_SECONDS: Final = (
-    "SELECT received_at / 1000000, count(*), sum(reason IS NOT NULL) FROM deliveries "
-    "WHERE workflow_id = ? AND id BETWEEN ? AND ? GROUP BY 1"
-)
-_CHECK: Final = (
-    "SELECT (SELECT min(id) FROM deliveries WHERE workflow_id = ?1 AND reason IS NOT NULL), "
-    "(SELECT count(*) FROM deliveries "
-    "WHERE workflow_id = ?1 AND reason IS NOT NULL AND id <= ?2), "
-    "?3 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE workflow_id = ?1 AND id = ?3), "
-    "?4 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE workflow_id = ?1 AND id = ?4)"
-)
-_REFUSED: Final = "SELECT count(*) FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL"
-_COUNT: Final = "SELECT count(*) FROM deliveries WHERE workflow_id = ? AND id <= ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +71,11 @@ class Kept:
         # Deliveries and refused ones by the second in which they came, in order of arrival.
         self._seconds: dict[int, list[int]] = {}
 
+    @property
+    def newest_us(self) -> int:
+        """The second in which the newest one was received, in microseconds since 1970."""
+        return next(reversed(self._seconds), 0) * _SECOND
+
     def suspect(self) -> None:
         """Have them counted the next time: one that should be there was not found."""
         self._suspect = True
@@ -128,24 +111,23 @@ class Kept:
         Only the oldest refused ones go by themselves. So what is known holds where the others
         are all there, and so are the first and the last of the accepted ones.
         """
-        [(oldest, count, has_first, has_last)] = self._store.rows(
-            _CHECK, (self._workflow_id, self._last, *self._ends())
+        oldest, count, has_first, has_last = queries.check_ids(
+            self._store, self._workflow_id, self._last, *self._ends()
         )
         at = len(self.refused) if oldest is None else bisect_left(self.refused, oldest)
         if not has_first or not has_last or count != len(self.refused) - at:
             return None
-        if self.refused and at == len(self.refused):
-            # Pruning leaves a thousand; where there are fewer, they were cleared and others came.
-            [(left,)] = self._store.rows(_REFUSED, (self._workflow_id,))
-            if left < KEPT_REFUSED:
-                return None
+        # Pruning leaves a thousand; where there are fewer, they were cleared and others came.
+        all_are_gone = bool(self.refused) and at == len(self.refused)
+        if all_are_gone and queries.count_refused(self._store, self._workflow_id) < KEPT_REFUSED:
+            return None
         gone = self.refused[:at]
         if gone:
             del self.refused[:at]
             self.ids = without(self.ids, gone)
         if self._suspect:
             self._suspect = False
-            [(total,)] = self._store.rows(_COUNT, (self._workflow_id, self._last))
+            total = queries.count_deliveries(self._store, self._workflow_id, self._last)
             if total < len(self.ids):
                 return None
         return gone
@@ -163,7 +145,7 @@ class Kept:
         return ids[first], ids[last]
 
     def _read_all(self) -> None:
-        for is_refused, number in self._store.rows(_ALL, (self._workflow_id,)):
+        for is_refused, number in queries.read_known_ids(self._store, self._workflow_id):
             (self.refused if is_refused else self.ids).append(number)
         if self.ids:
             self._last = self.ids[-1]
@@ -175,7 +157,9 @@ class Kept:
         end, size, newest = len(self.ids) - 1, 1_000, None
         while end >= 0:
             start = max(0, end - size + 1)
-            rows = self._store.rows(_SECONDS, (self._workflow_id, self.ids[start], self.ids[end]))
+            rows = queries.read_counts_by_second(
+                self._store, self._workflow_id, self.ids[start], self.ids[end]
+            )
             for second, total, refused in rows:
                 counts = counted.setdefault(second, [0, 0])
                 counts[0] += total
@@ -190,7 +174,7 @@ class Kept:
 
     def _read_new(self) -> None:
         while True:
-            rows = self._store.rows(_NEW, (self._workflow_id, self._last, _MOST_ROWS))
+            rows = queries.read_new_ids(self._store, self._workflow_id, self._last, _MOST_ROWS)
             for number, received, is_refused in rows:
                 self.ids.append(number)
                 counts = self._seconds.setdefault(received // _SECOND, [0, 0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
 from hooknb.history.feed.columns import Column
 from hooknb.history.feed.texts import cell, cut
 from hooknb.records import Status
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
@@ -19,19 +19,6 @@ __all__ = ["Row", "Rows"]
 
 _MOST_CELLS: Final = 2_000  # rows whose cells are kept
 _REASON: Final = 200  # characters
-
-_FACTS: Final = (
-    "SELECT d.id, d.received_at, d.reason, a.status, a.duration_us, e.id, e.status, e.reason "
-    "FROM deliveries d LEFT JOIN responses a "
-    "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
-    "LEFT JOIN executions e ON e.workflow_id = d.workflow_id AND e.id = d.id "
-    "WHERE d.id IN (SELECT value FROM json_each(?)) AND d.workflow_id = ?"
-)
-_PARTS: Final = (
-    "SELECT id, method, query, content_type, content_encoding, head, "
-    "CASE WHEN length(body) <= ? THEN body END, size, reason, detail, NULL FROM deliveries "
-    "WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +105,8 @@ class Rows:
         """
         if not wanted:
             return []
-        listed = json.dumps(list(wanted.values()))
-        facts = {row[0]: row for row in self._store.rows(_FACTS, (listed, self._workflow_id))}
+        read = queries.read_row_facts(self._store, self._workflow_id, list(wanted.values()))
+        facts = {row.id: row for row in read}
         cells = self._read_cells(facts, columns)
         return [
             _row(ordinal, facts[number], cells[number])
@@ -137,8 +124,8 @@ class Rows:
             most = MAX_PREVIEW_BYTES if any(column.part == "body" for column in columns) else -1
             read = {
                 number: [cell(column.value(request)) for column in columns]
-                for number, *row in self._store.rows(
-                    _PARTS, (most, self._workflow_id, json.dumps(unknown))
+                for number, _, *row in queries.read_requests_of(
+                    self._store, self._workflow_id, unknown, most
                 )
                 for request in (StoredRequest(row),)
             }
@@ -149,20 +136,19 @@ class Rows:
         return {number: self._cells[number] for number in ids if number in self._cells}
 
 
-def _row(ordinal: int, facts: Sequence[Any], cells: list[str]) -> Row:
-    number, received, refusal, status, duration, execution, code, reason = facts
-    ended = None if execution is None else Status(code)
-    why = refusal
-    if refusal is None and ended in {Status.ERROR, Status.FAILED, Status.ABORTED}:
-        why = reason
+def _row(ordinal: int, facts: queries.RowFacts, cells: list[str]) -> Row:
+    ended = None if facts.execution is None else Status(facts.code)
+    why, took = facts.refusal, facts.duration_us
+    if why is None and ended in {Status.ERROR, Status.FAILED, Status.ABORTED}:
+        why = facts.reason
     return Row(
         ordinal=ordinal,
-        id=number,
-        received_us=received,
-        status=status,
-        refused=refusal is not None,
+        id=facts.id,
+        received_us=facts.received_us,
+        status=facts.status,
+        refused=facts.refusal is not None,
         reason=None if why is None else cut(why.strip().partition("\n")[0], _REASON),
         cells=list(cells),
-        took_ms=None if duration is None else duration / 1000,
+        took_ms=None if took is None else took / 1000,
         execution=None if ended is None else ended.word,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from array import array
 from bisect import bisect_right
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.history.delivery import StoredRequest
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.history.feed.filters import Filter
@@ -19,16 +19,10 @@ __all__ = ["Scan", "matching_ids"]
 
 _FIRST: Final = 16  # rows of the first piece, while nothing is known of their size and cost
 _MOST: Final = 1_000
-_MOST_IN_SQL: Final = 10_000  # rows that a condition in SQL is asked of at once
+_MOST_IN_STORE: Final = 10_000  # rows that the store judges at once
 _BYTES: Final = 4 * 2**20  # of one piece, about
 _PIECE: Final = 0.01  # seconds that a piece should take
 _MOST_OPEN: Final = 1_000  # unanswered deliveries that are asked again
-_BEYOND: Final = 2**63 - 1  # no id is greater
-
-_JOINED: Final = (
-    "FROM deliveries d LEFT JOIN responses a "
-    "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id WHERE "
-)
 
 
 class Scan:
@@ -68,7 +62,7 @@ class Scan:
         """
         while ids and self.last < ids[-1]:
             if self._filter.where is not None:
-                yield from self._ask_store(ids)
+                yield from self._ask_store(ids, self._filter.where)
             else:
                 yield from self._ask_each(ids[-1], end)
             if time.monotonic() >= end:
@@ -84,11 +78,8 @@ class Scan:
         """
         if not self._open:
             return [], set()
-        rows = self._store.rows(
-            f"SELECT {_columns(self._filter)} {_JOINED}"  # noqa: S608 - own words
-            "d.workflow_id = ? AND a.status IS NOT NULL "
-            "AND d.id IN (SELECT value FROM json_each(?))",
-            (self._workflow_id, json.dumps(list(self._open))),
+        rows = queries.read_answered_requests(
+            self._store, self._workflow_id, list(self._open), **_parts(self._filter)
         )
         for row in rows:
             del self._open[row[0]]
@@ -97,24 +88,22 @@ class Scan:
         }
         return [row[0] for row in rows], found
 
-    def _ask_store(self, ids: array[int]) -> list[int]:
-        upto = ids[min(bisect_right(ids, self.last) + _MOST_IN_SQL, len(ids)) - 1]
-        condition, parameters = self._filter.where or ("1", ())
-        rows = self._store.rows(
-            f"SELECT d.id, a.status IS NULL, {condition} {_JOINED}"
-            "d.workflow_id = ? AND d.id > ? AND d.id <= ? ORDER BY d.id",
-            (*parameters, self._workflow_id, self.last, upto),
-        )
-        self._keep_open(number for number, is_open, _ in rows if is_open)
+    def _ask_store(self, ids: array[int], condition: queries.Condition) -> list[int]:
+        upto = ids[min(bisect_right(ids, self.last) + _MOST_IN_STORE, len(ids)) - 1]
+        rows = queries.judge_deliveries(self._store, self._workflow_id, condition, self.last, upto)
+        self._keep_open(row.id for row in rows if row.is_pending)
         self.last = upto
-        return [number for number, _, found in rows if found]
+        return [row.id for row in rows if row.is_found]
 
     def _ask_each(self, upto: int, end: float) -> Iterator[int]:
         started = time.monotonic()
-        rows = self._store.rows(
-            f"SELECT {_columns(self._filter)} {_JOINED}"
-            "d.workflow_id = ? AND d.id > ? AND d.id <= ? ORDER BY d.id LIMIT ?",
-            (self._workflow_id, self.last, upto, self._size),
+        rows = queries.read_requests_after(
+            self._store,
+            self._workflow_id,
+            self.last,
+            upto,
+            self._size,
+            **_parts(self._filter),
         )
         for number, _, *values in rows:
             self.last = number
@@ -160,12 +149,7 @@ def matching_ids(
     if limit is not None and limit <= 0:
         return []
     if asked.where is not None:
-        condition, parameters = asked.where
-        rows = store.rows(
-            f"SELECT d.id {_JOINED}d.workflow_id = ? AND {condition} ORDER BY d.id DESC LIMIT ?",
-            (workflow_id, *parameters, _BEYOND if limit is None else min(limit, _BEYOND)),
-        )
-        return [row[0] for row in reversed(rows)]
+        return queries.find_ids(store, workflow_id, asked.where, limit)
     found: list[int] = []
     for number in _newest_first(store, workflow_id, asked):
         found.append(number)
@@ -175,14 +159,10 @@ def matching_ids(
 
 
 def _newest_first(store: Store, workflow_id: int, asked: Filter) -> Iterator[int]:
-    before, size = _BEYOND, _FIRST
+    before, size = queries.MAX_ID, _FIRST
     while True:
         started = time.monotonic()
-        rows = store.rows(
-            f"SELECT {_columns(asked)} {_JOINED}"
-            "d.workflow_id = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?",
-            (workflow_id, before, size),
-        )
+        rows = queries.read_requests_before(store, workflow_id, before, size, **_parts(asked))
         for number, _, *values in rows:
             if asked.matches(StoredRequest(values)):
                 yield number
@@ -192,15 +172,9 @@ def _newest_first(store: Store, workflow_id: int, asked: Filter) -> Iterator[int
         size = _next_size(size, rows, time.monotonic() - started)
 
 
-def _columns(asked: Filter) -> str:
+def _parts(asked: Filter) -> dict[str, bool]:
     """Name what is read of a delivery; what the filter does not look at stays in the store."""
-    head = "d.head" if asked.needs_head else "x''"
-    body = "d.body" if asked.needs_body else "x''"
-    size = "length(d.body)" if asked.needs_body else "0"
-    return (
-        f"d.id, {size}, d.method, d.query, d.content_type, d.content_encoding, {head}, {body}, "
-        "d.size, d.reason, d.detail, a.status"
-    )
+    return {"head": asked.needs_head, "body": asked.needs_body}
 
 
 def _next_size(size: int, rows: Sequence[Sequence[Any]], took: float) -> int:

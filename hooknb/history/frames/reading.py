@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hooknb.store import Store
 
-__all__ = ["chunks", "of_ids"]
+__all__ = ["Read", "chunks"]
 
 _FIRST: Final = 64  # rows of the first part, while nothing is known of their size
 _MOST: Final = (
@@ -18,9 +18,11 @@ _MOST: Final = (
 )
 _BYTES: Final = 16 * 2**20  # of one part, about
 
+Read: TypeAlias = "Callable[[Store, int, int, int], list[tuple[Any, ...]]]"
+
 
 def chunks(
-    store: Store, statement: str, workflow_id: int, *, after: int
+    store: Store, read: Read, workflow_id: int, *, after: int
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Read rows in the order of their ids, a thousand at a time, fewer where they are large.
 
@@ -28,9 +30,9 @@ def chunks(
     ----------
     store
         Where to read.
-    statement
-        Selects the id and the row's size in bytes, then whatever else; its parameters are the
-        workflow, the id after which to start, and the most rows.
+    read
+        Reads rows of the id, the row's size in bytes, and whatever else: of a workflow, after an
+        id, so many at the most.
     workflow_id
         Whose rows.
     after
@@ -42,18 +44,10 @@ def chunks(
         Never an empty one.
     """
     limit = _FIRST
-    while rows := store.rows(statement, (workflow_id, after, limit)):
+    while rows := read(store, workflow_id, after, limit):
         yield rows
         if len(rows) < limit:
             return
         after = rows[-1][0]
         average = sum(row[1] for row in rows) // len(rows) + 1
         limit = max(1, min(_MOST, _BYTES // average))
-
-
-def of_ids(
-    store: Store, statement: str, workflow_id: int, ids: Iterable[int]
-) -> list[tuple[Any, ...]]:
-    """Read the rows of any number of ids of a workflow, the statement's two parameters."""
-    listed = list(ids)
-    return store.rows(statement, (workflow_id, json.dumps(listed))) if listed else []

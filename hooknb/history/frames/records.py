@@ -19,10 +19,11 @@ from hooknb.history.frames.arrays import (
     times,
     words,
 )
-from hooknb.history.frames.reading import chunks, of_ids
+from hooknb.history.frames.reading import Read, chunks
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, parse_head
 from hooknb.records import Status, decode_result, read_body
+from hooknb.store import queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,11 +50,11 @@ class _Rows(ABC):
         What to read.
     """
 
-    statement: str
-    """Selects the rows after an id, as :func:`hooknb.history.frames.reading.chunks` wants it."""
+    read_rows: Read
+    """Reads the rows after an id, as :func:`hooknb.history.frames.reading.chunks` wants it."""
 
     width: int
-    """How many values it selects behind id and size."""
+    """How many values a row has behind id and size."""
 
     def __init__(self, store: Store, workflow_id: int) -> None:
         self._store = store
@@ -79,7 +80,7 @@ class _Rows(ABC):
         last = int(self._frame.index[-1]) if len(self._frame) else 0
         tables = [
             self._table(rows)
-            for rows in chunks(self._store, self.statement, self._workflow_id, after=last)
+            for rows in chunks(self._store, self.read_rows, self._workflow_id, after=last)
         ]
         if tables:
             self._frame = pd.concat([self._frame, *tables])
@@ -91,20 +92,13 @@ class _Rows(ABC):
 
     @abstractmethod
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
-        """Make the columns of what the statement selects behind id and size."""
+        """Make the columns of what a row has behind id and size."""
 
 
 class DeliveryRows(_Rows):
     """The frame of deliveries."""
 
-    statement = (
-        "SELECT d.id, d.size, d.received_at, d.method, d.subpath, d.content_type, "
-        "d.content_encoding, d.size, d.remote, d.reason, a.status, a.duration_us, d.head, "
-        "d.query, d.body "
-        "FROM deliveries d LEFT JOIN responses a "
-        "ON a.workflow_id = d.workflow_id AND a.delivery_id = d.id "
-        "WHERE d.workflow_id = ? AND d.id > ? ORDER BY d.id LIMIT ?"
-    )
+    read_rows = staticmethod(queries.read_delivery_rows)
     width = 13
 
     def read(self) -> pd.DataFrame:
@@ -119,17 +113,11 @@ class DeliveryRows(_Rows):
         accepted = self._frame.index[self._frame["outcome"] == "accepted"]
         if not len(accepted):
             return False
-        return not self._store.rows(
-            "SELECT 1 FROM deliveries WHERE workflow_id = ? AND id = ?",
-            (self._workflow_id, int(accepted[0])),
-        )
+        return not queries.has_delivery(self._store, self._workflow_id, int(accepted[0]))
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
-        [(oldest,)] = self._store.rows(
-            "SELECT min(id) FROM deliveries WHERE workflow_id = ? AND reason IS NOT NULL",
-            (self._workflow_id,),
-        )
+        oldest = queries.read_oldest_refused(self._store, self._workflow_id)
         gone = self._frame["outcome"] == "refused"
         if oldest is not None:
             gone &= self._frame.index < oldest
@@ -139,13 +127,8 @@ class DeliveryRows(_Rows):
     def _take_responses(self) -> None:
         """Fill in the answers that had not been given when their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
-        rows = of_ids(
-            self._store,
-            "SELECT delivery_id, status, duration_us FROM responses "
-            "WHERE workflow_id = ? AND delivery_id IN (SELECT value FROM json_each(?))",
-            self._workflow_id,
-            self._frame.index[status.isna()].tolist(),
-        )
+        waiting = self._frame.index[status.isna()].tolist()
+        rows = queries.read_responses_of(self._store, self._workflow_id, waiting)
         if rows:
             ids, statuses, durations = zip(*rows, strict=True)
             status, duration = status.copy(), duration.copy()
@@ -195,16 +178,8 @@ class DeliveryRows(_Rows):
 class ExecutionRows(_Rows):
     """The frame of executions."""
 
-    _selection = (
-        "SELECT id, 0, id, revision, status, reason, started_at, finished_at, response_status, "
-        "missing, recovered, owner FROM executions "
-    )
-    statement = _selection + "WHERE workflow_id = ? AND id > ? ORDER BY id LIMIT ?"
+    read_rows = staticmethod(queries.read_execution_rows)
     width = 10
-    _again = (
-        _selection  # noqa: S608 - own words
-        + "WHERE workflow_id = ? AND id IN (SELECT value FROM json_each(?))"
-    )
 
     def reset(self) -> None:
         """Forget what was read."""
@@ -212,17 +187,16 @@ class ExecutionRows(_Rows):
         super().reset()
 
     def _is_cleared(self) -> bool:
-        return not self._store.rows(
-            "SELECT 1 FROM executions WHERE workflow_id = ? AND id = ?",
-            (self._workflow_id, int(self._frame.index[0])),
-        )
+        first = int(self._frame.index[0])
+        return not queries.has_execution(self._store, self._workflow_id, first)
 
     def _extend(self) -> None:
         """Read what is new, and again what had not ended: it may end in any order."""
         before, self._open = self._open, set()
         super()._extend()
         if before:
-            again = self._table(of_ids(self._store, self._again, self._workflow_id, before))
+            rows = queries.read_executions_again(self._store, self._workflow_id, list(before))
+            again = self._table(rows)
             kept = self._frame[~self._frame.index.isin(before)]
             self._frame = pd.concat([kept, again]).sort_index()
 
@@ -248,26 +222,17 @@ class ExecutionRows(_Rows):
 class JobRows(_Rows):
     """The frame of jobs."""
 
-    _selection = (
-        "SELECT id, coalesce(length(result), 0) + length(output), execution_id, node, type, "
-        "status, started_at, finished_at, result, output, error FROM jobs WHERE workflow_id = ? "
-    )
-    statement = _selection + "AND finished_at IS NOT NULL AND id > ? ORDER BY id LIMIT ?"
+    read_rows = staticmethod(queries.read_job_rows)
     width = 9
 
     def read(self) -> pd.DataFrame:
         """Give the frame: what has ended is kept, what runs is read each time."""
         ended = super().read()
-        running = self._store.rows(
-            self._selection + "AND finished_at IS NULL ORDER BY id", (self._workflow_id,)
-        )
+        running = queries.read_running_jobs(self._store, self._workflow_id)
         return pd.concat([ended, self._table(running)]).sort_index() if running else ended
 
     def _is_cleared(self) -> bool:
-        return not self._store.rows(
-            "SELECT 1 FROM jobs WHERE workflow_id = ? AND id = ?",
-            (self._workflow_id, int(self._frame.index[0])),
-        )
+        return not queries.has_job(self._store, self._workflow_id, int(self._frame.index[0]))
 
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
         (execution, node, kind, status, started, finished, result, output, error) = values

@@ -15,6 +15,7 @@ from hooknb.history.frames.reading import chunks
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked, parse_head
 from hooknb.records import read_body
+from hooknb.store import queries
 from hooknb.workflow.variables import Variable, column
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ __all__ = ["VariableRows"]
 _MOST_COLUMNS: Final = 500
 _EARLY: Final = 5_000  # rows that are better read again at once than after all the others
 
-_ROWS: Final = (
-    "SELECT id, size, received_at, head, query, content_type, content_encoding, body "
-    "FROM deliveries WHERE workflow_id = ? AND id > ? AND reason IS NULL "
-    "ORDER BY id LIMIT ?"
-)
-_IS_KEPT: Final = "SELECT 1 FROM deliveries WHERE workflow_id = ? AND id = ?"
-
 Key = tuple[tuple[str, str, str], ...]
 """Part, path and column of every configured variable."""
 
@@ -46,7 +40,7 @@ class _Source(Protocol):
     """Takes the variables out of deliveries."""
 
     def add(self, start: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Take them out of the rows of `_ROWS`, the first of which is number ``start``."""
+        """Take them out of rows of `read_variable_rows`, the first of which is number ``start``."""
 
     @property
     def stale(self) -> bool:
@@ -106,16 +100,17 @@ class VariableRows:
 
     def _is_cleared(self) -> bool:
         # Accepted deliveries go when a hook is cleared, and then all of them.
-        return bool(self._ids.size) and not self._store.rows(
-            _IS_KEPT, (self._workflow_id, int(self._ids[0]))
-        )
+        first = int(self._ids[0]) if self._ids.size else None
+        return first is not None and not queries.has_delivery(self._store, self._workflow_id, first)
 
     def _extend(self) -> None:
         """Read what is new, or stop where it is sooner begun again."""
         ids: list[int] = []
         moments: list[int] = []
         start = len(self._ids)
-        for rows in chunks(self._store, _ROWS, self._workflow_id, after=self._last):
+        for rows in chunks(
+            self._store, queries.read_variable_rows, self._workflow_id, after=self._last
+        ):
             self._source.add(start + len(ids), rows)
             ids += [row[0] for row in rows]
             moments += [row[2] for row in rows]

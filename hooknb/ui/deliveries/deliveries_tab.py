@@ -6,7 +6,6 @@ import time
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb import _clock
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.feed import short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
@@ -222,7 +221,7 @@ class Deliveries(Part):
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
             *(watch.arrived, watch.unfinished, self._panel.hook.revision),
-            _clock.now() // _BAR_MICROSECONDS,
+            feed.now() // _BAR_MICROSECONDS,
         )
 
     def _total(self) -> int:
@@ -282,7 +281,7 @@ class Deliveries(Part):
         if self._last_shown is not None and "strip" in self._said:
             strip: list[Any] = self._said["strip"]
             return strip
-        now = _clock.now()
+        now = self._panel.feed.now()
         bars = self._panel.feed.strip(now, _BARS, _BAR_MICROSECONDS // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
         end = (now // _BAR_MICROSECONDS + 1) * _BAR_MICROSECONDS // 1000 if any(every) else 0

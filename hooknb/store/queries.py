@@ -1,0 +1,968 @@
+"""What is read of many records at once: for frames, tables, filters and those who wait.
+
+Rows of which hundreds of thousands are read are plain tuples, in the order that the function says;
+the others are named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+
+from sqlalchemy import (
+    Integer,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from hooknb.store.prepared import Prepared
+from hooknb.store.schema import (
+    FIXED_RESPONSE,
+    RESPONSE_OF_DELIVERY,
+    deliveries,
+    executions,
+    fixed_responses,
+    jobs,
+    responses,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.sql.elements import CompilerElement
+
+    from hooknb.store.store import Store
+
+__all__ = [
+    "ANY",
+    "MAX_ID",
+    "Condition",
+    "DeliveryDetails",
+    "ExecutionDetails",
+    "Found",
+    "JobCounts",
+    "JobDetails",
+    "KnownIds",
+    "RequestRow",
+    "RowFacts",
+    "check_ids",
+    "count_deliveries",
+    "count_jobs",
+    "count_refused",
+    "find_deliveries",
+    "find_ids",
+    "has_delivery",
+    "has_execution",
+    "has_job",
+    "judge_deliveries",
+    "keep_known",
+    "keep_running",
+    "read_answered_requests",
+    "read_counts_by_second",
+    "read_delivery_details",
+    "read_delivery_rows",
+    "read_durations",
+    "read_execution_details",
+    "read_execution_rows",
+    "read_executions_again",
+    "read_ids",
+    "read_job_counts",
+    "read_job_details",
+    "read_job_rows",
+    "read_known_ids",
+    "read_last_job_id",
+    "read_mark",
+    "read_new_ids",
+    "read_newest_accepted",
+    "read_newest_ids",
+    "read_newest_requests",
+    "read_oldest_refused",
+    "read_requests_after",
+    "read_requests_before",
+    "read_requests_of",
+    "read_responses_of",
+    "read_row_facts",
+    "read_running_jobs",
+    "read_variable_rows",
+]
+
+MAX_ID: Final = 2**63 - 1
+"""No id is greater."""
+
+_SECOND: Final = 1_000_000  # microseconds
+
+RequestRow: TypeAlias = tuple[Any, ...]
+"""Method, query string, content type, content encoding, head, body, size, reason, detail, status.
+
+``status`` is that of the response; what was not asked for is empty.
+"""
+
+
+class _Query:
+    """A statement that is compiled when it is first read."""
+
+    def __init__(self, statement: CompilerElement) -> None:
+        self._statement = statement
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return Prepared(self._statement)
+
+    def read(self, store: Store, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Read its rows in the calling thread, in one snapshot."""
+        return store.rows(self._prepared.text, self._prepared.row(**parameters))
+
+    def value(self, store: Store, **parameters: Any) -> Any:
+        """Read the one value of its one row."""
+        [(value,)] = self.read(store, **parameters)
+        return value
+
+
+_OF: Final[ColumnElement[int]] = bindparam("of", type_=Integer)
+_AFTER: Final[ColumnElement[int]] = bindparam("after", type_=Integer)
+_UPTO: Final[ColumnElement[int]] = bindparam("upto", type_=Integer)
+_LIMIT: Final[ColumnElement[int]] = bindparam("limit", type_=Integer)
+_NUMBER: Final[ColumnElement[int]] = bindparam("number", type_=Integer)
+_MAX_BYTES: Final[ColumnElement[int]] = bindparam("max_bytes", type_=Integer)
+
+_MINE: Final = deliveries.c.workflow_id == _OF
+_REFUSED: Final = deliveries.c.reason.is_not(None)
+_AND_RESPONSES: Final = deliveries.outerjoin(responses, RESPONSE_OF_DELIVERY)
+_EXECUTION_OF_DELIVERY: Final = and_(
+    executions.c.workflow_id == deliveries.c.workflow_id, executions.c.id == deliveries.c.id
+)
+# As JSON, since a statement has at most some thousand parameters.
+_LISTED: Final = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+
+
+# -- which deliveries there are -------------------------------------------------------------------
+
+# The index alone answers both, and in one snapshot: the rows behind it may be many megabytes.
+_ALL_IDS: Final = _Query(
+    union_all(
+        select(literal_column("0").label("is_refused"), deliveries.c.id).where(_MINE),
+        select(literal_column("1"), deliveries.c.id).where(_MINE, _REFUSED),
+    ).order_by("is_refused", "id")
+)
+_NEW_IDS: Final = _Query(
+    select(deliveries.c.id, deliveries.c.received_at, _REFUSED)
+    .where(_MINE, deliveries.c.id > _AFTER)
+    .order_by(deliveries.c.id)
+    .limit(_LIMIT)
+)
+_IDS: Final = _Query(
+    select(deliveries.c.id).where(_MINE, deliveries.c.id > _AFTER).order_by(deliveries.c.id)
+)
+_NEWEST_IDS: Final = _Query(
+    select(deliveries.c.id).where(_MINE).order_by(deliveries.c.id.desc()).limit(_LIMIT)
+)
+_KNOWN: Final = _Query(select(deliveries.c.id).where(_MINE, deliveries.c.id.in_(_LISTED)))
+_RUNNING: Final = _Query(
+    select(executions.c.id).where(
+        executions.c.owner.is_not(None),
+        executions.c.workflow_id == _OF,
+        executions.c.id.in_(_LISTED),
+    )
+)
+_BY_SECOND: Final = _Query(
+    select(
+        (deliveries.c.received_at // _SECOND).label("second"),
+        func.count(),
+        func.count(deliveries.c.reason),
+    )
+    .where(_MINE, deliveries.c.id.between(_AFTER, _UPTO))
+    .group_by("second")
+)
+_COUNT: Final = _Query(
+    select(func.count()).select_from(deliveries).where(_MINE, deliveries.c.id <= _UPTO)
+)
+_COUNT_REFUSED: Final = _Query(select(func.count()).select_from(deliveries).where(_MINE, _REFUSED))
+_OLDEST_REFUSED: Final = _Query(select(func.min(deliveries.c.id)).where(_MINE, _REFUSED))
+
+
+def _is_there_or_unknown(name: str) -> ColumnElement[bool]:
+    number: ColumnElement[int] = bindparam(name, type_=Integer)
+    return or_(number.is_(None), exists().where(_MINE, deliveries.c.id == number))
+
+
+_CHECK: Final = _Query(
+    select(
+        select(func.min(deliveries.c.id)).where(_MINE, _REFUSED).scalar_subquery(),
+        select(func.count())
+        .select_from(deliveries)
+        .where(_MINE, _REFUSED, deliveries.c.id <= _UPTO)
+        .scalar_subquery(),
+        _is_there_or_unknown("first"),
+        _is_there_or_unknown("last"),
+    )
+)
+_HAS_DELIVERY: Final = _Query(select(exists().where(_MINE, deliveries.c.id == _NUMBER)))
+_HAS_EXECUTION: Final = _Query(
+    select(exists().where(executions.c.workflow_id == _OF, executions.c.id == _NUMBER))
+)
+_HAS_JOB: Final = _Query(select(exists().where(jobs.c.workflow_id == _OF, jobs.c.id == _NUMBER)))
+
+
+class KnownIds(NamedTuple):
+    """What has become of ids that are known; see :func:`check_ids`."""
+
+    oldest_refused: int | None
+    refused: int
+    has_first: bool
+    has_last: bool
+
+
+def read_known_ids(store: Store, workflow_id: int) -> list[tuple[int, int]]:
+    """Return 0 and the id of each delivery, then 1 and the id of each refused one, in order."""
+    return _ALL_IDS.read(store, of=workflow_id)
+
+
+def read_new_ids(
+    store: Store, workflow_id: int, after: int, limit: int
+) -> list[tuple[int, int, int]]:
+    """Return id, time in microseconds and whether it was refused, of the first after an id."""
+    return _NEW_IDS.read(store, of=workflow_id, after=after, limit=limit)
+
+
+def read_ids(store: Store, workflow_id: int, after: int = 0) -> list[int]:
+    """Return the ids of the deliveries after an id, in order."""
+    return [number for (number,) in _IDS.read(store, of=workflow_id, after=after)]
+
+
+def read_newest_ids(store: Store, workflow_id: int, limit: int) -> list[int]:
+    """Return the ids of the newest deliveries, oldest first."""
+    rows = _NEWEST_IDS.read(store, of=workflow_id, limit=limit)
+    return [number for (number,) in reversed(rows)]
+
+
+def keep_known(store: Store, workflow_id: int, ids: Iterable[int]) -> list[int]:
+    """Return those of some ids that are still deliveries of the workflow."""
+    rows = _KNOWN.read(store, of=workflow_id, ids=json.dumps(list(ids)))
+    return [number for (number,) in rows]
+
+
+def keep_running(store: Store, workflow_id: int, ids: Iterable[int]) -> list[int]:
+    """Return those of some ids whose executions have not ended."""
+    rows = _RUNNING.read(store, of=workflow_id, ids=json.dumps(list(ids)))
+    return [number for (number,) in rows]
+
+
+def check_ids(
+    store: Store, workflow_id: int, upto: int, first: int | None, last: int | None
+) -> KnownIds:
+    """Return the oldest refused id, how many are refused up to an id, and whether two are there.
+
+    ``first`` and ``last`` are ids, or ``None``, which counts as being there.
+    """
+    [row] = _CHECK.read(store, of=workflow_id, upto=upto, first=first, last=last)
+    return KnownIds._make(row)
+
+
+def read_counts_by_second(
+    store: Store, workflow_id: int, first: int, last: int
+) -> list[tuple[int, int, int]]:
+    """Return second since 1970, deliveries and refused ones in it, of the ids between two."""
+    return _BY_SECOND.read(store, of=workflow_id, after=first, upto=last)
+
+
+def count_deliveries(store: Store, workflow_id: int, upto: int) -> int:
+    """Count the deliveries up to an id."""
+    count: int = _COUNT.value(store, of=workflow_id, upto=upto)
+    return count
+
+
+def count_refused(store: Store, workflow_id: int) -> int:
+    """Count the refused deliveries."""
+    count: int = _COUNT_REFUSED.value(store, of=workflow_id)
+    return count
+
+
+def read_oldest_refused(store: Store, workflow_id: int) -> int | None:
+    """Return the id of the oldest refused delivery."""
+    oldest: int | None = _OLDEST_REFUSED.value(store, of=workflow_id)
+    return oldest
+
+
+def has_delivery(store: Store, workflow_id: int, number: int) -> bool:
+    """Tell whether there is a delivery of that id."""
+    return bool(_HAS_DELIVERY.value(store, of=workflow_id, number=number))
+
+
+def has_execution(store: Store, workflow_id: int, number: int) -> bool:
+    """Tell whether there is an execution of that id."""
+    return bool(_HAS_EXECUTION.value(store, of=workflow_id, number=number))
+
+
+def has_job(store: Store, workflow_id: int, number: int) -> bool:
+    """Tell whether there is a job of that id."""
+    return bool(_HAS_JOB.value(store, of=workflow_id, number=number))
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+def _request(head: Any, body: Any, size: Any, status: Any) -> list[Any]:
+    """Return the columns of a :data:`RequestRow` behind the id and the bytes of the body."""
+    return [
+        deliveries.c.id,
+        size,
+        deliveries.c.method,
+        deliveries.c.query,
+        deliveries.c.content_type,
+        deliveries.c.content_encoding,
+        head,
+        body,
+        deliveries.c.size,
+        deliveries.c.reason,
+        deliveries.c.detail,
+        status,
+    ]
+
+
+_BODY_BYTES: Final = func.length(deliveries.c.body)
+_SMALL_BODY: Final = case((_BODY_BYTES <= _MAX_BYTES, deliveries.c.body))
+_EMPTY: Final[ColumnElement[bytes]] = literal_column("x''")
+_NO_STATUS: Final[ColumnElement[None]] = literal_column("NULL")
+
+_REQUESTS: Final = _Query(
+    select(*_request(deliveries.c.head, _SMALL_BODY, _BODY_BYTES, _NO_STATUS)).where(
+        _MINE, deliveries.c.id.in_(_LISTED)
+    )
+)
+_NEWEST_REQUESTS: Final = _Query(
+    select(*_request(deliveries.c.head, _SMALL_BODY, _BODY_BYTES, _NO_STATUS))
+    .where(_MINE, deliveries.c.reason.is_(None))
+    .order_by(deliveries.c.id.desc())
+    .limit(_LIMIT)
+)
+_NEWEST_ACCEPTED: Final = _Query(
+    select(deliveries.c.id, deliveries.c.size)
+    .where(_MINE, deliveries.c.reason.is_(None))
+    .order_by(deliveries.c.id.desc())
+    .limit(_LIMIT)
+)
+
+
+@lru_cache(maxsize=4)
+def _scanned(*, head: bool, body: bool) -> Select[Any]:
+    columns = _request(
+        deliveries.c.head if head else _EMPTY,
+        deliveries.c.body if body else _EMPTY,
+        _BODY_BYTES if body else literal_column("0"),
+        responses.c.status,
+    )
+    return select(*columns).select_from(_AND_RESPONSES).where(_MINE)
+
+
+@lru_cache(maxsize=4)
+def _requests_after(*, head: bool, body: bool) -> _Query:
+    wanted = _scanned(head=head, body=body)
+    wanted = wanted.where(deliveries.c.id > _AFTER, deliveries.c.id <= _UPTO)
+    return _Query(wanted.order_by(deliveries.c.id).limit(_LIMIT))
+
+
+@lru_cache(maxsize=4)
+def _requests_before(*, head: bool, body: bool) -> _Query:
+    wanted = _scanned(head=head, body=body).where(deliveries.c.id < _UPTO)
+    return _Query(wanted.order_by(deliveries.c.id.desc()).limit(_LIMIT))
+
+
+@lru_cache(maxsize=4)
+def _answered_requests(*, head: bool, body: bool) -> _Query:
+    wanted = _scanned(head=head, body=body)
+    return _Query(wanted.where(responses.c.status.is_not(None), deliveries.c.id.in_(_LISTED)))
+
+
+def read_requests_of(
+    store: Store, workflow_id: int, ids: Sequence[int], max_bytes: int
+) -> list[tuple[Any, ...]]:
+    """Return id, bytes of the body and a :data:`RequestRow` of deliveries; without status.
+
+    The body is ``None`` where it has more than ``max_bytes`` bytes.
+    """
+    return _REQUESTS.read(store, of=workflow_id, ids=json.dumps(ids), max_bytes=max_bytes)
+
+
+def read_newest_requests(
+    store: Store, workflow_id: int, limit: int, max_bytes: int
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_requests_of` does of the newest accepted ones, newest first."""
+    return _NEWEST_REQUESTS.read(store, of=workflow_id, limit=limit, max_bytes=max_bytes)
+
+
+def read_newest_accepted(store: Store, workflow_id: int, limit: int) -> list[tuple[int, int]]:
+    """Return id and size in bytes of the newest accepted deliveries, newest first."""
+    return _NEWEST_ACCEPTED.read(store, of=workflow_id, limit=limit)
+
+
+def read_requests_after(
+    store: Store, workflow_id: int, after: int, upto: int, limit: int, *, head: bool, body: bool
+) -> list[tuple[Any, ...]]:
+    """Return id, bytes of the body and a :data:`RequestRow` of deliveries in order.
+
+    ``head`` and ``body`` tell whether these are read; they are empty otherwise.
+    """
+    query = _requests_after(head=head, body=body)
+    return query.read(store, of=workflow_id, after=after, upto=upto, limit=limit)
+
+
+def read_requests_before(
+    store: Store, workflow_id: int, before: int, limit: int, *, head: bool, body: bool
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_requests_after` does, newest first."""
+    query = _requests_before(head=head, body=body)
+    return query.read(store, of=workflow_id, upto=before, limit=limit)
+
+
+def read_answered_requests(
+    store: Store, workflow_id: int, ids: Sequence[int], *, head: bool, body: bool
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_requests_after` does of those that have a response by now."""
+    query = _answered_requests(head=head, body=body)
+    return query.read(store, of=workflow_id, ids=json.dumps(ids))
+
+
+# -- what the store itself can judge ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A question about deliveries that the store answers without reading requests.
+
+    Attributes
+    ----------
+    kind
+        ``any`` of them, ``accepted``, ``refused``, ``pending`` (without a response), or those whose
+        status is ``within`` or ``outside`` the bounds.
+    low, high
+        The bounds of the status, both included.
+    """
+
+    kind: Literal["any", "accepted", "refused", "pending", "within", "outside"]
+    low: int = 0
+    high: int = 0
+
+    def holds(self, reason: str | None, status: int | None) -> bool:
+        """Tell whether it is true of a delivery, by its reason and the status of its response."""
+        if self.kind in {"accepted", "refused"}:
+            return (reason is None) == (self.kind == "accepted")
+        if self.kind in {"within", "outside"}:
+            is_within = status is not None and self.low <= status <= self.high
+            return status is not None and is_within == (self.kind == "within")
+        return self.kind == "any" or status is None
+
+    @property
+    def clause(self) -> ColumnElement[bool]:
+        """The same as a clause on deliveries joined with their responses."""
+        status = responses.c.status
+        clauses: dict[str, ColumnElement[bool]] = {
+            "any": true(),
+            "accepted": deliveries.c.reason.is_(None),
+            "refused": _REFUSED,
+            "pending": status.is_(None),
+            "within": status.between(self.low, self.high),
+            "outside": ~status.between(self.low, self.high),
+        }
+        return clauses[self.kind]
+
+
+ANY: Final = Condition("any")
+"""True of every delivery."""
+
+
+class Found(NamedTuple):
+    """A delivery, whether it waits for its response, and whether a condition holds."""
+
+    id: int
+    is_pending: int
+    is_found: int | None
+
+
+@lru_cache(maxsize=64)
+def _judged(condition: Condition) -> _Query:
+    return _Query(
+        select(deliveries.c.id, responses.c.status.is_(None), condition.clause)
+        .select_from(_AND_RESPONSES)
+        .where(_MINE, deliveries.c.id > _AFTER, deliveries.c.id <= _UPTO)
+        .order_by(deliveries.c.id)
+    )
+
+
+@lru_cache(maxsize=64)
+def _newest_found(condition: Condition) -> _Query:
+    return _Query(
+        select(deliveries.c.id)
+        .select_from(_AND_RESPONSES)
+        .where(_MINE, condition.clause)
+        .order_by(deliveries.c.id.desc())
+        .limit(_LIMIT)
+    )
+
+
+@lru_cache(maxsize=64)
+def _found_of(condition: Condition) -> _Query:
+    listed = func.json_each(bindparam("keys")).table_valued("key", "value").alias("listed")
+    key = listed.c.value
+    return _Query(
+        select(deliveries.c.workflow_id, deliveries.c.id)
+        .select_from(
+            listed.join(
+                deliveries,
+                and_(
+                    deliveries.c.workflow_id == key.op("->>")(literal_column("0")),
+                    deliveries.c.id == key.op("->>")(literal_column("1")),
+                ),
+            ).outerjoin(responses, RESPONSE_OF_DELIVERY)
+        )
+        .where(condition.clause)
+        .order_by(listed.c.key)
+    )
+
+
+def judge_deliveries(
+    store: Store, workflow_id: int, condition: Condition, after: int, upto: int
+) -> list[Found]:
+    """Judge the deliveries after an id and up to another, in order."""
+    rows = _judged(condition).read(store, of=workflow_id, after=after, upto=upto)
+    return list(map(Found._make, rows))
+
+
+def find_ids(
+    store: Store, workflow_id: int, condition: Condition, limit: int | None = None
+) -> list[int]:
+    """Return the ids of the newest deliveries of which a condition holds, oldest first."""
+    most = MAX_ID if limit is None else min(limit, MAX_ID)
+    rows = _newest_found(condition).read(store, of=workflow_id, limit=most)
+    return [number for (number,) in reversed(rows)]
+
+
+def find_deliveries(
+    store: Store, condition: Condition, keys: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return those workflows and ids of which a condition holds, in the same order."""
+    return _found_of(condition).read(store, keys=json.dumps(keys))
+
+
+# -- frames ---------------------------------------------------------------------------------------
+
+_DELIVERY_ROWS: Final = _Query(
+    select(
+        deliveries.c.id,
+        deliveries.c.size,
+        deliveries.c.received_at,
+        deliveries.c.method,
+        deliveries.c.subpath,
+        deliveries.c.content_type,
+        deliveries.c.content_encoding,
+        deliveries.c.size,
+        deliveries.c.remote,
+        deliveries.c.reason,
+        responses.c.status,
+        responses.c.duration_us,
+        deliveries.c.head,
+        deliveries.c.query,
+        deliveries.c.body,
+    )
+    .select_from(_AND_RESPONSES)
+    .where(_MINE, deliveries.c.id > _AFTER)
+    .order_by(deliveries.c.id)
+    .limit(_LIMIT)
+)
+_VARIABLE_ROWS: Final = _Query(
+    select(
+        deliveries.c.id,
+        deliveries.c.size,
+        deliveries.c.received_at,
+        deliveries.c.head,
+        deliveries.c.query,
+        deliveries.c.content_type,
+        deliveries.c.content_encoding,
+        deliveries.c.body,
+    )
+    .where(_MINE, deliveries.c.id > _AFTER, deliveries.c.reason.is_(None))
+    .order_by(deliveries.c.id)
+    .limit(_LIMIT)
+)
+_RESPONSES: Final = _Query(
+    select(responses.c.delivery_id, responses.c.status, responses.c.duration_us).where(
+        responses.c.workflow_id == _OF, responses.c.delivery_id.in_(_LISTED)
+    )
+)
+_EXECUTIONS: Final = select(
+    executions.c.id,
+    literal_column("0"),
+    executions.c.id,
+    executions.c.revision,
+    executions.c.status,
+    executions.c.reason,
+    executions.c.started_at,
+    executions.c.finished_at,
+    executions.c.response_status,
+    executions.c.missing,
+    executions.c.recovered,
+    executions.c.owner,
+).where(executions.c.workflow_id == _OF)
+_EXECUTION_ROWS: Final = _Query(
+    _EXECUTIONS.where(executions.c.id > _AFTER).order_by(executions.c.id).limit(_LIMIT)
+)
+_EXECUTIONS_AGAIN: Final = _Query(_EXECUTIONS.where(executions.c.id.in_(_LISTED)))
+_JOBS: Final = select(
+    jobs.c.id,
+    func.coalesce(func.length(jobs.c.result), 0) + func.length(jobs.c.output),
+    jobs.c.execution_id,
+    jobs.c.node,
+    jobs.c.type,
+    jobs.c.status,
+    jobs.c.started_at,
+    jobs.c.finished_at,
+    jobs.c.result,
+    jobs.c.output,
+    jobs.c.error,
+).where(jobs.c.workflow_id == _OF)
+_JOB_ROWS: Final = _Query(
+    _JOBS.where(jobs.c.finished_at.is_not(None), jobs.c.id > _AFTER)
+    .order_by(jobs.c.id)
+    .limit(_LIMIT)
+)
+_RUNNING_JOBS: Final = _Query(_JOBS.where(jobs.c.finished_at.is_(None)).order_by(jobs.c.id))
+
+
+def read_delivery_rows(
+    store: Store, workflow_id: int, after: int, limit: int
+) -> list[tuple[Any, ...]]:
+    """Return deliveries after an id, in order.
+
+    Id and size first, then: time in microseconds, method, subpath, content type, content encoding,
+    size, remote, reason, status, duration in microseconds, head, query string, body.
+    """
+    return _DELIVERY_ROWS.read(store, of=workflow_id, after=after, limit=limit)
+
+
+def read_variable_rows(
+    store: Store, workflow_id: int, after: int, limit: int
+) -> list[tuple[Any, ...]]:
+    """Return accepted deliveries after an id, in order.
+
+    Id, size, time in microseconds, head, query string, content type, content encoding, body.
+    """
+    return _VARIABLE_ROWS.read(store, of=workflow_id, after=after, limit=limit)
+
+
+def read_responses_of(
+    store: Store, workflow_id: int, ids: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """Return id, status and duration in microseconds of the deliveries that have a response."""
+    return _RESPONSES.read(store, of=workflow_id, ids=json.dumps(ids)) if ids else []
+
+
+def read_execution_rows(
+    store: Store, workflow_id: int, after: int, limit: int
+) -> list[tuple[Any, ...]]:
+    """Return executions after an id, in order.
+
+    Id and 0 first, then: id, revision, status code, reason, start, end (microseconds), status of
+    the response, missing (JSON), recovered, owner (``None`` once it has ended).
+    """
+    return _EXECUTION_ROWS.read(store, of=workflow_id, after=after, limit=limit)
+
+
+def read_executions_again(
+    store: Store, workflow_id: int, ids: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_execution_rows` does of some ids."""
+    return _EXECUTIONS_AGAIN.read(store, of=workflow_id, ids=json.dumps(ids)) if ids else []
+
+
+def read_job_rows(store: Store, workflow_id: int, after: int, limit: int) -> list[tuple[Any, ...]]:
+    """Return jobs that have ended, after an id, in order.
+
+    Id and characters first, then: id of the execution, node, type, status code, start, end
+    (microseconds), result (JSON), output, error.
+    """
+    return _JOB_ROWS.read(store, of=workflow_id, after=after, limit=limit)
+
+
+def read_running_jobs(store: Store, workflow_id: int) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_job_rows` does of the jobs that run, in order."""
+    return _RUNNING_JOBS.read(store, of=workflow_id)
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+_DURATIONS: Final = _Query(
+    select(responses.c.duration_us).where(
+        responses.c.workflow_id == _OF,
+        responses.c.delivery_id.in_(
+            select(deliveries.c.id).where(_MINE).order_by(deliveries.c.id.desc()).limit(_LIMIT)
+        ),
+    )
+)
+_ROW_FACTS: Final = _Query(
+    select(
+        deliveries.c.id,
+        deliveries.c.received_at,
+        deliveries.c.reason,
+        responses.c.status,
+        responses.c.duration_us,
+        executions.c.id,
+        executions.c.status,
+        executions.c.reason,
+    )
+    .select_from(_AND_RESPONSES.outerjoin(executions, _EXECUTION_OF_DELIVERY))
+    .where(_MINE, deliveries.c.id.in_(_LISTED))
+)
+
+
+class RowFacts(NamedTuple):
+    """What a row of the table shows beside its cells; times in microseconds."""
+
+    id: int
+    received_us: int
+    refusal: str | None
+    status: int | None
+    duration_us: int | None
+    execution: int | None
+    code: int | None
+    reason: str | None
+
+
+def read_durations(store: Store, workflow_id: int, limit: int) -> list[int]:
+    """Return the microseconds to the responses of the newest deliveries that have one."""
+    return [row[0] for row in _DURATIONS.read(store, of=workflow_id, limit=limit)]
+
+
+def read_row_facts(store: Store, workflow_id: int, ids: Sequence[int]) -> list[RowFacts]:
+    """Return what rows of the table show beside their cells, in any order."""
+    rows = _ROW_FACTS.read(store, of=workflow_id, ids=json.dumps(ids))
+    return list(map(RowFacts._make, rows))
+
+
+# -- nodes ----------------------------------------------------------------------------------------
+
+_BRANCHES: Final = case(
+    (
+        jobs.c.type.in_([literal_column("'condition'"), literal_column("'switch'")]),
+        func.substr(jobs.c.result, 1, bindparam("max_characters")),
+    )
+)
+_LAST_JOB: Final = _Query(select(func.max(jobs.c.id)).where(jobs.c.workflow_id == _OF))
+_JOB_COUNTS: Final = _Query(
+    select(
+        jobs.c.node,
+        jobs.c.type,
+        jobs.c.status,
+        _BRANCHES.label("branch"),
+        (jobs.c.error == bindparam("inside")).label("is_inside"),
+        func.count(),
+        func.sum(jobs.c.finished_at - jobs.c.started_at),
+        func.max(jobs.c.id),
+    )
+    .where(
+        jobs.c.workflow_id == _OF,
+        jobs.c.id > _AFTER,
+        jobs.c.id <= _UPTO,
+        jobs.c.finished_at.is_not(None),
+    )
+    .group_by(jobs.c.node, jobs.c.type, jobs.c.status, "branch", "is_inside")
+)
+_MARK: Final = _Query(
+    select(jobs.c.execution_id, jobs.c.started_at, jobs.c.node).where(
+        jobs.c.workflow_id == _OF, jobs.c.id == _NUMBER
+    )
+)
+
+
+class JobCounts(NamedTuple):
+    """Jobs of one node that ended alike."""
+
+    node: str
+    type: str
+    status: int
+    result: str | None
+    is_inside: int | None
+    times: int
+    microseconds: int
+    last: int
+
+
+def read_last_job_id(store: Store, workflow_id: int) -> int | None:
+    """Return the greatest id of a job."""
+    last: int | None = _LAST_JOB.value(store, of=workflow_id)
+    return last
+
+
+def read_job_counts(
+    store: Store, workflow_id: int, after: int, upto: int, *, inside: str, max_characters: int
+) -> list[JobCounts]:
+    """Count the jobs that ended, after an id and up to another, by node and by how they ended.
+
+    ``inside`` is the error of those whose node did not fail by itself; of the results of Conditions
+    and Switches so many characters are read.
+    """
+    rows = _JOB_COUNTS.read(
+        store,
+        of=workflow_id,
+        after=after,
+        upto=upto,
+        inside=inside,
+        max_characters=max_characters,
+    )
+    return list(map(JobCounts._make, rows))
+
+
+def read_mark(store: Store, workflow_id: int, number: int) -> tuple[Any, ...] | None:
+    """Return what tells a job from another one of its id; ``None`` where there is none."""
+    rows = _MARK.read(store, of=workflow_id, number=number)
+    return rows[0] if rows else None
+
+
+# -- one delivery ---------------------------------------------------------------------------------
+
+_CUT: Final[ColumnElement[int]] = bindparam("cut", type_=Integer)
+_RESPONSE_BODY: Final = func.coalesce(responses.c.body, fixed_responses.c.body)
+_DELIVERY_DETAILS: Final = _Query(
+    select(
+        deliveries.c.received_at,
+        deliveries.c.method,
+        deliveries.c.query,
+        deliveries.c.content_type,
+        deliveries.c.content_encoding,
+        deliveries.c.head,
+        case(
+            (_BODY_BYTES <= _MAX_BYTES, deliveries.c.body),
+            else_=func.substr(deliveries.c.body, 1, _CUT),
+        ),
+        _BODY_BYTES,
+        deliveries.c.size,
+        deliveries.c.remote,
+        deliveries.c.reason,
+        deliveries.c.detail,
+        responses.c.status,
+        responses.c.duration_us,
+        func.coalesce(responses.c.headers, fixed_responses.c.headers),
+        func.substr(_RESPONSE_BODY, 1, _CUT),
+        responses.c.size,
+    )
+    .select_from(_AND_RESPONSES.outerjoin(fixed_responses, FIXED_RESPONSE))
+    .where(_MINE, deliveries.c.id == _NUMBER)
+)
+_EXECUTION_DETAILS: Final = _Query(
+    select(
+        executions.c.status,
+        executions.c.reason,
+        executions.c.started_at,
+        executions.c.finished_at,
+        executions.c.revision,
+        executions.c.recovered,
+        executions.c.missing,
+    ).where(executions.c.workflow_id == _OF, executions.c.id == _NUMBER)
+)
+_OF_EXECUTION: Final = and_(jobs.c.workflow_id == _OF, jobs.c.execution_id == _NUMBER)
+_JOB_DETAILS: Final = _Query(
+    select(
+        jobs.c.node,
+        jobs.c.type,
+        jobs.c.status,
+        jobs.c.started_at,
+        jobs.c.finished_at,
+        func.substr(jobs.c.result, 1, _CUT),
+        jobs.c.is_repr,
+        func.substr(jobs.c.output, 1, _CUT),
+        func.substr(jobs.c.error, 1, _CUT),
+    )
+    .where(_OF_EXECUTION)
+    .order_by(jobs.c.started_at, jobs.c.id.desc())
+    .limit(_LIMIT)
+)
+_COUNT_JOBS: Final = _Query(select(func.count()).select_from(jobs).where(_OF_EXECUTION))
+
+
+class DeliveryDetails(NamedTuple):
+    """A delivery and its response, both bodies cut where they are large; times in microseconds."""
+
+    received_us: int
+    method: str
+    query_string: str
+    content_type: str | None
+    content_encoding: str | None
+    head: bytes
+    raw: bytes
+    kept: int
+    size: int
+    remote: str
+    reason: str | None
+    detail: str | None
+    status: int | None
+    duration_us: int | None
+    response_headers: bytes
+    response_body: bytes
+    response_size: int
+
+
+class ExecutionDetails(NamedTuple):
+    """An execution; times in microseconds."""
+
+    status: int | None
+    reason: str | None
+    started_us: int | None
+    finished_us: int | None
+    revision: int
+    recovered: int
+    missing: str | None
+
+
+class JobDetails(NamedTuple):
+    """A job, its texts cut where they are long; times in microseconds."""
+
+    node: str
+    type: str
+    status: int
+    started_us: int
+    finished_us: int | None
+    result: str | None
+    is_repr: int
+    output: str
+    error: str | None
+
+
+def read_delivery_details(
+    store: Store, workflow_id: int, number: int, *, max_bytes: int, cut: int
+) -> DeliveryDetails | None:
+    """Return a delivery; ``None`` where there is none of that id.
+
+    Of a body of more than ``max_bytes`` bytes, and of the response's, the first ``cut`` are read.
+    """
+    rows = _DELIVERY_DETAILS.read(
+        store, of=workflow_id, number=number, max_bytes=max_bytes, cut=cut
+    )
+    return DeliveryDetails._make(rows[0]) if rows else None
+
+
+def read_execution_details(store: Store, workflow_id: int, number: int) -> ExecutionDetails | None:
+    """Return an execution; ``None`` where there is none of that id."""
+    rows = _EXECUTION_DETAILS.read(store, of=workflow_id, number=number)
+    return ExecutionDetails._make(rows[0]) if rows else None
+
+
+def read_job_details(
+    store: Store, workflow_id: int, execution: int, *, limit: int, cut: int
+) -> list[JobDetails]:
+    """Return the first jobs of an execution in the order of their starts, texts cut."""
+    rows = _JOB_DETAILS.read(store, of=workflow_id, number=execution, limit=limit, cut=cut)
+    return list(map(JobDetails._make, rows))
+
+
+def count_jobs(store: Store, workflow_id: int, execution: int) -> int:
+    """Count the jobs of an execution."""
+    count: int = _COUNT_JOBS.value(store, of=workflow_id, number=execution)
+    return count
