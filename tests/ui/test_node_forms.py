@@ -53,7 +53,7 @@ NODES = [
     hooknb.Delay("{{ body.seconds }}", key="a"),
     hooknb.End("failed", reason="so {{ body.x }}\nand so", key="a"),
     hooknb.End(key="a"),
-    hooknb.Loop("{{ body.items }}", nodes=[hooknb.Delay(0, key="b")], key="a", most=5),
+    hooknb.Loop("{{ body.items }}", nodes=[hooknb.Delay(0, key="b")], key="a", max_items=5),
     hooknb.Loop([1, "x", None], nodes=[], key="a"),
     hooknb.Output({"a": [1, 2.0, True, None, "{{ body }}"]}, key="a"),
     hooknb.Output("17", key="a"),

@@ -360,7 +360,7 @@ _NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "placeholder": "{{ body.items }}",
         "hint": "A list, a number, or a template",
     },
-    ("loop", "most"): {"hint": "Turns at the most", "is_rare": True},
+    ("loop", "max_items"): {"hint": "Turns at the most", "is_rare": True},
     ("output", "value"): {"lines": 4, "hint": _ANY},
     ("parallel", "branches"): {
         "kind": "branches",

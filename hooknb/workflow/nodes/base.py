@@ -82,6 +82,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     prints: ClassVar[bool] = True
     """Whether running it may print; what it prints is then kept in its job."""
 
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """What settings were called before, and are in stored definitions, with their names."""
+
     def __eq__(self, other: object) -> bool:
         """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
         if type(self) is not type(other):
