@@ -41,8 +41,6 @@ _FACTS: Final = (
     "d.head, CASE WHEN length(d.body) <= ? THEN d.body END, d.size, d.reason, d.detail, a.status "
     f"{_JOINED} ORDER BY k.key"
 )
-_BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
-_UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +187,7 @@ class Following:
         rows = self._store.rows(_STATES, (json.dumps(keys),)) if keys else []
         for number, workflow, status, refusal, is_missing, code, why in rows:
             ended = None if is_missing else Status(code)
-            is_settled = status is not None and ended not in _UNENDED
+            is_settled = status is not None and (ended is None or ended.is_over)
             yield (workflow, number), (status, _reason(refusal, ended, why)), is_settled
 
     def _matching(self, candidates: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -268,5 +266,5 @@ class Following:
 
 def _reason(refusal: str | None, ended: Status | None, why: str | None) -> str | None:
     """Give in a line why a delivery was refused, or why its execution did not end well."""
-    reason = why if refusal is None and ended in _BAD else refusal
+    reason = why if refusal is None and ended is not None and ended.is_bad else refusal
     return None if reason is None else reason.strip().partition("\n")[0]

@@ -30,7 +30,7 @@ from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.expressions import templates
 from hooknb.payloads.headers import HeaderMap
-from hooknb.records import Delivery, SentResponse, Status, encode_result
+from hooknb.records import Delivery, JobError, SentResponse, Status, encode_result
 from hooknb.store import job_row
 from hooknb.workflow import Workflow
 from hooknb.workflow.nodes import Node, Response, check_sent
@@ -299,7 +299,7 @@ class Context:
         if isinstance(signal, Responded):
             return Status.RESOLVED, before, None
         if isinstance(signal, NodeFailed):
-            return Status.ERROR, before, "a node inside of it failed"
+            return Status.ERROR, before, JobError.NESTED.value
         return Status.ABORTED, None, None
 
     def _job(

@@ -12,12 +12,12 @@ import msgspec
 from hooknb import _clock, paths, payloads
 from hooknb.errors import PayloadError, RecordNotFoundError
 from hooknb.history.feed.columns import variable_name
-from hooknb.history.feed.flow import INSIDE, branch_label
+from hooknb.history.feed.flow import branch_label
 from hooknb.history.feed.lines import Line, tree
 from hooknb.history.feed.texts import cut, plain, sendable
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
-from hooknb.records import Status, decode_result, parse_body
+from hooknb.records import JobError, Status, decode_result, parse_body
 from hooknb.workflow.variables import column
 
 if TYPE_CHECKING:
@@ -293,13 +293,13 @@ def _job(start: int, job: Sequence[Any]) -> dict[str, Any]:
     return {
         "node": sendable(node),
         "type": sendable(kind),
-        "status": "pending" if status is Status.STARTED else status.word,
+        "status": status.label,
         "start_ms": (started - start) / 1000,
         "duration_ms": _between(started, finished),
         "result": _result(result, is_repr=bool(is_repr)),
         "output": cut(output, _LONGEST),
         "error": None if error is None else cut(error, _LONGEST),
-        "branch": branch_label(kind, code, result, is_inside=error == INSIDE),
+        "branch": branch_label(kind, code, result, is_inside=error == JobError.NESTED.value),
     }
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.records import Status, decode_result
+from hooknb.records import JobError, Status, decode_result
 
 if TYPE_CHECKING:
     from hooknb.store import Store
 
-__all__ = ["INSIDE", "FlowCounts", "branch_label"]
-
-INSIDE: Final = "a node inside of it failed"
-"""The error of a job whose node did not fail by itself."""
+__all__ = ["FlowCounts", "branch_label"]
 
 _MOST: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
 _LONGEST: Final = 400  # characters of a result that names a branch
@@ -21,7 +18,7 @@ _LAST: Final = "SELECT max(id) FROM jobs WHERE workflow_id = ?"
 _FOUND: Final = (
     "SELECT node, type, status, "  # noqa: S608 - own words
     f"CASE WHEN type IN ('condition', 'switch') THEN substr(result, 1, {_LONGEST}) END, "
-    f"error = '{INSIDE}', count(*), sum(finished_at - started_at), max(id) FROM jobs "
+    "error = ?, count(*), sum(finished_at - started_at), max(id) FROM jobs "
     "WHERE workflow_id = ? AND id > ? AND id <= ? AND finished_at IS NOT NULL "
     "GROUP BY 1, 2, 3, 4, 5"
 )
@@ -90,7 +87,7 @@ class FlowCounts:
         return rows[0] if rows else None
 
     def _read(self, after: int, upto: int) -> int:
-        rows = self._store.rows(_FOUND, (self._workflow_id, after, upto))
+        rows = self._store.rows(_FOUND, (JobError.NESTED.value, self._workflow_id, after, upto))
         for node, kind, status, result, is_inside, times, microseconds, last in rows:
             counts = self.nodes.setdefault(
                 node, {"runs": 0, "mean_ms": 0.0, "errors": 0, "branches": {}}

@@ -153,7 +153,7 @@ def _row(ordinal: int, facts: Sequence[Any], cells: list[str]) -> Row:
     number, received, refusal, status, duration, execution, code, reason = facts
     ended = None if execution is None else Status(code)
     why = refusal
-    if refusal is None and ended in {Status.ERROR, Status.FAILED, Status.ABORTED}:
+    if refusal is None and ended is not None and ended.is_bad:
         why = reason
     return Row(
         ordinal=ordinal,

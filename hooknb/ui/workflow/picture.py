@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from hooknb.errors import HooknbError, RecordNotFoundError
-from hooknb.history.feed.flow import INSIDE
 from hooknb.records import Execution, Status
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.drafts import PARTS
@@ -272,7 +271,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
         before = reached.get(job.node, job.status)
         reached[job.node] = max(before, job.status, key=_GRAVITY.index)
         results[job.node] = job.result
-        if job.error == INSIDE:
+        if job.is_nested_failure:
             inside.add(job.node)
     lists: list[list[str]] = []
     ends: list[list[str | None]] = []
