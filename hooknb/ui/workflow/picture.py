@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 
 _MAX_LINE_CHARACTERS: Final = 160
-_USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
 _SPACE: Final = re.compile(r"\s+")
 
 # Of several runs of a node (turns of a loop) the gravest shows.
@@ -146,21 +145,7 @@ def _tone(node: Node) -> str:
         return response_tone(node.status) if isinstance(node.status, int) else "ok"
     if isinstance(node, End):
         return "ok" if node.status == "resolved" else "bad"
-    return _TONES.get(type(node), "own")
-
-
-_TONES: Final[dict[type[Node], str]] = {
-    Code: "code",
-    Condition: "ask",
-    Switch: "ask",
-    Calculation: "value",
-    Query: "value",
-    Output: "value",
-    Request: "reach",
-    Loop: "turn",
-    Parallel: "turn",
-    Delay: "wait",
-}
+    return node.edge_tone
 
 
 def _label(node: Node, name: str) -> dict[str, str]:
@@ -203,7 +188,7 @@ _LINES: Final[dict[type[Node], Any]] = {
     Calculation: lambda node: node.expression,
     Query: lambda node: f"{node.query}  over {_text(node.over)}",
     Output: lambda node: _text(node.value),
-    Request: lambda node: f"{node.method} {_USERINFO.sub('//•••@', node.url)}",
+    Request: lambda node: f"{node.method} {node.masked().url}",
     Response: lambda node: _text(node.body),
     Loop: lambda node: f"over {_text(node.over)}",
     Parallel: lambda node: f"{node.mode} of {len(node.branches)}",

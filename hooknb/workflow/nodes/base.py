@@ -14,7 +14,7 @@ built-in types are made in the same way as anybody's own::
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -22,7 +22,11 @@ from hooknb.errors import SettingError
 from hooknb.records import Delivery
 from hooknb.workflow.nodes.data import exactly_equal
 
-__all__ = ["Context", "Node", "node_types", "register"]
+__all__ = ["Context", "Form", "Node", "node_types", "register"]
+
+
+Form: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What forms say of settings, by name."""
 
 
 class Context(Protocol):
@@ -81,6 +85,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
     prints: ClassVar[bool] = True
     """Whether running it may print; what it prints is then kept in its job."""
+
+    edge_tone: ClassVar[str] = "own"
+    """The tone of its edge in the picture of a workflow: the end of a class of the style sheets."""
+
+    form_hints: ClassVar[Form] = {}
+    """What its form says of a setting, by name: ``kind``, ``label``, ``hint``, ``placeholder``,
+    ``lines``, ``mono``, ``choices``, ``is_rare``, where it is not what the type of the field says.
+    """
 
     former_names: ClassVar[Mapping[str, str]] = {}
     """What settings were called before, and are in stored definitions, with their names."""

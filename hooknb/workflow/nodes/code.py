@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec.structs import force_setattr
 
@@ -35,6 +35,8 @@ class Code(Node, frozen=True, tag="code"):
 
     function: Callable[[Any], Any]
     source: str = ""
+
+    edge_tone: ClassVar[str] = "code"
 
     def __post_init__(self) -> None:
         """Take key and source from the function where they were not given."""

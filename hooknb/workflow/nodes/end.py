@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import check_text, rendered_text
 
 __all__ = ["End", "check_ending"]
@@ -29,6 +29,14 @@ class End(Node, frozen=True, tag="end"):
     reason: str | None = None
 
     prints: ClassVar[bool] = False
+    form_hints: ClassVar[Form] = {
+        "status": {"kind": "choice", "choices": ("resolved", "failed"), "label": "ends as"},
+        "reason": {
+            "lines": 2,
+            "mono": False,
+            "hint": "Why, for the execution's record; templates work",
+        },
+    }
 
     def __post_init__(self) -> None:
         """Refuse other endings."""

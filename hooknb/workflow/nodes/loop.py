@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import whole_number
 from hooknb.workflow.nodes.tree import as_nodes
 
@@ -44,6 +44,15 @@ class Loop(Node, frozen=True, tag="loop"):
     max_items: int = 10_000
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "turn"
+    form_hints: ClassVar[Form] = {
+        "over": {
+            "lines": 2,
+            "placeholder": "{{ body.items }}",
+            "hint": "A list, a number, or a template",
+        },
+        "max_items": {"hint": "Turns at the most", "is_rare": True},
+    }
     former_names: ClassVar[Mapping[str, str]] = {"most": "max_items"}
 
     def __post_init__(self) -> None:

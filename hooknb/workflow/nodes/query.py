@@ -16,7 +16,7 @@ from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import check_text
 
 __all__ = ["Query"]
@@ -66,6 +66,12 @@ class Query(Node, frozen=True, tag="query"):
     language: str = "jmespath"
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "value"
+    form_hints: ClassVar[Form] = {
+        "query": {"lines": 2, "placeholder": "items[?price > `10`].sku"},
+        "over": {"lines": 2, "hint": "What is asked: a template, or JSON with templates in it"},
+        "language": {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
+    }
 
     def __post_init__(self) -> None:
         """Compile the query, so that one that is none is refused here."""

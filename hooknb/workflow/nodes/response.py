@@ -13,7 +13,7 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.arrays import as_python
 from hooknb.records import SentResponse
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import (
     check_headers,
     check_value,
@@ -55,6 +55,14 @@ class Response(Node, frozen=True, tag="response", dict=True):
     body: Any = "ok"
 
     prints: ClassVar[bool] = False
+    form_hints: ClassVar[Form] = {
+        "status": {"hint": "200 to 599, or a template"},
+        "headers": {"lines": 2, "hint": "A line each: Name: value"},
+        "body": {
+            "lines": 5,
+            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
+        },
+    }
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
