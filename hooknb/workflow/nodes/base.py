@@ -20,7 +20,7 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.records import Delivery
-from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.data import exactly_equal, settings_of
 
 __all__ = ["Context", "Form", "Node", "node_types", "register"]
 
@@ -119,6 +119,16 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     def masked(self) -> Self:
         """Return the same node with the credentials in its own settings masked."""
         return self
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of the node, in parts: text, and values to be written out."""
+        below = self.below()
+        alone = self.with_below(dict.fromkeys(below, ())) if below else self
+        parts: list[Any] = []
+        for name, item in settings_of(alone).items():
+            if name != "key":
+                parts += [", " if parts else "", f"{name}: ", item]
+        return tuple(parts)
 
     async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
         """Do the node's work on the server's loop, and give its result.

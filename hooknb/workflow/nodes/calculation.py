@@ -39,6 +39,10 @@ class Calculation(Node, frozen=True, tag="calculation"):
         """Refuse what is not CEL."""
         compile_expression(self.expression)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.expression,)
+
     async def run(self, context: Context) -> Any:
         """Give the value."""
         return await value_of(self.expression, context)

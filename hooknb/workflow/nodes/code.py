@@ -50,6 +50,11 @@ class Code(Node, frozen=True, tag="code"):
         if not self.source:
             force_setattr(self, "source", source_text(self.function))
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        rows = [row.strip() for row in self.source.splitlines() if row.strip()]
+        return (rows[-1] if rows else name_of(self.function),)
+
     async def run(self, context: Context) -> Any:
         """Call the function where it belongs."""
         return await call(self.function, context)

@@ -59,6 +59,10 @@ class Condition(Node, frozen=True, tag="condition"):
         """Give both branches, where there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.condition,)
+
     async def run(self, context: Context) -> bool:
         """Find out, and run the branch or end the execution."""
         true = await is_true(self.condition, context)

@@ -53,6 +53,10 @@ class Delay(Node, frozen=True, tag="delay"):
             _checked(self.seconds)
         check_ending(self.status)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.seconds, " s", ", then fails" if self.status == "failed" else "")
+
     async def run(self, context: Context) -> float:
         """Wait; then go on or end."""
         seconds = _checked(context.render(self.seconds))

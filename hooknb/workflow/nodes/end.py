@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Context, Form, Node, register
@@ -43,6 +43,10 @@ class End(Node, frozen=True, tag="end"):
         check_ending(self.status)
         if self.reason is not None:
             check_text("reason", self.reason)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)
 
     async def run(self, context: Context) -> None:
         """End it."""

@@ -74,6 +74,10 @@ class Loop(Node, frozen=True, tag="loop"):
         """Give the nodes of a turn."""
         return {"nodes": self.nodes}
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return ("over ", self.over)
+
     async def run(self, context: Context) -> list[Any]:
         """Take one turn after the other."""
         elements = _elements(context.render(self.over))

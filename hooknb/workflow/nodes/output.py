@@ -32,6 +32,10 @@ class Output(Node, frozen=True, tag="output"):
         }
     }
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.value,)
+
     async def run(self, context: Context) -> Any:
         """Fill the templates."""
         value = context.render(self.value)

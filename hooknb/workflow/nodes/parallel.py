@@ -68,6 +68,10 @@ class Parallel(Node, frozen=True, tag="parallel"):
         """Give the same node with other branches."""
         return msgspec.structs.replace(self, branches=tuple(lists.values()))
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (f"{self.mode} of {len(self.branches)}",)
+
     async def run(self, context: Context) -> list[Any]:
         """Run them."""
         return await context.settle(self.branches, self.mode)

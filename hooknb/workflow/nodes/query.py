@@ -83,6 +83,10 @@ class Query(Node, frozen=True, tag="query"):
             raise SettingError("over", f"{self.over!r} is no template such as {{{{ body.items }}}}")
         _compiled(self.language, self.query)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.query, "  over ", self.over)
+
     async def run(self, context: Context) -> Any:
         """Ask."""
         value = context.render(self.over)

@@ -211,6 +211,11 @@ class Request(Node, frozen=True, tag="request"):
         same = all(getattr(self, name) == value for name, value in hidden.items())
         return self if same else msgspec.structs.replace(self, **hidden)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        masked = self.masked()
+        return (f"{masked.method} {masked.url}",)
+
     async def run(self, context: Context) -> dict[str, Any]:
         """Send it, follow where it leads, and read the response."""
         method = _checked_method(rendered_text(context, self.method))

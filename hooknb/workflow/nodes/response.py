@@ -68,6 +68,10 @@ class Response(Node, frozen=True, tag="response", dict=True):
         """Refuse what cannot be sent."""
         check_response(self.status, self.headers, self.body)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.body,)
+
     async def run(self, context: Context) -> Any:
         """Respond; the result is the status code that went out."""
         response = self.rendered(context)

@@ -88,6 +88,11 @@ class Switch(Node, frozen=True, tag="switch"):
         )
         return msgspec.structs.replace(self, cases=cases, otherwise=lists["otherwise"])
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        count = len(self.cases)
+        return (f"the first of {count} case{'' if count == 1 else 's'} that holds",)
+
     async def run(self, context: Context) -> str | int | None:
         """Ask one after the other, and run the first that holds."""
         for index, case in enumerate(self.cases):
