@@ -28,6 +28,7 @@ __all__ = [
     "Delivery",
     "Execution",
     "Job",
+    "JobError",
     "LazyRequest",
     "Outcome",
     "SentResponse",
@@ -73,6 +74,28 @@ class Status(Enum):
     def word(self) -> str:
         """The word that frames show: ``resolved``."""
         return self.name.lower()
+
+    @property
+    def label(self) -> str:
+        """The word for a job: ``pending`` while its node runs."""
+        return "pending" if self is Status.STARTED else self.word
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to come: neither waiting nor running."""
+        return self not in {Status.QUEUED, Status.STARTED}
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it ended, and not well: failed, raised, or stopped from outside."""
+        return self.is_over and self is not Status.RESOLVED
+
+
+class JobError(Enum):
+    """Errors of jobs that are told by what they are; the value is what the store keeps."""
+
+    NESTED = "a node inside of it failed"
+    """The node did not fail by itself: the record of the one below it says what happened."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -358,6 +381,11 @@ class Job:
     def duration_ms(self) -> float | None:
         """Milliseconds from start to end."""
         return _milliseconds(self.started_at, self.finished_at)
+
+    @property
+    def is_nested_failure(self) -> bool:
+        """Whether a node below this one failed, and not this one itself."""
+        return self.error == JobError.NESTED.value
 
 
 @dataclass(frozen=True, kw_only=True)

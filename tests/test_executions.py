@@ -375,3 +375,26 @@ def test_no_cycle_keeps_alive_what_a_node_that_raised_had_in_its_hands(
         assert kept[0]() is None
     finally:
         gc.enable()
+
+
+def test_a_status_says_itself_whether_it_is_over_and_bad() -> None:
+    told = {status.name: (status.is_over, status.is_bad, status.label) for status in Status}
+    assert told == {
+        "QUEUED": (False, False, "queued"),
+        "STARTED": (False, False, "pending"),
+        "RESOLVED": (True, False, "resolved"),
+        "FAILED": (True, True, "failed"),
+        "ERROR": (True, True, "error"),
+        "ABORTED": (True, True, "aborted"),
+    }
+
+
+def test_a_job_tells_whether_a_node_below_it_failed_or_the_node_itself(runtime: Runtime) -> None:
+    def wrong(_context):
+        raise ValueError("a node inside of it failed?")
+
+    hook = runtime.webhook("orders", nodes=[hooknb.Loop(1, [hooknb.Code(wrong, key="own")])])
+    hook.send(json={})
+    hook.wait()
+    jobs = {job.node: job for job in hook.execution(1).jobs}
+    assert {key: job.is_nested_failure for key, job in jobs.items()} == {"own": False, "loop": True}

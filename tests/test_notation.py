@@ -753,3 +753,11 @@ def test_credentials_of_requests_are_in_no_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError) as caught:
         Workflow.from_json(json.dumps(data))
     assert not [secret for secret in SECRETS if secret in str(caught.value)]
+
+
+def test_a_definition_that_was_stored_with_the_former_name_of_max_items_still_loads() -> None:
+    stored = '{"name": "shop", "nodes": [{"type": "loop", "over": 2, "nodes": [], "most": 5}]}'
+    [loop] = Workflow.decode(stored).nodes
+    assert isinstance(loop, Loop)
+    assert loop.max_items == 5
+    assert '"max_items": 5' in Workflow.decode(stored).to_json()

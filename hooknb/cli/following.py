@@ -32,8 +32,6 @@ _PIECE: Final = 100  # whose bodies are read at once
 _PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given as it is
 _MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
 
-_BAD: Final = frozenset({Status.ERROR, Status.FAILED, Status.ABORTED})
-_UNENDED: Final = frozenset({Status.QUEUED, Status.STARTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +170,8 @@ class Following:
     ) -> Iterator[tuple[tuple[int, int], tuple[int | None, str | None], bool]]:
         """Yield key, what can be told, and whether nothing will change, of those there."""
         for arrival in read_arrivals(self._store, keys):
-            is_settled = arrival.status is not None and _ended(arrival) not in _UNENDED
+            ended = _ended(arrival)
+            is_settled = arrival.status is not None and (ended is None or ended.is_over)
             yield arrival.key, (arrival.status, _reason(arrival)), is_settled
 
     def _matching(self, candidates: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -255,6 +254,7 @@ def _ended(arrival: Arrival) -> Status | None:
 
 def _reason(arrival: Arrival) -> str | None:
     """Return in a line why a delivery was refused, or why its execution did not end well."""
-    is_bad = arrival.reason is None and _ended(arrival) in _BAD
+    ended = _ended(arrival)
+    is_bad = arrival.reason is None and ended is not None and ended.is_bad
     reason = arrival.execution_reason if is_bad else arrival.reason
     return None if reason is None else reason.strip().partition("\n")[0]

@@ -30,10 +30,10 @@ from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.expressions import templates
 from hooknb.payloads.headers import HeaderMap
-from hooknb.records import Delivery, SentResponse, Status, encode_result
+from hooknb.records import Delivery, JobError, SentResponse, Status, encode_result
 from hooknb.store import job_row
 from hooknb.workflow import Workflow
-from hooknb.workflow.nodes import Node, Response, render_response
+from hooknb.workflow.nodes import Node, Response, check_sent
 from hooknb.workflow.variables import column
 
 __all__ = ["Context"]
@@ -154,14 +154,21 @@ class Context:
         return templates.render(value, self.scope)
 
     def respond(self, response: SentResponse | Response) -> None:
-        """Answer the caller and end the execution as resolved; the first answer counts."""
+        """Respond to the caller and end the execution as resolved; the first response counts.
+
+        Raises
+        ------
+        SettingError
+            It cannot be sent: a status out of 200 to 599, a header that HTTP does not know or that
+            the server writes itself, or no response at all.
+        """
         if isinstance(response, Response):
-            rendered = self.render([response.status, response.headers, response.body])
-            response = render_response(*rendered)
+            response = response.rendered(self)
         if not isinstance(response, SentResponse):
             raise SettingError(
                 "respond", f"{response!r} is not a response; write hooknb.Response(…)"
             )
+        check_sent(response)
         if self.state.response is None:
             self.state.response = response
 
@@ -292,7 +299,7 @@ class Context:
         if isinstance(signal, Responded):
             return Status.RESOLVED, before, None
         if isinstance(signal, NodeFailed):
-            return Status.ERROR, before, "a node inside of it failed"
+            return Status.ERROR, before, JobError.NESTED.value
         return Status.ABORTED, None, None
 
     def _job(

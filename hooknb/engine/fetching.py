@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tornado.httpclient import HTTPError, HTTPRequest
-from tornado.iostream import StreamClosedError
+from tornado.httputil import HTTPInputError
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from hooknb.errors import HooknbError
@@ -20,7 +20,7 @@ _ANY_SIZE: Final = 2**40  # the size is bounded request by request
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """An answer from outside: status, header pairs, and the bytes of the body."""
+    """A response from outside: status, header pairs, and the bytes of the body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -51,18 +51,18 @@ class Fetcher:
         timeout
             Seconds for the whole of it.
         max_size
-            Bytes of the answer's body at the most, also after decompression.
+            Bytes of the response's body at the most, also after decompression.
         verify
             Whether the server's certificate is checked.
 
         Raises
         ------
         TimeoutError
-            No answer came in time.
+            No response came in time.
         OSError
             The other side could not be reached, or broke off.
         HooknbError
-            The answer is too large.
+            The response is too large.
         """
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(
@@ -75,7 +75,9 @@ class Fetcher:
             nonlocal size
             size += len(piece)
             if size > max_size:
-                raise StreamClosedError  # Tornado's own way to end a connection without a log
+                # The one exception of a callback that Tornado ends a connection by without
+                # writing a traceback to its log.
+                raise HTTPInputError("the body is too large")
             pieces.append(piece)
 
         request = HTTPRequest(
@@ -101,7 +103,7 @@ class Fetcher:
                 ) from error
             raise OSError("the connection was closed before the answer was complete") from error
         failure: Any = response.error
-        if response.code == 599:  # noqa: PLR2004 - Tornado's code for no answer at all
+        if response.code == 599:  # noqa: PLR2004 - Tornado's code for no response at all
             if size > max_size:
                 raise HooknbError(f"the answer has more than {max_size} bytes (max_size)")
             if isinstance(failure, HTTPTimeoutError):

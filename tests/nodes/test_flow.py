@@ -67,7 +67,7 @@ def test_loops_inside_of_loops_see_their_own_item(run):
     ],
 )
 def test_what_cannot_be_gone_over_is_an_error_before_the_first_turn(run, came, problem):
-    ran = run(Loop("{{ body }}", [Output(1)], most=10, key="loop"), body=came)
+    ran = run(Loop("{{ body }}", [Output(1)], max_items=10, key="loop"), body=came)
     assert ran.status == "error"
     assert problem in ran.job("loop").error
     assert ran.keys == ["loop"]
@@ -75,7 +75,7 @@ def test_what_cannot_be_gone_over_is_an_error_before_the_first_turn(run, came, p
 
 def test_a_node_that_changes_the_list_does_not_change_the_turns(run):
     ran = run(
-        Loop("{{ body }}", [lambda context: context.body.append(1)], most=10, key="loop"),
+        Loop("{{ body }}", [lambda context: context.body.append(1)], max_items=10, key="loop"),
         body=[1, 2],
     )
     assert ran.result("loop") == [None, None]
@@ -180,8 +180,8 @@ def test_an_end_in_a_branch_ends_all_of_it(run):
         (lambda: Loop({"a": 1}, []), "over"),
         (lambda: Loop(-1, []), "over"),
         (lambda: Loop(1.5, []), "over"),
-        (lambda: Loop(1, [], most=0), "most"),
-        (lambda: Loop(1, [], most=True), "most"),
+        (lambda: Loop(1, [], max_items=0), "max_items"),
+        (lambda: Loop(1, [], max_items=True), "max_items"),
         (lambda: Loop(1, "x"), "nodes"),
         (lambda: Loop(1, [{"type": "loop", "over": -1, "nodes": []}]), "nodes[0].over"),
         (lambda: Parallel("x"), "branches"),

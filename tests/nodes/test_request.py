@@ -394,6 +394,24 @@ def test_a_huge_answer_is_an_error(run, outside):
     assert ran.status == "resolved"
 
 
+def test_a_huge_answer_prints_no_traceback(run, outside, caplog, capfd):
+    outside.responses["/"] = (200, {}, b"x" * 5_000_000)
+    outside.responses["/chunked"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 10**7))
+    for path in ("/", "/chunked"):
+        ran = run(Request(outside.url + path, max_size=1000, key="ask"))
+        assert ran.status == "error"
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("location", ["//[", "http://[", "//[::1", "http://a]b/", "//a:99999/"])
+def test_a_location_that_is_no_address_is_a_request_error(run, outside, location):
+    outside.redirect("/a", location)
+    ran = run(Request(outside.url + "/a", key="ask"))
+    assert ran.job("ask").error.startswith("hooknb.errors.RequestError")
+    assert "redirects nowhere" in ran.job("ask").error
+
+
 def test_an_answer_that_is_huge_once_it_is_unpacked_is_an_error(run, outside):
     outside.responses["/"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 10_000_000))
     ran = run(Request(outside.url, max_size=100_000, key="ask"))

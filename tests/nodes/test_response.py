@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hooknb import Response, SettingError
+from hooknb.records import SentResponse
 from hooknb.workflow.nodes import render_response
 
 
@@ -164,3 +165,38 @@ def test_templates_pass_at_definition():
 def test_a_status_that_only_a_node_can_fill_is_refused_elsewhere():
     with pytest.raises(SettingError, match="only Response nodes can fill it"):
         render_response("{{ body.status }}", {}, "x")
+
+
+@pytest.mark.parametrize(
+    ("response", "problem"),
+    [
+        (SentResponse(status=199), "status"),
+        (SentResponse(status=600), "status"),
+        (SentResponse(status=True), "status"),
+        (SentResponse(status="200"), "status"),
+        (SentResponse(status=200, headers=(("X", "a\r\nY: b"),)), "headers"),
+        (SentResponse(status=200, headers=(("X", "{{ a\r\nY: b }}"),)), "headers"),
+        (SentResponse(status=200, headers=(("X y", "a"),)), "headers"),
+        (SentResponse(status=200, headers=(("X", 5),)), "headers"),
+        (SentResponse(status=200, headers=("X",)), "headers"),
+        (SentResponse(status=200, headers=(("Content-Length", "5"),)), "headers"),
+        (SentResponse(status=200, headers=(("transfer-encoding", "chunked"),)), "headers"),
+        (SentResponse(status=200, body="text"), "body"),
+        (SentResponse(status=204, body=b"text"), "body"),
+    ],
+)
+def test_what_a_function_responds_is_checked_as_a_response_node_is(run, response, problem):
+    ran = run(lambda context: context.respond(response))
+    assert ran.response.status == 500
+    assert f"SettingError: {problem}" in ran.execution.reason
+
+
+def test_a_function_may_respond_with_a_response_that_holds_templates(run):
+    def node(context):
+        context.respond(
+            Response("{{ body.status }}", headers={"X-A": "{{ body.none }}"}, body="{{ body.a }}")
+        )
+
+    ran = run(node, body={"status": "201", "a": [1]})
+    assert (ran.response.status, ran.response.body) == (201, b"[1]")
+    assert "X-A" not in ran.response.headers

@@ -20,6 +20,7 @@ from hooknb.ui.workflow.node_fields import (
     to_text,
 )
 from hooknb.ui.workflow.node_forms import NodeForm
+from hooknb.ui.workflow.picture import drawn
 from hooknb.workflow.nodes import Case, node_types
 from hooknb.workflow.nodes.data import exactly_equal
 
@@ -53,7 +54,7 @@ NODES = [
     hooknb.Delay("{{ body.seconds }}", key="a"),
     hooknb.End("failed", reason="so {{ body.x }}\nand so", key="a"),
     hooknb.End(key="a"),
-    hooknb.Loop("{{ body.items }}", nodes=[hooknb.Delay(0, key="b")], key="a", most=5),
+    hooknb.Loop("{{ body.items }}", nodes=[hooknb.Delay(0, key="b")], key="a", max_items=5),
     hooknb.Loop([1, "x", None], nodes=[], key="a"),
     hooknb.Output({"a": [1, 2.0, True, None, "{{ body }}"]}, key="a"),
     hooknb.Output("17", key="a"),
@@ -335,6 +336,32 @@ def mixed():
     hooknb.register(Mixed)
     yield Mixed
     del base._types["mixed_form"]
+
+
+class Shown(hooknb.Node, frozen=True, tag="shown_form"):
+    """Show itself."""
+
+    path: str
+
+    edge_tone = "reach"
+    form_hints = {"path": {"label": "where", "hint": "A path", "is_rare": True}}  # noqa: RUF012 - of the class
+
+    def line(self):
+        return ("at ", self.path, " of ", {"a": 1})
+
+
+def test_a_type_of_ones_own_says_beside_its_settings_how_it_is_shown(mixed):
+    [path] = settings(Shown)
+    assert (path.label, path.hint, path.is_rare, path.kind) == ("where", "A path", True, "text")
+    [shown, other] = drawn([Shown(path="x", key="a"), mixed(path="y", often=3, key="b")], [])
+    assert (shown["tone"], shown["line"]) == ("reach", 'at x of {"a": 1}')
+    assert (other["tone"], other["line"]) == ("own", "path: y, often: 3")
+
+
+def test_the_picture_of_a_request_shows_no_credentials():
+    node = hooknb.Request("https://ann:pw1234@a.example/?token=abc999", method="GET", key="a")
+    [item] = drawn([node], [])
+    assert item["line"] == "GET https://ann:•••••@a.example/?token=•••••"
 
 
 def test_a_type_of_ones_own_has_a_form_made_of_its_fields(mixed):

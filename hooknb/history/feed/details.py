@@ -12,12 +12,12 @@ import msgspec
 from hooknb import _clock, paths, payloads
 from hooknb.errors import PayloadError, RecordNotFoundError
 from hooknb.history.feed.columns import variable_name
-from hooknb.history.feed.flow import INSIDE, branch_label
+from hooknb.history.feed.flow import branch_label
 from hooknb.history.feed.lines import Line, tree
 from hooknb.history.feed.texts import cut, plain, sendable
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
-from hooknb.records import Status, decode_result, parse_body
+from hooknb.records import JobError, Status, decode_result, parse_body
 from hooknb.store import queries
 from hooknb.workflow.variables import column
 
@@ -255,11 +255,11 @@ def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | 
 
 def _job(start: int, job: queries.JobDetails) -> dict[str, Any]:
     status = Status(job.status)
-    is_inside = job.error == INSIDE
+    is_inside = job.error == JobError.NESTED.value
     return {
         "node": sendable(job.node),
         "type": sendable(job.type),
-        "status": "pending" if status is Status.STARTED else status.word,
+        "status": status.label,
         "start_ms": (job.started_us - start) / 1000,
         "duration_ms": _between(job.started_us, job.finished_us),
         "result": _result(job.result, is_repr=bool(job.is_repr)),

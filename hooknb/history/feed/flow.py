@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.records import Status, decode_result
+from hooknb.records import JobError, Status, decode_result
 from hooknb.store import queries
 
 if TYPE_CHECKING:
     from hooknb.store import Store
 
-__all__ = ["INSIDE", "FlowCounts", "branch_label"]
-
-INSIDE: Final = "a node inside of it failed"
-"""The error of a job whose node did not fail by itself."""
+__all__ = ["FlowCounts", "branch_label"]
 
 _MOST: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
 _LONGEST: Final = 400  # characters of a result that names a branch
@@ -85,7 +82,7 @@ class FlowCounts:
             self._workflow_id,
             after,
             upto,
-            inside=INSIDE,
+            inside=JobError.NESTED.value,
             max_characters=_LONGEST,
         )
         for node, kind, status, result, is_inside, times, microseconds, last in rows:

@@ -139,7 +139,7 @@ class Rows:
 def _row(ordinal: int, facts: queries.RowFacts, cells: list[str]) -> Row:
     ended = None if facts.execution is None else Status(facts.code)
     why, took = facts.refusal, facts.duration_us
-    if why is None and ended in {Status.ERROR, Status.FAILED, Status.ABORTED}:
+    if why is None and ended is not None and ended.is_bad:
         why = facts.reason
     return Row(
         ordinal=ordinal,

@@ -35,9 +35,7 @@ __all__ = ["DeliveryRows", "ExecutionRows", "JobRows"]
 
 _OUTCOME: Final = category("accepted", "refused")
 _EXECUTION_STATUS: Final = category(*(status.word for status in Status))
-_JOB_WORDS: Final = {
-    status: "pending" if status is Status.STARTED else status.word for status in Status
-}
+_JOB_WORDS: Final = {status: status.label for status in Status}
 _JOB_STATUS: Final = category(*_JOB_WORDS.values())
 
 

@@ -14,8 +14,9 @@ __all__ = ["is_over", "response_tone", "status_tone"]
 _WARNINGS: Final = frozenset({404, 409, 422})  # what a workflow says on purpose
 
 _OF_STATUS: Final = {
-    status.word: "wait" if not status.value else "ok" if status.value > 0 else "bad"
+    word: "bad" if status.is_bad else "ok" if status.is_over else "wait"
     for status in Status
+    for word in (status.word, status.label)
 }
 
 

@@ -83,7 +83,7 @@ def settings(kind: type[Node]) -> tuple[Setting, ...]:
     found = []
     for field in msgspec.structs.fields(kind):
         hint = hints.get(field.name, Any)
-        notes = _NOTES.get((kind.type_name, field.name), {})
+        notes = kind.form_hints.get(field.name, {})
         if field.name == "key" or (kind.type_name == "code" and field.name == "source"):
             continue
         if "kind" not in notes and _holds_nodes(hint):
@@ -95,7 +95,7 @@ def settings(kind: type[Node]) -> tuple[Setting, ...]:
             label=field.name.replace("_", " "),
             choices=get_args(hint) if get_origin(hint) is Literal else (),
         )
-        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1)} | notes)))
+        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1), **notes})))
     return tuple(found)
 
 
@@ -327,77 +327,3 @@ _READERS: Final[dict[str, Callable[[Setting, str], Any]]] = {
 
 _LINES: Final = {"text": 2, "json": 3, "headers": 2}
 """Lines of the fields of types that nothing is known of."""
-
-# -- what is known of the types that come with hooknb -------------------------------------------
-
-_ENDINGS: Final = ("resolved", "failed")
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-_ANY: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
-_CONDITION: Final = {
-    "kind": "condition",
-    "lines": 3,
-    "placeholder": 'body.status == "paid" && body.amount > 10',
-    "hint": 'An expression (CEL), or a rule group as JSON: {"all": [{"left": …}]}',
-}
-
-_NOTES: Final[dict[tuple[str, str], dict[str, Any]]] = {
-    ("calculation", "expression"): {
-        "lines": 2,
-        "placeholder": "double(body.amount) * 1.25",
-        "hint": "CEL; it sees headers, query, body, nodes, env and now, in a loop item and index",
-    },
-    ("condition", "condition"): _CONDITION,
-    ("delay", "seconds"): {"hint": "0 to 86,400, or a template", "placeholder": "1.5"},
-    ("delay", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "then"},
-    ("end", "status"): {"kind": "choice", "choices": _ENDINGS, "label": "ends as"},
-    ("end", "reason"): {
-        "lines": 2,
-        "mono": False,
-        "hint": "Why, for the execution's record; templates work",
-    },
-    ("loop", "over"): {
-        "lines": 2,
-        "placeholder": "{{ body.items }}",
-        "hint": "A list, a number, or a template",
-    },
-    ("loop", "most"): {"hint": "Turns at the most", "is_rare": True},
-    ("output", "value"): {"lines": 4, "hint": _ANY},
-    ("parallel", "branches"): {
-        "kind": "branches",
-        "lines": 1,
-        "hint": "How many run at the same time",
-    },
-    ("parallel", "mode"): {
-        "kind": "choice",
-        "choices": ("all", "any", "race"),
-        "hint": "all must end well, any one is enough, or the first to end decides",
-    },
-    ("query", "query"): {"lines": 2, "placeholder": "items[?price > `10`].sku"},
-    ("query", "over"): {
-        "lines": 2,
-        "hint": "What is asked: a template, or JSON with templates in it",
-    },
-    ("query", "language"): {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
-    ("request", "url"): {
-        "lines": 2,
-        "label": "URL",
-        "placeholder": "https://api.example.com/orders/{{ body.id }}",
-    },
-    ("request", "method"): {"kind": "choice", "choices": _METHODS},
-    ("request", "headers"): {"lines": 2, "hint": "A line each: Name: value"},
-    ("request", "query"): {"lines": 2, "hint": 'Put behind the URL: {"page": 1}'},
-    ("request", "body"): {"lines": 4, "hint": _ANY},
-    ("request", "timeout"): {"hint": "Seconds for all of it", "is_rare": True},
-    ("request", "follow_redirects"): {"is_rare": True},
-    ("request", "verify"): {"label": "check the certificate", "is_rare": True},
-    ("request", "max_size"): {"kind": "size", "hint": "Of the response's body", "is_rare": True},
-    ("request", "ignore_status"): {"label": "go on after an error status", "is_rare": True},
-    ("request", "allow_hosts"): {
-        "hint": "Where templates and redirects may lead: api.example.com, …",
-        "is_rare": True,
-    },
-    ("response", "status"): {"hint": "200 to 599, or a template"},
-    ("response", "headers"): {"lines": 2, "hint": "A line each: Name: value"},
-    ("response", "body"): {"lines": 5, "hint": _ANY},
-    ("switch", "cases"): {"kind": "cases", "hint": "the first that holds wins"},
-}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from hooknb.errors import HooknbError, RecordNotFoundError
-from hooknb.history.feed.flow import INSIDE
 from hooknb.records import Execution, Status
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.drafts import PARTS
@@ -20,22 +19,16 @@ from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 from hooknb.workflow.nodes import (
-    Calculation,
-    Code,
     Condition,
     Delay,
     End,
     Loop,
     Node,
-    Output,
     Parallel,
-    Query,
-    Request,
     Response,
     Switch,
     walk,
 )
-from hooknb.workflow.nodes.data import settings_of
 from hooknb.workflow.nodes.sources import is_function, name_of, source_of
 
 if TYPE_CHECKING:
@@ -44,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 
 _MAX_LINE_CHARACTERS: Final = 160
-_USERINFO: Final = re.compile(r"//[^/?#@\s]*@")
 _SPACE: Final = re.compile(r"\s+")
 
 # Of several runs of a node (turns of a loop) the gravest shows.
@@ -89,7 +81,7 @@ def _item(node: Node, known: Mapping[str, Node], place: str, wrong: str) -> dict
         "title": _title(node),
         "type": type_label(type(node)),
         "tone": _tone(node),
-        "line": _cut(_line(node)),
+        "line": _cut("".join(map(_text, node.line()))),
         "mark": "new" if before is None else "" if before == without_below(node) else "edited",
         "wrong": not inside and (wrong == place or wrong.startswith((f"{place}.", f"{place}["))),
         "gate": isinstance(node, Condition) and not lists,
@@ -147,21 +139,7 @@ def _tone(node: Node) -> str:
         return response_tone(node.status) if isinstance(node.status, int) else "ok"
     if isinstance(node, End):
         return "ok" if node.status == "resolved" else "bad"
-    return _TONES.get(type(node), "own")
-
-
-_TONES: Final[dict[type[Node], str]] = {
-    Code: "code",
-    Condition: "ask",
-    Switch: "ask",
-    Calculation: "value",
-    Query: "value",
-    Output: "value",
-    Request: "reach",
-    Loop: "turn",
-    Parallel: "turn",
-    Delay: "wait",
-}
+    return node.edge_tone
 
 
 def _label(node: Node, name: str) -> dict[str, str]:
@@ -170,7 +148,7 @@ def _label(node: Node, name: str) -> dict[str, str]:
         index = int(name.partition("[")[2].partition("]")[0])
         case = node.cases[index]
         label = case.name or str(index)
-        return {"label": label, "counted": label, "why": _cut(_condition(case.condition))}
+        return {"label": label, "counted": label, "why": _cut(_text(case.condition))}
     if isinstance(node, Parallel):
         index = int(name.partition("[")[2].partition("]")[0])
         return {"label": f"branch {index + 1}", "counted": "", "why": ""}
@@ -179,48 +157,10 @@ def _label(node: Node, name: str) -> dict[str, str]:
     return {"label": name, "counted": name, "why": ""}
 
 
-def _line(node: Node) -> str:
-    """Return one line of what a node does."""
-    if type(node) in _LINES:
-        return str(_LINES[type(node)](node))
-    own = {name: item for name, item in settings_of(without_below(node)).items() if name != "key"}
-    return ", ".join(f"{name}: {_text(item)}" for name, item in own.items())
-
-
-def _last_line(node: Any) -> str:
-    rows = [row.strip() for row in node.source.splitlines() if row.strip()]
-    return rows[-1] if rows else name_of(node.function)
-
-
-def _pause(node: Any) -> str:
-    ending = ", then fails" if node.status == "failed" else ""
-    return f"{_text(node.seconds)} s{ending}"
-
-
-_LINES: Final[dict[type[Node], Any]] = {
-    Code: _last_line,
-    Condition: lambda node: _condition(node.condition),
-    Switch: lambda node: f"the first of {counted(len(node.cases), 'case')} that holds",
-    Calculation: lambda node: node.expression,
-    Query: lambda node: f"{node.query}  over {_text(node.over)}",
-    Output: lambda node: _text(node.value),
-    Request: lambda node: f"{node.method} {_USERINFO.sub('//•••@', node.url)}",
-    Response: lambda node: _text(node.body),
-    Loop: lambda node: f"over {_text(node.over)}",
-    Parallel: lambda node: f"{node.mode} of {len(node.branches)}",
-    Delay: _pause,
-    End: lambda node: f"{node.status}{f': {node.reason}' if node.reason else ''}",
-}
-
-
-def _condition(condition: Any) -> str:
-    if is_function(condition):
-        rows = [row.strip() for row in source_of(condition).splitlines() if row.strip()]
-        return rows[0] if rows else name_of(condition)
-    return _text(condition)
-
-
 def _text(value: Any) -> str:
+    if is_function(value):
+        rows = [row.strip() for row in source_of(value).splitlines() if row.strip()]
+        return rows[0] if rows else name_of(value)
     if isinstance(value, (bytes, bytearray)):
         return counted(len(value), "byte")
     if isinstance(value, str):
@@ -272,7 +212,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
         before = reached.get(job.node, job.status)
         reached[job.node] = max(before, job.status, key=_GRAVITY.index)
         results[job.node] = job.result
-        if job.error == INSIDE:
+        if job.is_nested_failure:
             inside.add(job.node)
     lists: list[list[str]] = []
     ends: list[list[str | None]] = []

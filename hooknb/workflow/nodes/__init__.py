@@ -13,7 +13,7 @@ from hooknb.workflow.nodes.output import Output
 from hooknb.workflow.nodes.parallel import Parallel
 from hooknb.workflow.nodes.query import Query
 from hooknb.workflow.nodes.request import Request
-from hooknb.workflow.nodes.response import Response, render_response
+from hooknb.workflow.nodes.response import Response, check_sent, render_response
 from hooknb.workflow.nodes.switch import Case, Switch
 from hooknb.workflow.nodes.tree import as_nodes, built, masked_nodes, walk, with_keys
 
@@ -35,6 +35,7 @@ __all__ = [
     "Switch",
     "as_nodes",
     "built",
+    "check_sent",
     "masked_nodes",
     "node_types",
     "register",

@@ -14,15 +14,19 @@ built-in types are made in the same way as anybody's own::
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.records import Delivery
-from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.data import exactly_equal, settings_of
 
-__all__ = ["Context", "Node", "node_types", "register"]
+__all__ = ["Context", "Form", "Node", "node_types", "register"]
+
+
+Form: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What forms say of settings, by name."""
 
 
 class Context(Protocol):
@@ -82,6 +86,17 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     prints: ClassVar[bool] = True
     """Whether running it may print; what it prints is then kept in its job."""
 
+    edge_tone: ClassVar[str] = "own"
+    """The tone of its edge in the picture of a workflow: the end of a class of the style sheets."""
+
+    form_hints: ClassVar[Form] = {}
+    """What its form says of a setting, by name: ``kind``, ``label``, ``hint``, ``placeholder``,
+    ``lines``, ``mono``, ``choices``, ``is_rare``, where it is not what the type of the field says.
+    """
+
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """What settings were called before, and are in stored definitions, with their names."""
+
     def __eq__(self, other: object) -> bool:
         """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
         if type(self) is not type(other):
@@ -104,6 +119,16 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     def masked(self) -> Self:
         """Return the same node with the credentials in its own settings masked."""
         return self
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of the node, in parts: text, and values to be written out."""
+        below = self.below()
+        alone = self.with_below(dict.fromkeys(below, ())) if below else self
+        parts: list[Any] = []
+        for name, item in settings_of(alone).items():
+            if name != "key":
+                parts += [", " if parts else "", f"{name}: ", item]
+        return tuple(parts)
 
     async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
         """Do the node's work on the server's loop, and give its result.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from hooknb.expressions import compile_expression
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.functions import value_of
 
 __all__ = ["Calculation"]
@@ -25,10 +25,23 @@ class Calculation(Node, frozen=True, tag="calculation"):
     expression: str
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "value"
+    form_hints: ClassVar[Form] = {
+        "expression": {
+            "lines": 2,
+            "placeholder": "double(body.amount) * 1.25",
+            "hint": "CEL; it sees headers, query, body, nodes, env and now, in a loop item and "
+            "index",
+        }
+    }
 
     def __post_init__(self) -> None:
         """Refuse what is not CEL."""
         compile_expression(self.expression)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.expression,)
 
     async def run(self, context: Context) -> Any:
         """Give the value."""

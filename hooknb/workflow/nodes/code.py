@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec.structs import force_setattr
 
@@ -36,6 +36,8 @@ class Code(Node, frozen=True, tag="code"):
     function: Callable[[Any], Any]
     source: str = ""
 
+    edge_tone: ClassVar[str] = "code"
+
     def __post_init__(self) -> None:
         """Take key and source from the function where they were not given."""
         if isinstance(self.function, str) and isinstance(self.source, str) and self.source:
@@ -47,6 +49,11 @@ class Code(Node, frozen=True, tag="code"):
             force_setattr(self, "key", "" if name == "<lambda>" else name)
         if not self.source:
             force_setattr(self, "source", source_text(self.function))
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        rows = [row.strip() for row in self.source.splitlines() if row.strip()]
+        return (rows[-1] if rows else name_of(self.function),)
 
     async def run(self, context: Context) -> Any:
         """Call the function where it belongs."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec.structs import force_setattr
 
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions import compile_expression
 from hooknb.expressions.rules import check_rules, holds
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.functions import call, is_large, value_of
 from hooknb.workflow.nodes.sources import is_function
 from hooknb.workflow.nodes.tree import as_nodes
@@ -38,6 +38,16 @@ class Condition(Node, frozen=True, tag="condition"):
     yes: tuple[Node, ...] | None = None
     no: tuple[Node, ...] | None = None
 
+    edge_tone: ClassVar[str] = "ask"
+    form_hints: ClassVar[Form] = {
+        "condition": {
+            "kind": "condition",
+            "lines": 3,
+            "placeholder": 'body.status == "paid" && body.amount > 10',
+            "hint": 'An expression (CEL), or a rule group as JSON: {"all": [{"left": …}]}',
+        }
+    }
+
     def __post_init__(self) -> None:
         """Refuse what is no condition, and make nodes of the branches."""
         check_condition(self.condition)
@@ -48,6 +58,10 @@ class Condition(Node, frozen=True, tag="condition"):
     def below(self) -> dict[str, tuple[Node, ...]]:
         """Give both branches, where there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.condition,)
 
     async def run(self, context: Context) -> bool:
         """Find out, and run the branch or end the execution."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.end import check_ending
 
 __all__ = ["Delay"]
@@ -37,6 +37,11 @@ class Delay(Node, frozen=True, tag="delay"):
     status: str = "resolved"
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "wait"
+    form_hints: ClassVar[Form] = {
+        "seconds": {"hint": "0 to 86,400, or a template", "placeholder": "1.5"},
+        "status": {"kind": "choice", "choices": ("resolved", "failed"), "label": "then"},
+    }
 
     def __post_init__(self) -> None:
         """Refuse what is no time to wait."""
@@ -47,6 +52,10 @@ class Delay(Node, frozen=True, tag="delay"):
                 )
             _checked(self.seconds)
         check_ending(self.status)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.seconds, " s", ", then fails" if self.status == "failed" else "")
 
     async def run(self, context: Context) -> float:
         """Wait; then go on or end."""

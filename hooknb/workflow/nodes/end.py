@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import check_text, rendered_text
 
 __all__ = ["End", "check_ending"]
@@ -29,12 +29,24 @@ class End(Node, frozen=True, tag="end"):
     reason: str | None = None
 
     prints: ClassVar[bool] = False
+    form_hints: ClassVar[Form] = {
+        "status": {"kind": "choice", "choices": ("resolved", "failed"), "label": "ends as"},
+        "reason": {
+            "lines": 2,
+            "mono": False,
+            "hint": "Why, for the execution's record; templates work",
+        },
+    }
 
     def __post_init__(self) -> None:
         """Refuse other endings."""
         check_ending(self.status)
         if self.reason is not None:
             check_text("reason", self.reason)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)
 
     async def run(self, context: Context) -> None:
         """End it."""

@@ -17,6 +17,7 @@ __all__ = [
     "Piece",
     "check_headers",
     "check_text",
+    "check_value",
     "pieces",
     "rendered_headers",
     "rendered_text",
@@ -127,9 +128,14 @@ def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, 
         came = context.render(value)
         if came is not MISSING:
             filled[name] = write_out(came)
-            if not _VALUE.fullmatch(filled[name]):
-                _refuse_value(name, filled[name])
+            check_value(name, filled[name])
     return filled
+
+
+def check_value(name: str, value: object) -> None:
+    """Refuse what cannot stand in a header as it is: a line break would begin another one."""
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        _refuse_value(name, value)
 
 
 def _refuse_value(name: str, value: object) -> None:

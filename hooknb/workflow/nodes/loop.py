@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from msgspec.structs import force_setattr
@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import whole_number
 from hooknb.workflow.nodes.tree import as_nodes
 
@@ -35,15 +35,25 @@ class Loop(Node, frozen=True, tag="loop"):
         order means nothing.
     nodes
         What is run in each turn, one turn after the other.
-    most
-        Turns at the most; what would take more is an error before the first.
+    max_items
+        Turns at most; more items are an error before the first turn.
     """
 
     over: Any
     nodes: tuple[Node, ...]
-    most: int = 10_000
+    max_items: int = 10_000
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "turn"
+    form_hints: ClassVar[Form] = {
+        "over": {
+            "lines": 2,
+            "placeholder": "{{ body.items }}",
+            "hint": "A list, a number, or a template",
+        },
+        "max_items": {"hint": "Turns at the most", "is_rare": True},
+    }
+    former_names: ClassVar[Mapping[str, str]] = {"most": "max_items"}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be gone over, and make nodes of the list."""
@@ -55,22 +65,27 @@ class Loop(Node, frozen=True, tag="loop"):
                     "such as {{ body.items }}",
                 )
             _elements(self.over)
-        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 1:
-            raise SettingError("most", f"{self.most!r} is not a whole number from 1 up")
+        most = self.max_items
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            raise SettingError("max_items", f"{most!r} is not a whole number from 1 up")
         force_setattr(self, "nodes", as_nodes(self.nodes))
 
     def below(self) -> dict[str, tuple[Node, ...]]:
         """Give the nodes of a turn."""
         return {"nodes": self.nodes}
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return ("over ", self.over)
+
     async def run(self, context: Context) -> list[Any]:
         """Take one turn after the other."""
         elements = _elements(context.render(self.over))
         # A range of a number beyond 64 bits has no `len`.
         turns = elements.stop if isinstance(elements, range) else len(elements)
-        if turns > self.most:
+        if turns > self.max_items:
             raise SettingError(
-                "over", f"{turns:,} turns are more than {self.most:,}; set most= higher"
+                "over", f"{turns:,} turns are more than {self.max_items:,}; set max_items= higher"
             )
         results = []
         # A copy: what is gone over stays the same, whatever the nodes do to the list.

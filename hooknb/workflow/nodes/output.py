@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 
 __all__ = ["Output"]
 
@@ -24,6 +24,17 @@ class Output(Node, frozen=True, tag="output"):
     value: Any
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "value"
+    form_hints: ClassVar[Form] = {
+        "value": {
+            "lines": 4,
+            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
+        }
+    }
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.value,)
 
     async def run(self, context: Context) -> Any:
         """Fill the templates."""

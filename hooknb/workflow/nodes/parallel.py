@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Parallel"]
@@ -38,6 +38,15 @@ class Parallel(Node, frozen=True, tag="parallel"):
     mode: str = "all"
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "turn"
+    form_hints: ClassVar[Form] = {
+        "branches": {"kind": "branches", "lines": 1, "hint": "How many run at the same time"},
+        "mode": {
+            "kind": "choice",
+            "choices": ("all", "any", "race"),
+            "hint": "all must end well, any one is enough, or the first to end decides",
+        },
+    }
 
     def __post_init__(self) -> None:
         """Make nodes of the lists."""
@@ -58,6 +67,10 @@ class Parallel(Node, frozen=True, tag="parallel"):
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Parallel:
         """Give the same node with other branches."""
         return msgspec.structs.replace(self, branches=tuple(lists.values()))
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (f"{self.mode} of {len(self.branches)}",)
 
     async def run(self, context: Context) -> list[Any]:
         """Run them."""

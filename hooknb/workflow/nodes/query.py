@@ -16,7 +16,7 @@ from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import check_text
 
 __all__ = ["Query"]
@@ -66,6 +66,12 @@ class Query(Node, frozen=True, tag="query"):
     language: str = "jmespath"
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "value"
+    form_hints: ClassVar[Form] = {
+        "query": {"lines": 2, "placeholder": "items[?price > `10`].sku"},
+        "over": {"lines": 2, "hint": "What is asked: a template, or JSON with templates in it"},
+        "language": {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
+    }
 
     def __post_init__(self) -> None:
         """Compile the query, so that one that is none is refused here."""
@@ -76,6 +82,10 @@ class Query(Node, frozen=True, tag="query"):
         if isinstance(self.over, str) and not has_templates(self.over):
             raise SettingError("over", f"{self.over!r} is no template such as {{{{ body.items }}}}")
         _compiled(self.language, self.query)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.query, "  over ", self.over)
 
     async def run(self, context: Context) -> Any:
         """Ask."""

@@ -18,7 +18,7 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap
 from hooknb.workflow import depth
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import (
     check_headers,
     check_text,
@@ -151,6 +151,33 @@ class Request(Node, frozen=True, tag="request"):
     allow_hosts: tuple[str, ...] = ()
 
     prints: ClassVar[bool] = False
+    edge_tone: ClassVar[str] = "reach"
+    form_hints: ClassVar[Form] = {
+        "url": {
+            "lines": 2,
+            "label": "URL",
+            "placeholder": "https://api.example.com/orders/{{ body.id }}",
+        },
+        "method": {
+            "kind": "choice",
+            "choices": ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
+        },
+        "headers": {"lines": 2, "hint": "A line each: Name: value"},
+        "query": {"lines": 2, "hint": 'Put behind the URL: {"page": 1}'},
+        "body": {
+            "lines": 4,
+            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
+        },
+        "timeout": {"hint": "Seconds for all of it", "is_rare": True},
+        "follow_redirects": {"is_rare": True},
+        "verify": {"label": "check the certificate", "is_rare": True},
+        "max_size": {"kind": "size", "hint": "Of the response's body", "is_rare": True},
+        "ignore_status": {"label": "go on after an error status", "is_rare": True},
+        "allow_hosts": {
+            "hint": "Where templates and redirects may lead: api.example.com, …",
+            "is_rare": True,
+        },
+    }
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
@@ -183,6 +210,11 @@ class Request(Node, frozen=True, tag="request"):
         }
         same = all(getattr(self, name) == value for name, value in hidden.items())
         return self if same else msgspec.structs.replace(self, **hidden)
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        masked = self.masked()
+        return (f"{masked.method} {masked.url}",)
 
     async def run(self, context: Context) -> dict[str, Any]:
         """Send it, follow where it leads, and read the response."""

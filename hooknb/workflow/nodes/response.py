@@ -13,10 +13,15 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.arrays import as_python
 from hooknb.records import SentResponse
-from hooknb.workflow.nodes.base import Context, Node, register
-from hooknb.workflow.nodes.insertions import check_headers, rendered_headers, whole_number
+from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.insertions import (
+    check_headers,
+    check_value,
+    rendered_headers,
+    whole_number,
+)
 
-__all__ = ["Response", "encode_body", "render_response"]
+__all__ = ["Response", "check_sent", "encode_body", "render_response"]
 
 # The server writes these itself; a second one would break the message's framing.
 _RESERVED: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
@@ -50,25 +55,41 @@ class Response(Node, frozen=True, tag="response", dict=True):
     body: Any = "ok"
 
     prints: ClassVar[bool] = False
+    form_hints: ClassVar[Form] = {
+        "status": {"hint": "200 to 599, or a template"},
+        "headers": {"lines": 2, "hint": "A line each: Name: value"},
+        "body": {
+            "lines": 5,
+            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
+        },
+    }
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
         check_response(self.status, self.headers, self.body)
 
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        return (self.body,)
+
     async def run(self, context: Context) -> Any:
-        """Answer; the result is the status code that went out."""
-        response = self._fixed
-        if response is None:
-            status = self.status if isinstance(self.status, int) else _filled(context, self.status)
-            body = context.render(self.body)
-            response = render_response(
-                status,
-                rendered_headers(context, self.headers),
-                b"" if body is MISSING else body,
-                default_type=body is not MISSING,
-            )
+        """Respond; the result is the status code that went out."""
+        response = self.rendered(context)
         context.respond(response)
         return response.status
+
+    def rendered(self, context: Context) -> SentResponse:
+        """Return what the caller gets, with the templates filled."""
+        if self._fixed is not None:
+            return self._fixed
+        status = self.status if isinstance(self.status, int) else _filled(context, self.status)
+        body = context.render(self.body)
+        return render_response(
+            status,
+            rendered_headers(context, self.headers),
+            b"" if body is MISSING else body,
+            default_type=body is not MISSING,
+        )
 
     @cached_property
     def _fixed(self) -> SentResponse | None:
@@ -88,6 +109,28 @@ def check_response(status: Any, headers: Any, body: Any) -> None:
         raise SettingError("body", f"an answer of status {status} has no body; leave it empty")
     # A template is some text until it is filled: what is wrong around it is wrong now.
     render_response(200 if varies else status, headers, body)
+
+
+def check_sent(response: SentResponse) -> None:
+    """Refuse a finished response that HTTP cannot carry.
+
+    Raises
+    ------
+    SettingError
+        The status, a header or the body; the message says why.
+    """
+    _check_status(response.status, response.status)
+    try:
+        fields = [(name, value) for name, value in response.headers]
+    except (TypeError, ValueError) as error:
+        raise SettingError("headers", "write them as pairs of a name and a value") from error
+    for name, value in fields:
+        check_headers({name: ""}, _RESERVED, "the server")
+        check_value(name, value)
+    if not isinstance(response.body, bytes):
+        raise SettingError("body", f"{type(response.body).__name__} is not bytes")
+    if response.status in _BODILESS and response.body:
+        raise SettingError("body", f"a response of status {response.status} has no body")
 
 
 def _check_status(status: Any, came: object) -> None:

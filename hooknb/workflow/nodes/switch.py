@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.condition import check_condition, is_true
 from hooknb.workflow.nodes.tree import as_nodes
 
@@ -60,6 +60,9 @@ class Switch(Node, frozen=True, tag="switch"):
     cases: tuple[Case, ...]
     otherwise: tuple[Node, ...] = ()
 
+    edge_tone: ClassVar[str] = "ask"
+    form_hints: ClassVar[Form] = {"cases": {"kind": "cases", "hint": "the first that holds wins"}}
+
     def __post_init__(self) -> None:
         """Make cases of what was given."""
         if isinstance(self.cases, (str, bytes, Mapping)) or not isinstance(self.cases, Iterable):
@@ -84,6 +87,11 @@ class Switch(Node, frozen=True, tag="switch"):
             for index, case in enumerate(self.cases)
         )
         return msgspec.structs.replace(self, cases=cases, otherwise=lists["otherwise"])
+
+    def line(self) -> tuple[Any, ...]:
+        """Return what one line says of it."""
+        count = len(self.cases)
+        return (f"the first of {count} case{'' if count == 1 else 's'} that holds",)
 
     async def run(self, context: Context) -> str | int | None:
         """Ask one after the other, and run the first that holds."""

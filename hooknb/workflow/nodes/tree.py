@@ -69,7 +69,9 @@ def built(data: dict[str, Any], place: str) -> Node:
     if kind is None:
         known = ", ".join(sorted(node_types()))
         raise SettingError(f"{place}.type", f"{name!r} is not one of {known}")
-    fields = {name: value for name, value in data.items() if name != "type"}
+    fields = {
+        kind.former_names.get(name, name): value for name, value in data.items() if name != "type"
+    }
     unknown = [name for name in fields if name not in kind.__struct_fields__]
     if unknown:
         known = ", ".join(kind.__struct_fields__)

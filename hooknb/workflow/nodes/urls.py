@@ -194,8 +194,12 @@ def redirected(url: Url, location: str) -> Url:
         It is no address of ``http`` or ``https``.
     """
     if _CONTROL.search(location):
-        raise SettingError("location", f"{location!r} is no address")
-    return _split(urljoin(url.text, location.strip()), "location")._replace(userinfo="")
+        raise SettingError("location", f"{shown(location)} is not an address")
+    try:
+        target = urljoin(url.text, location.strip())
+    except ValueError as error:  # of brackets that are not closed, as in //[
+        raise SettingError("location", f"{shown(location)} is not an address") from error
+    return _split(target, "location")._replace(userinfo="")
 
 
 @lru_cache(maxsize=1024)
