@@ -12,8 +12,6 @@ import {
   sayingLine,
 } from "./parts/common.js";
 
-const STATES = { enabled: "ok", disabled: "warn", closed: "bad" };
-
 function switchButton(turn) {
   return h("button", {
     type: "button",
@@ -112,7 +110,7 @@ export default part((ctx) => {
   ctx.on("state", (message) => {
     state = message;
     waiting.textContent = "";
-    dot.className = `hk-dot hk-dot-${STATES[message.state] ?? "bad"}`;
+    dot.className = `hk-dot hk-dot-${message.tone}`;
     replace(name, bdi(message.name));
     replace(
       badges,

@@ -8,6 +8,7 @@ import traitlets
 
 from hooknb.errors import HooknbError
 from hooknb.ui.parts.part import Part
+from hooknb.ui.parts.tones import HOOK_TONES
 from hooknb.workflow.samples import has_sample
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Head(Part):
         return {
             "name": hook.name,
             "state": hook.status,
+            "tone": HOOK_TONES[hook.status],
             "sync": workflow.sync,
             "revision": hook.revision,
             "total": feed.total,

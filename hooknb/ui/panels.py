@@ -18,6 +18,7 @@ from hooknb.ui.parts.controls import button, view_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.publisher import PUBLISHER
+from hooknb.ui.parts.tones import HOOK_TONES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +157,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         rows = [
             {
                 "name": name,
-                "tone": "ok" if hook.enabled else "warn",
+                "tone": HOOK_TONES[hook.status],
                 "said": hook.status if not hook.enabled else _new(hook.watch().arrived),
                 "stored": False,
             }

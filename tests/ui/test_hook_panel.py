@@ -91,7 +91,7 @@ def test_what_changes_is_said_and_what_does_not_is_not(hook: Hook) -> None:
     hook.enabled = False
     hook.panel.publish()
     states = [message for message in said if message["kind"] == "state"]
-    assert [state["state"] for state in states] == ["disabled"]
+    assert [(state["state"], state["tone"]) for state in states] == [("disabled", "warn")]
     assert states[0]["url"].startswith("http://shop:•••••@127.0.0.1:")
 
 

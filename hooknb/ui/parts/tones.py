@@ -9,7 +9,10 @@ from typing import Final
 
 from hooknb.records import Status
 
-__all__ = ["is_over", "response_tone", "status_tone"]
+__all__ = ["HOOK_TONES", "is_over", "response_tone", "status_tone"]
+
+HOOK_TONES: Final = {"enabled": "ok", "disabled": "warn", "closed": "bad"}
+"""The tone of each status of a hook."""
 
 _WARNINGS: Final = frozenset({404, 409, 422})  # what a workflow says on purpose
 
