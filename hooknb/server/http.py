@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -23,7 +22,6 @@ _LOG: Final = logging.getLogger("hooknb.server")
 
 _MAX_BUFFER_BYTES: Final = 256 * 1024  # of a connection, read ahead
 _HEAD_WEIGHT: Final = 100  # seconds of a body's silence that weigh as much as one of a head's
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _EXHAUSTED_PAUSE: Final = 0.2  # seconds
 _WARNING_PAUSE: Final = 60.0  # seconds between two warnings of the same words
 _FULL: Final = (
@@ -63,7 +61,7 @@ class HttpServer:
         self._max_connections = max_connections
         self._header_timeout = header_timeout
         self._body_timeout = body_timeout
-        self._listening: dict[socket.socket, asyncio.Task[None]] = {}
+        self._listening: set[socket.socket] = set()
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         # Since when each head has been waited for, the longest first.
@@ -75,28 +73,34 @@ class HttpServer:
         self._date = (0, "")
 
     def add_sockets(self, sockets: list[socket.socket]) -> None:
-        """Accept connections on sockets that listen."""
+        """Accept connections on sockets that listen and do not block."""
         for listening in sockets:
-            self._listening[listening] = asyncio.create_task(self._accept(listening))
+            self._listening.add(listening)
+            self._listen(listening)
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _listen(self, listening: socket.socket) -> None:
+        if listening in self._listening:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
         # Not Tornado's handler: at the limit of descriptors it is called again at once, for ever,
         # and each time a traceback is logged.
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(listening)
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self.warn(
-                        f"no connection can be accepted ({error.strerror}): close files, or raise "
-                        "the limit (ulimit -n)"
-                    )
-                    if not self._shed():
-                        await asyncio.sleep(_EXHAUSTED_PAUSE)
-            else:
-                self._add(accepted, address)
-            await asyncio.sleep(0)  # what has been accepted already is not kept waiting
+        try:
+            accepted, address = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # the sender has gone
+        except OSError as error:
+            self.warn(
+                f"no connection can be accepted ({error.strerror}): close files, or raise the "
+                "limit (ulimit -n)"
+            )
+            if not self._shed():
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening.fileno())
+                loop.call_later(_EXHAUSTED_PAUSE, self._listen, listening)
+            return
+        self._add(accepted, address)
 
     def _add(self, accepted: socket.socket, address: Any) -> None:
         if len(self._connections) >= self._max_connections and not self._shed():
@@ -193,15 +197,13 @@ class HttpServer:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stop listening."""
-        listening, self._listening = self._listening, {}
-        for task in listening.values():
-            task.cancel()
-        if listening:
-            await asyncio.wait(listening.values())
-        for listener in listening:
-            listener.close()
+        loop = asyncio.get_running_loop()
+        for listening in self._listening:
+            loop.remove_reader(listening.fileno())
+            listening.close()
+        self._listening.clear()
 
     async def close_connections(self) -> None:
         """Close every connection and wait for their ends."""

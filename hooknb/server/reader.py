@@ -38,15 +38,18 @@ _PIECE: Final = 64 * 1024  # bytes that are read at once
 # Bytes beyond a body's limit that are read and thrown away, so that a sender which writes before
 # it reads gets its 413 and not a broken pipe.
 _MAX_DRAINED_BYTES: Final = 64 * 2**20
+_TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_LINE_FOR_LLHTTP: Final = b"POST / HTTP/1.1\r\n"
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _TLS_HANDSHAKE: Final = 0x16
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _METHOD: Final = re.compile(rb"(%b{1,64}) " % _TOKEN)
 _PART_OF_METHOD: Final = re.compile(rb"%b{0,64}" % _TOKEN)
-# Many senders write a query in UTF-8 or Latin-1 without percent-encoding it. RFC 3986 does not have
-# such bytes, and no reader takes them for the end of anything.
-_REQUEST_LINE: Final = re.compile(rb"%b+ ([!-~\x80-\xff]+) HTTP/(1\.[01])" % _TOKEN)
-_AS_ASCII: Final = bytes(byte if byte < 0x80 else ord("x") for byte in range(256))  # noqa: PLR2004
+# A target is a path, "*" or an absolute URL, without a fragment. Bytes beyond ASCII, which a URL
+# does not have, are taken: many senders write them, and no reader ends a target there.
+_REQUEST_LINE: Final = re.compile(
+    rb"(%b+) ((?:/|(?i:https?)://)[!-\"$-~\x80-\xff]*|\*) HTTP/(1\.[01])\r\n" % _TOKEN
+)
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _HOST: Final = re.compile(
     r"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+(?::([0-9]{0,5}))?"
@@ -57,7 +60,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_LINE: Final = re.compile(
     rb'([0-9A-Fa-f]{1,15})(?:;%b+(?:=(?:%b+|"(?:[^"\\\r\n]|\\[^\r\n])*"))?)*\r\n' % (_TOKEN, _TOKEN)
 )
-_START_OF_CHUNKED: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+_START_OF_CHUNKED: Final = _LINE_FOR_LLHTTP + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class BadRequestError(Exception):
@@ -136,10 +139,7 @@ class _Message:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.fields) == MAX_FIELDS:
-            raise BadRequestError(
-                f"There are more than {MAX_FIELDS} header fields.",
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            )
+            raise BadRequestError(f"There are more than {MAX_FIELDS} header fields.", _TOO_LARGE)
         self.fields.append((name, value))
 
     def on_message_complete(self) -> None:
@@ -183,32 +183,20 @@ class RequestReader:
             The sender has hung up.
         """
         self._body, self._keep, self.size = [], 0, 0
-        method = await self._read_method()
-        message = _Message()
-        parser = HttpRequestParser(message)
-        buffer = self._buffer
-        # llhttp knows a fixed list of methods, and takes some for those of other protocols. A
-        # method is any token, and none but CONNECT changes how a request is framed.
-        fed, prefix = len(method), b"POST"
-        while True:
-            found = buffer.find(_END_OF_HEAD, max(0, fed - 3))
-            end = len(buffer) if found < 0 else found + 4
-            if end > MAX_HEAD_BYTES:
-                raise BadRequestError(
-                    f"The request line and header fields have more than {MAX_HEAD_BYTES} bytes.",
-                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                )
-            _feed(parser, prefix + _for_llhttp(buffer, fed, end))
-            if found >= 0:
-                break
-            fed, prefix = end, b""
-            await self._fill()
-        line, _, fields = bytes(buffer[:found]).partition(b"\r\n")
-        del buffer[:end]
-        return _head(line, fields, message.fields)
+        await self._check_method()
+        line = await self._read_line(MAX_HEAD_BYTES, "The request line is too long.", _TOO_LARGE)
+        found = _REQUEST_LINE.fullmatch(line)
+        if found is None:
+            raise BadRequestError(
+                "The request line is not a method, a target and HTTP/1.1 or HTTP/1.0, with one "
+                "space between each and CRLF behind."
+            )
+        method, target, version = (part.decode("latin-1") for part in found.groups())
+        block, fields = await self._read_fields(MAX_HEAD_BYTES - len(line))
+        return _head(method, target, version, block, fields)
 
-    async def _read_method(self) -> bytes:
-        """Read up to the space behind the method, which stays in the buffer."""
+    async def _check_method(self) -> None:
+        """Wait for a method and the space behind it, which stay in the buffer."""
         buffer = self._buffer
         while (found := _METHOD.match(buffer)) is None:
             if buffer[:1] and buffer[0] == _TLS_HANDSHAKE:
@@ -217,15 +205,40 @@ class RequestReader:
             if not _PART_OF_METHOD.fullmatch(buffer):
                 raise BadRequestError("The request does not begin with a method.")
             await self._fill()
-        method = found[1]
-        if method == b"PRI":
+        if found[1] == b"PRI":
             message = "a sender speaks HTTP/2 without having been asked to: have it use HTTP/1.1"
             raise ForeignProtocolError(message)
-        if method == b"CONNECT":
+        if found[1] == b"CONNECT":
             raise BadRequestError(
                 "CONNECT is for proxies, and this is not one.", HTTPStatus.NOT_IMPLEMENTED
             )
-        return method
+
+    async def _read_fields(self, limit: int) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Return the block of header fields as it came, and what llhttp reads in it."""
+        message = _Message()
+        parser = HttpRequestParser(message)
+        buffer = self._buffer
+        # llhttp knows a fixed list of methods and no bytes beyond ASCII in a target. A method is
+        # any token and, CONNECT apart, changes nothing of how a request is framed.
+        buffer[:0] = _LINE_FOR_LLHTTP
+        limit += len(_LINE_FOR_LLHTTP)
+        fed = 0
+        while True:
+            found = buffer.find(_END_OF_HEAD, max(0, fed - 3))
+            end = len(buffer) if found < 0 else found + len(_END_OF_HEAD)
+            if end > limit:
+                raise BadRequestError(
+                    f"The request line and header fields have more than {MAX_HEAD_BYTES} bytes.",
+                    _TOO_LARGE,
+                )
+            _feed(parser, buffer[fed:end])
+            if found >= 0:
+                break
+            fed = end
+            await self._fill()
+        block = bytes(buffer[len(_LINE_FOR_LLHTTP) : found])
+        del buffer[:end]
+        return block, message.fields
 
     async def read_body(self, head: Head, keep: int) -> bool:
         """Read the body of a request, and keep at most ``keep`` bytes of it.
@@ -296,14 +309,16 @@ class RequestReader:
             room -= len(line)
             _feed(parser, line)
 
-    async def _read_line(self, limit: int, problem: str) -> bytes:
-        """Take a line with its end, which may be a bare LF: that is for llhttp to refuse."""
+    async def _read_line(
+        self, limit: int, problem: str, status: int = HTTPStatus.BAD_REQUEST
+    ) -> bytes:
+        """Take a line with its end, which may be a bare LF: whoever reads the line refuses it."""
         buffer, seen = self._buffer, 0
         while (end := buffer.find(b"\n", seen)) < 0 and len(buffer) < limit:
             seen = len(buffer)
             await self._fill()
         if end < 0 or end >= limit:
-            raise BadRequestError(problem)
+            raise BadRequestError(problem, status)
         line = bytes(buffer[: end + 1])
         del buffer[: end + 1]
         return line
@@ -314,13 +329,6 @@ class RequestReader:
 
     def _has_room(self) -> bool:
         return self.size <= self._keep + _MAX_DRAINED_BYTES
-
-
-def _for_llhttp(buffer: bytearray, start: int, end: int) -> bytes:
-    """Return a piece of a head, with bytes beyond ASCII in its request line made ASCII."""
-    line_end = buffer.find(b"\r\n", 0, end)
-    cut = end if line_end < 0 else min(max(start, line_end), end)
-    return bytes(buffer[start:cut]).translate(_AS_ASCII) + bytes(buffer[cut:end])
 
 
 def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
@@ -336,33 +344,25 @@ def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
         raise BadRequestError(f"This is not well-formed HTTP/1.1: {error}.") from None
 
 
-def _head(line: bytes, block: bytes, fields: list[tuple[bytes, bytes]]) -> Head:
-    found = _REQUEST_LINE.fullmatch(line)
-    if found is None:
-        raise BadRequestError(
-            "The request line is not a method, a target and HTTP/1.1 or HTTP/1.0, with one space "
-            "between each."
-        )
+def _head(
+    method: str, target: str, version: str, block: bytes, fields: list[tuple[bytes, bytes]]
+) -> Head:
     headers: dict[str, str] = {}
     for raw_name, raw_value in fields:
         name, value = _usual(raw_name), raw_value.decode("latin-1").strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    is_1_0 = found[2] == b"1.0"
-    target = found[1].decode("latin-1")
+    is_1_0 = version == "1.0"
     host = headers.get("Host")
     if host is not None or not is_1_0:
         _check_host(host)
-    if target[0] != "/":
-        absolute = _ABSOLUTE.fullmatch(target)
-        if absolute is not None:
-            host, target = absolute[1], absolute[2]
-            _check_host(host)
-            headers["Host"] = host
-            target = target if target.startswith("/") else f"/{target}"
-    if "#" in target:
-        raise BadRequestError("The target has a fragment (#), which is not sent.")
+    absolute = None if target[0] == "/" else _ABSOLUTE.fullmatch(target)
+    if absolute is not None:
+        host, target = absolute[1], absolute[2]
+        _check_host(host)
+        headers["Host"] = host
+        target = target if target.startswith("/") else f"/{target}"
     return Head(
-        method=line[: line.index(b" ")].decode("ascii"),
+        method=method,
         target=target,
         headers=headers,
         fields=block,

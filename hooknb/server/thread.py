@@ -133,7 +133,7 @@ class ServerThread:
 
         async def stop() -> None:
             if self._server is not None:
-                await self._server.stop()
+                self._server.stop()
 
         if self.is_alive:
             self.run(stop(), _STOP_TIMEOUT)
@@ -183,7 +183,7 @@ class ServerThread:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), server.sweep())
-        await server.stop()
+        server.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0):
                 await server.close_connections()

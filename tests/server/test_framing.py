@@ -103,6 +103,7 @@ CASES = {
     "bare LF behind the version": line(b"GET / HTTP/1.1\n"),
     "bare CR behind the version": line(b"GET / HTTP/1.1\r"),
     "a space in the target": line(b"GET /a b HTTP/1.1\r\n"),
+    "UTF-8 in the query": line("GET /?é HTTP/1.1\r\n".encode(), 2, "h11", "node"),
     "null in the target": line(b"GET /\0 HTTP/1.1\r\n"),
     "delete in the target": line(b"GET /\x7f HTTP/1.1\r\n"),
     "Latin-1 in the target": line(b"GET /\xe9 HTTP/1.1\r\n", 2, "h11", "node"),
