@@ -66,8 +66,11 @@ class _Plain(RequestHandler):
         """Say only what the status says."""
         self._response(problem(status_code, "The request cannot be answered."))
 
+    def _own_hosts(self) -> set[str]:
+        return {self.request.host}
+
     def _response(self, answered: Responded) -> Future[None]:
-        fields = response_fields(answered.status, answered.fields, self.request.host)
+        fields = response_fields(answered.status, answered.fields, self._own_hosts())
         self.clear()
         # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
         reason = http.client.responses.get(answered.status, "Unknown")
@@ -212,6 +215,9 @@ class RelayHandler(_Plain):
         if self._entered is not None:
             self._passage.leave(self._entered)
             self._entered = None
+
+    def _own_hosts(self) -> set[str]:
+        return {*super()._own_hosts(), *self._passage.hosts()}
 
     def _hold(self, size: int) -> None:
         self._held += size

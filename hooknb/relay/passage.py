@@ -207,6 +207,13 @@ class Passage:
             return bool(ipaddress.ip_address(host))
         return any(host in known.hosts for known in self.registrations.read().values())
 
+    def hosts(self) -> set[str]:
+        """Return the host names that this server is known by; what cannot be read is left out."""
+        found = set(self._own_hosts() or ())
+        with contextlib.suppress(OSError):
+            found.update(*(known.hosts for known in self.registrations.read().values()))
+        return found
+
     async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Responded:
         """Take a request that was let in to its kernel, or keep it until there is one.
 
