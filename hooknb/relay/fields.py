@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -159,7 +159,7 @@ def is_sendable(method: str, path: str, query: str) -> bool:
 
 
 def response_fields(
-    status: int, fields: Iterable[tuple[str, str]], own_hosts: Iterable[str]
+    status: int, fields: Iterable[tuple[str, str]], own_hosts: Callable[[], Iterable[str]]
 ) -> Fields:
     """Return the fields of a response that pass, with :data:`SAFETY`; all others are removed.
 
@@ -170,8 +170,8 @@ def response_fields(
     fields
         Names and values, as the kernel sent them.
     own_hosts
-        Hosts of the Jupyter server, as in ``Host``; a ``Location`` never leads to one of them, nor
-        to this machine.
+        Returns the hosts of the Jupyter server, as in ``Host``; a ``Location`` never leads to one
+        of them, nor to this machine. Called only where it counts.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def response_fields(
         if known == "content-type":
             content_type = _harmless(value)
         elif known == "location":
-            if _leads_away(value, own_hosts):
+            if _leads_away(value, own_hosts()):
                 passed.append((name, value))
         elif known in _PASSED_BACK and _PASSED_BACK[known].fullmatch(value):
             passed.append((name, value))

@@ -166,8 +166,8 @@ def test_what_is_away_is_forgotten_after_a_day(folder) -> None:
 
 
 def test_the_newest_are_looked_at_and_kept(folder, monkeypatch) -> None:
-    monkeypatch.setattr("hooknb.relay.registrations._MOST_FILES", 3)
-    monkeypatch.setattr("hooknb.relay.registrations._MOST_ENDED", 2)
+    monkeypatch.setattr("hooknb.relay.registrations._MAX_FILES", 3)
+    monkeypatch.setattr("hooknb.relay.registrations._MAX_ENDED", 2)
     paths = [register(folder, port, started="ended") for port in range(1, 6)]
     for age, path in enumerate(reversed(paths)):
         os.utime(path, (time.time() - age - 1,) * 2)
