@@ -1,17 +1,19 @@
-"""What of a request and of an answer passes the relay; pure.
+"""Which parts of a request and of a response pass the relay; pure.
 
-A request keeps its bytes, its query and its fields, but for those that are the Jupyter server's
-business: its token, its cookies, and what belongs to one connection only (RFC 9110, section 7.6.1).
-An answer comes from the origin of the Jupyter server, where a page could do whatever the user can:
-only what is known to be harmless passes, and the rest is left out.
+A request keeps its bytes, its query and its fields, except for what is the Jupyter server's own:
+its tokens, its cookies, and what belongs to one connection only (RFC 9110, section 7.6.1). A
+response comes from the origin of the Jupyter server, where a page could do whatever the user can:
+only what is known to be harmless passes, and the rest is removed.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, urlsplit
 
 __all__ = [
     "SAFETY",
@@ -31,7 +33,7 @@ SAFETY: Final = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-store"),
 )
-"""Fields of every answer: whatever it holds, it is no page of this origin."""
+"""Fields of every response: whatever it holds, it is not a page of this origin."""
 
 _NOT_PASSED_ON: Final = frozenset(
     {
@@ -56,7 +58,8 @@ _NOT_PASSED_ON: Final = frozenset(
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
-_SHORTEST_SECRET: Final = 8  # characters; a shorter one would be found in texts by chance
+_MIN_SECRET: Final = 8  # characters; a shorter one would be found in texts by chance
+_MAX_DECODINGS: Final = 8  # times that a text may be percent-encoded
 
 _PASSED_BACK: Final = {
     "allow": re.compile(r"[A-Z, ]{1,200}"),
@@ -75,38 +78,39 @@ _HARMLESS: Final = re.compile(
     r"|x-www-form-urlencoded)|image/(png|jpeg|gif|webp)"
 )
 _SHOWN_AS_TEXT: Final = re.compile(r"text/.*|application/(xml|.*\+xml|.*javascript|ecmascript)")
+_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_THIS_MACHINE: Final = "localhost"
 _CHARSET: Final = re.compile(r'charset="?(utf-8|us-ascii|iso-8859-1|utf-16)"?', re.IGNORECASE)
 
 
 def request_query(query: str, secrets: Sequence[str]) -> str:
-    """Leave the server's tokens out of a query; the other parameters stay as they are written.
+    """Remove the server's tokens from a query; the other parameters keep their spelling.
 
     Parameters
     ----------
     query
-        What stands behind ``?``.
+        The part of the target behind ``?``.
     secrets
         The server's tokens.
     """
-    kept = [
+    return "&".join(
         part
         for part in query.split("&")
-        if unquote_plus(part.partition("=")[0]) not in {"token", "_xsrf"}
+        if _decoded(part.partition("=")[0])[-1] not in {"token", "_xsrf"}
         and not _holds(part, secrets)
-    ]
-    return "&".join(kept)
+    )
 
 
 def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) -> Fields:
-    """Leave out of the fields of a request what is not the hook's, in their order.
+    """Return the fields of a request that are for the hook, in their order.
 
     Parameters
     ----------
     fields
         Names and values.
     secrets
-        The server's tokens. A field that holds one is left out, whichever it is; and so is
-        ``Authorization: token …``, which only Jupyter has.
+        The server's tokens. A field that holds one in its name or its value is removed, and so is
+        ``Authorization: token …``, which only Jupyter uses.
     """
     given = list(fields)
     named = {
@@ -124,35 +128,50 @@ def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) ->
         and _TOKEN.fullmatch(name)
         and _VALUE.fullmatch(value)
         and not (name.lower() == "authorization" and value.strip().lower().startswith("token "))
-        and not (name.lower() == "referer" and "token=" in unquote_plus(value))
+        and not (name.lower() == "referer" and any("token=" in text for text in _decoded(value)))
+        and not _holds(name, secrets)
         and not _holds(value, secrets)
     ]
 
 
 def _holds(text: str, secrets: Sequence[str]) -> bool:
-    plain = unquote_plus(text)
+    """Return whether a text holds a secret, in any spelling that somebody may decode."""
+    texts = _decoded(text.lower())  # the names of fields do not keep their case
+    if len(texts) > _MAX_DECODINGS:
+        return True  # nobody encodes a text so often but to hide something
     return any(
-        len(secret) >= _SHORTEST_SECRET and (secret in text or secret in plain)
+        len(secret) >= _MIN_SECRET and any(secret.lower() in spelling for spelling in texts)
         for secret in secrets
     )
 
 
+def _decoded(text: str) -> list[str]:
+    """Return a text, and it decoded once, twice and so on, until nothing is encoded any more."""
+    texts = [text]
+    while len(texts) <= _MAX_DECODINGS and (further := unquote(texts[-1])) != texts[-1]:
+        texts.append(further)
+    return texts
+
+
 def is_sendable(method: str, path: str, query: str) -> bool:
-    """Whether a request line can be written of these, and is one line."""
+    """Return whether these make a request line, and one only."""
     return bool(_TOKEN.fullmatch(method) and _TARGET.fullmatch(path) and _TARGET.fullmatch(query))
 
 
-def response_fields(status: int, fields: Iterable[tuple[str, str]], own_host: str) -> Fields:
-    """Give the fields of an answer that pass, with :data:`SAFETY`; all others are left out.
+def response_fields(
+    status: int, fields: Iterable[tuple[str, str]], own_hosts: Callable[[], Iterable[str]]
+) -> Fields:
+    """Return the fields of a response that pass, with :data:`SAFETY`; all others are removed.
 
     Parameters
     ----------
     status
-        Of the answer.
+        The status of the response.
     fields
         Names and values, as the kernel sent them.
-    own_host
-        The ``Host`` of the request: nobody is sent back to the Jupyter server.
+    own_hosts
+        Returns the hosts of the Jupyter server, as in ``Host``; a ``Location`` never leads to one
+        of them, nor to this machine. Called only where it counts.
 
     Returns
     -------
@@ -167,11 +186,11 @@ def response_fields(status: int, fields: Iterable[tuple[str, str]], own_host: st
         if known == "content-type":
             content_type = _harmless(value)
         elif known == "location":
-            if _leads_away(value, own_host):
+            if _leads_away(value, own_hosts()):
                 passed.append((name, value))
         elif known in _PASSED_BACK and _PASSED_BACK[known].fullmatch(value):
             passed.append((name, value))
-    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: it says how to come in
+    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: it names the scheme
         passed.append(("WWW-Authenticate", _CHALLENGE))
     return [("Content-Type", content_type), *passed]
 
@@ -187,14 +206,41 @@ def _harmless(value: str) -> str:
     return f"{media_type}{suffix}"
 
 
-def _leads_away(value: str, own_host: str) -> bool:
-    """Whether a text is the address of another web server."""
+def _leads_away(value: str, own_hosts: Iterable[str]) -> bool:
+    """Return whether a text is the URL of another web server than this machine's."""
     if not re.fullmatch(r"https?://[\x21-\x7e]{1,2000}", value) or "\\" in value:
         return False
     try:
         parts = urlsplit(value)
-        own = urlsplit(f"//{own_host}").hostname or ""
+        host = _canonical_host(parts.hostname or "")
+        own = {_canonical_host(urlsplit(f"//{own}").hostname or "") for own in own_hosts}
     except ValueError:
         return False
-    host = (parts.hostname or "").rstrip(".")
-    return bool(host) and host != own.rstrip(".") and "@" not in parts.netloc
+    return bool(host) and host not in {*own, _THIS_MACHINE} and "@" not in parts.netloc
+
+
+def _canonical_host(host: str) -> str:
+    """Return one spelling for all that a browser takes for the same host.
+
+    Raises
+    ------
+    ValueError
+        It looks like an IP address, and is not one.
+    """
+    host = unquote(host).lower().removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return _THIS_MACHINE
+    if ":" in host:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv6Address(host)
+        if int(address) < 2**32 or (int(address) >> 32) == 0xFFFF:  # noqa: PLR2004 - RFC 4291, 2.5.5
+            tail = int(address) & 0xFFFF_FFFF
+            address = address if tail == 1 else ipaddress.IPv4Address(tail)
+    elif _NUMERIC.fullmatch(host.rpartition(".")[2]):
+        # As browsers do: fewer than four parts, and octal and hexadecimal numbers.
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError as error:
+            raise ValueError from error
+    else:
+        return host
+    return _THIS_MACHINE if address.is_loopback or address.is_unspecified else str(address)

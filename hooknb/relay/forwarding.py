@@ -1,4 +1,4 @@
-"""From the relay to a kernel: one request on a connection of its own, and its answer."""
+"""From the relay to a kernel: one request on a connection of its own, and its response."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = [
     "forward",
 ]
 
-_MOST_HEAD: Final = 64 * 1024
+_MAX_HEAD: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([2-5][0-9]{2})(?: [^\r\n]*)?")
 _NO_BODY: Final = frozenset({204, 304})
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the kernel is to get it, without its body.
+    """A request as the kernel gets it, without its body.
 
     Attributes
     ----------
     method, query
-        Of the request line.
+        Parts of the request line.
     fields
-        In the order in which they came, without those that are not the hook's.
+        The header fields that are for the hook, in the order of the request.
     remote
         The sender's address.
     received_at
@@ -53,12 +53,12 @@ class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
     def __repr__(self) -> str:
-        """Leave out what may be secret."""
+        """Show nothing that may be secret."""
         return f"<Relayed {self.method} of {self.received_at}>"
 
 
 class Responded(msgspec.Struct, frozen=True):
-    """What the kernel answered."""
+    """The response of a kernel."""
 
     status: int
     fields: Fields
@@ -66,52 +66,52 @@ class Responded(msgspec.Struct, frozen=True):
 
 
 class ForwardingError(Exception):
-    """There is no answer that could be passed on."""
+    """There is no response to pass on."""
 
 
 class NotReachedError(ForwardingError):
-    """Nobody listens there: the request has not been sent."""
+    """Nothing listens there: the request has not been sent."""
 
 
 class CutOffError(ForwardingError):
-    """The connection ended before an answer began: nobody knows what became of the request."""
+    """The connection ended before a response began: the outcome of the request is not known."""
 
 
 class TooSlowError(ForwardingError):
-    """The answer did not come in time."""
+    """The response did not arrive in time."""
 
 
 class NotAResponseError(ForwardingError):
-    """What came is no answer, or too much of one: the request has been taken."""
+    """The bytes are not a response, or too many: the request has been taken."""
 
 
 async def forward(
     to: Registration, key: str, request: Relayed, body: bytes | bytearray, limits: Limits
 ) -> Responded:
-    """Send a request to the kernel that registered its hook, and wait for the answer.
+    """Send a request to the kernel that registered its hook, and wait for the response.
 
     Parameters
     ----------
     to
-        Says where the kernel listens, and what it is shown.
+        Where the kernel listens, and the secret that it is shown.
     key
-        Of the hook.
+        The key of the hook.
     request, body
-        What is sent.
+        The request to send.
     limits
-        Seconds for the connection and for the answer, bytes of the answer.
+        Seconds for the connection and for the response, bytes of the response.
 
     Raises
     ------
     ForwardingError
-        One of its kinds says what became of the request.
+        Its subclass tells the outcome of the request.
     """
     try:
         async with asyncio.timeout(limits.connect_timeout):
-            reader, writer = await asyncio.open_connection(to.host, to.port, limit=_MOST_HEAD)
+            reader, writer = await asyncio.open_connection(to.host, to.port, limit=_MAX_HEAD)
     except (OSError, TimeoutError) as error:
         raise NotReachedError from error
-    # Beside the reading: a kernel may answer before it has read all.
+    # Beside the reading: a kernel may respond before it has read all.
     sending = asyncio.create_task(_send(writer, _head(to, key, request, len(body)), body))
     try:
         async with asyncio.timeout(limits.response_timeout):
@@ -129,7 +129,7 @@ async def forward(
 
 
 async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes | bytearray) -> None:
-    """Send a request piece by piece: a transport that is given all keeps a copy of its own."""
+    """Send a request piece by piece: a transport keeps a copy of what it cannot write yet."""
     whole = memoryview(body)
     with contextlib.suppress(OSError):  # who reads is told of it
         writer.write(head)

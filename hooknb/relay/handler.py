@@ -1,7 +1,7 @@
-"""The handlers in the Jupyter server: what a request to ``<base_url>hooknb/…`` meets.
+"""The handlers in the Jupyter server for requests to ``<base_url>hooknb/…``.
 
-Plain handlers of Tornado's: Jupyter's own would ask for its token. Nothing of the Jupyter server
-can be reached through them but the port of a kernel that registered itself.
+They are plain Tornado handlers: those of Jupyter would ask for its token. Nothing is reached
+through them but the port of a kernel that registered itself.
 """
 
 from __future__ import annotations
@@ -30,26 +30,25 @@ from hooknb.relay.passage import Passage, RefusedError, problem
 __all__ = ["MARKER", "METHODS", "MarkerHandler", "RelayHandler"]
 
 MARKER: Final = {"hooknb": "relay", "version": 1}
-"""What the relay answers at its own address."""
+"""The response of the relay at its own URL."""
 
 METHODS: Final = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
     *("QUERY", "SEARCH", "REPORT", "PURGE", "LINK", "UNLINK"),
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"),
 )
-"""Methods that pass: Tornado looks a method up among the handler's own by its name, so that any
-name will not do."""
+"""Methods that pass. Tornado finds a handler's method by the request's, so there must be a list."""
 
 # What is beyond a limit is read and thrown away, so that a sender which writes before it reads
-# gets its answer and not a broken pipe.
-_DRAINED: Final = 64 * 2**20
+# gets its response and not a broken pipe.
+_MAX_DRAINED: Final = 64 * 2**20
 _NUMBER: Final = re.compile(r"[0-9]+")
-_MOST_DIGITS: Final = 18  # of a length; Python reads no number of thousands
-_MOST_HEAD: Final = 60_000  # bytes; the kernel takes some more, and the relay adds some
+_MAX_DIGITS: Final = 18  # of a length; Python reads no number of thousands
+_MAX_HEAD: Final = 60_000  # bytes; the kernel takes some more, and the relay adds some
 
 
 class _Plain(RequestHandler):
-    """A handler whose answers are problem documents, and never a page."""
+    """A handler whose errors are problem documents, and never pages."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -57,30 +56,33 @@ class _Plain(RequestHandler):
             self.set_header(name, value)
 
     def check_xsrf_cookie(self) -> None:
-        """Nothing: a sender has no cookies, and none counts here."""
+        """Check nothing: a sender has no cookies, and none counts here."""
 
     def compute_etag(self) -> None:
-        """Nothing: an answer is not to become a 304."""
+        """Compute nothing: a response must not become a 304."""
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Say only what the status says."""
-        self._response(problem(status_code, "The request cannot be answered."))
+        """Send a problem document that tells no more than the status."""
+        self._response(problem(status_code, "The request cannot be processed."))
 
-    def _response(self, answered: Responded) -> Future[None]:
-        fields = response_fields(answered.status, answered.fields, self.request.host)
+    def _own_hosts(self) -> set[str]:
+        return {self.request.host}
+
+    def _response(self, response: Responded) -> Future[None]:
+        fields = response_fields(response.status, response.fields, self._own_hosts)
         self.clear()
         # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
-        reason = http.client.responses.get(answered.status, "Unknown")
-        self.set_status(answered.status, reason)
+        reason = http.client.responses.get(response.status, "Unknown")
+        self.set_status(response.status, reason)
         given: set[str] = set()
         for name, value in fields:
             (self.add_header if name.lower() in given else self.set_header)(name, value)
             given.add(name.lower())
-        if answered.status not in {204, 304}:
-            self.set_header("Content-Length", str(len(answered.body)))
+        if response.status not in {204, 304}:
+            self.set_header("Content-Length", str(len(response.body)))
             if self.request.method != "HEAD":
-                self.write(answered.body)
-            elif (length := _length_of(answered)) is not None:
+                self.write(response.body)
+            elif (length := _length_of(response)) is not None:
                 self.set_header("Content-Length", length)
         else:
             self.clear_header("Content-Type")
@@ -88,11 +90,11 @@ class _Plain(RequestHandler):
 
 
 class MarkerHandler(_Plain):
-    """Says that the relay is here."""
+    """Responds that the relay is here."""
 
     @allow_unauthenticated
     def get(self) -> None:
-        """Answer with :data:`MARKER`."""
+        """Respond with :data:`MARKER`."""
         self.write(MARKER)
 
 
@@ -103,7 +105,7 @@ class RelayHandler(_Plain):
     SUPPORTED_METHODS = METHODS
 
     def initialize(self, passage: Passage, secrets: Any) -> None:
-        """Take what it works with; ``secrets`` gives the server's tokens."""
+        """Store the passage, and a function that returns the server's tokens."""
         self._passage = passage
         self._secrets = secrets
         self._body = bytearray()  # of pieces one would keep a copy where they are joined
@@ -117,7 +119,7 @@ class RelayHandler(_Plain):
     def prepare(self) -> None:
         """Judge the head."""
         connection: Any = self.request.connection
-        connection.set_max_body_size(_DRAINED + self._passage.limits.max_body)
+        connection.set_max_body_size(_MAX_DRAINED + self._passage.limits.max_body)
         connection.set_body_timeout(self._passage.limits.body_timeout)
         key = self.path_args[0]
         try:
@@ -130,19 +132,19 @@ class RelayHandler(_Plain):
     def _check_head(self) -> None:
         request = self.request
         if not is_sendable(request.method or "", request.path, request.query):
-            raise RefusedError(400, "The request line is not one.")
+            raise RefusedError(400, "The request line is not valid.")
         size = sum(len(name) + len(value) + 4 for name, value in request.headers.get_all())
-        if size + len(request.uri or "") > _MOST_HEAD:
-            raise RefusedError(431, f"The header fields have more than {_MOST_HEAD} bytes.")
+        if size + len(request.uri or "") > _MAX_HEAD:
+            raise RefusedError(431, f"The header fields have more than {_MAX_HEAD} bytes.")
         length = request.headers.get("Content-Length", "").lstrip("0")
-        if _NUMBER.fullmatch(length) and (len(length) > _MOST_DIGITS or int(length) > self._limit):
+        if _NUMBER.fullmatch(length) and (len(length) > _MAX_DIGITS or int(length) > self._limit):
             raise self._too_large()
 
     def _too_large(self) -> RefusedError:
         return RefusedError(413, f"The body has more than {self._limit} bytes.")
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a piece of the body, as far as it is wanted."""
+        """Keep a piece of the body, unless the request is refused already."""
         if self._refused is not None:
             return
         self._size += len(chunk)
@@ -172,7 +174,7 @@ class RelayHandler(_Plain):
             self._leave()
 
     async def _send(self, response: Responded) -> None:
-        """Answer, and wait until the sender has read it: until then its bytes are held here."""
+        """Respond, and wait until the sender has read it: until then its bytes are held here."""
         connection: Any = self.request.connection
         self._hold(len(response.body))
         sent = self._response(response)
@@ -197,12 +199,12 @@ class RelayHandler(_Plain):
         return relayed, body
 
     def on_finish(self) -> None:
-        """Count it out where Tornado refused it."""
+        """Count the request out where Tornado refused it."""
         if not self._taken:
             self._leave()
 
     def on_connection_close(self) -> None:
-        """Count a sender out that stopped before its body had come."""
+        """Count out a sender that hung up in the middle of its body."""
         super().on_connection_close()
         if not self._taken:
             self._leave()
@@ -212,6 +214,9 @@ class RelayHandler(_Plain):
         if self._entered is not None:
             self._passage.leave(self._entered)
             self._entered = None
+
+    def _own_hosts(self) -> set[str]:
+        return {*super()._own_hosts(), *self._passage.hosts()}
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -223,10 +228,10 @@ class RelayHandler(_Plain):
         self._held, self._body = 0, bytearray()
 
 
-def _length_of(answered: Responded) -> str | None:
-    """Give what the kernel says of the length of a body that it did not send."""
-    said = [value for name, value in answered.fields if name.lower() == "content-length"]
-    is_simple = len(said) == 1 and len(said[0]) <= _MOST_DIGITS and _NUMBER.fullmatch(said[0])
+def _length_of(response: Responded) -> str | None:
+    """Return the length that the kernel states of a body that it did not send."""
+    said = [value for name, value in response.fields if name.lower() == "content-length"]
+    is_simple = len(said) == 1 and len(said[0]) <= _MAX_DIGITS and _NUMBER.fullmatch(said[0])
     return said[0] if is_simple else None
 
 

@@ -1,4 +1,4 @@
-"""The passage of requests: who may pass, to which kernel, and what becomes of them without one."""
+"""The passage of requests: which may pass, to which kernel, and what happens without one."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ __all__ = ["Passage", "RefusedError", "problem"]
 _T = TypeVar("_T")
 
 _LOG: Final = logging.getLogger("hooknb.relay")
-_SOON: Final = 0.2  # seconds between two looks while something waits
-_SELDOM: Final = 30.0  # and while nothing does
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 5.0
-_MOST_ATTEMPTS: Final = 20
+_BUSY_INTERVAL: Final = 0.2  # seconds between two looks while deliveries wait
+_IDLE_INTERVAL: Final = 30.0  # seconds between two looks while none does
+_MIN_PAUSE: Final = 0.5  # seconds
+_MAX_PAUSE: Final = 5.0  # seconds
+_MAX_ATTEMPTS: Final = 20
 _RETRY: Final = [("Retry-After", "5")]
 _EVERY: Final = ""  # the name under which all requests are counted together
 
@@ -52,7 +52,7 @@ class RefusedError(Exception):
     Parameters
     ----------
     status
-        Of the answer.
+        The status of the response.
     detail
         One sentence for the sender.
     """
@@ -63,7 +63,7 @@ class RefusedError(Exception):
 
 
 def problem(status: int, detail: str) -> Responded:
-    """Make a problem document (RFC 9457); one that may pass later says when to try again."""
+    """Return a problem document (RFC 9457); one for a request that may pass later says when."""
     document = {
         "type": "about:blank",
         "status": status,
@@ -91,12 +91,11 @@ class Passage:
     Parameters
     ----------
     folder
-        That of the registrations.
+        The folder of the registrations.
     limits
-        How much it bears.
+        The limits that apply.
     own_hosts
-        Gives the host names of the server beyond those that kernels register; ``None`` where any
-        will do.
+        Returns the host names of the server beyond those that kernels register; ``None`` for any.
     """
 
     def __init__(
@@ -125,14 +124,14 @@ class Passage:
     # -- coming in ------------------------------------------------------------------------------
 
     def enter(self, key: str, host: str | None) -> int:
-        """Let a request in, by its head; give the bytes that its body may have.
+        """Admit a request by its head, and return the bytes that its body may have.
 
-        Whoever is let in must :meth:`leave`.
+        Whatever is admitted must :meth:`leave`.
 
         Raises
         ------
         RefusedError
-            It does not pass. All that is not there gets the same answer.
+            It does not pass. All keys that are not published get the same response.
         """
         # Guesses do not keep the disk busy; what is published meanwhile is seen by the next look.
         looks = KEY.fullmatch(key) and (
@@ -189,7 +188,7 @@ class Passage:
             del self._passing[key]
 
     def _allows(self, header: str | None) -> bool:
-        """Whether a request may be addressed to this host (DNS rebinding).
+        """Return whether a request may be addressed to this host (DNS rebinding).
 
         A page in a browser can make its own host name resolve to this machine; addresses cannot
         be had that way.
@@ -207,15 +206,22 @@ class Passage:
             return bool(ipaddress.ip_address(host))
         return any(host in known.hosts for known in self.registrations.read().values())
 
+    def hosts(self) -> set[str]:
+        """Return the host names that this server is known by; what cannot be read is left out."""
+        found = set(self._own_hosts() or ())
+        with contextlib.suppress(OSError):
+            found.update(*(known.hosts for known in self.registrations.read().values()))
+        return found
+
     async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Responded:
-        """Take a request that was let in to its kernel, or keep it until there is one.
+        """Take an admitted request to its kernel, or keep it until there is one.
 
         What waits on the disk for the same hook goes first.
 
         Raises
         ------
         RefusedError
-            Nobody takes it, or nobody could say what became of it.
+            No kernel takes it and it cannot be kept, or its outcome is not known.
         """
         found = self._find(key)
         if found is None:
@@ -242,13 +248,13 @@ class Passage:
     async def _forwarded(
         self, to: Registration, key: str, request: Relayed, body: bytes | bytearray
     ) -> Responded | None:
-        """Give the kernel's answer; ``None`` where the kernel is going, or being restarted."""
+        """Return the kernel's response; ``None`` while the kernel stops or restarts."""
         try:
             response = await forward(to, key, request, body, self.limits)
         except TooSlowError:
-            raise RefusedError(504, "The kernel did not answer in time.") from None
+            raise RefusedError(504, "The kernel did not respond in time.") from None
         except NotAResponseError:
-            raise RefusedError(502, "The kernel's answer cannot be passed on.") from None
+            raise RefusedError(502, "The kernel's response cannot be passed on.") from None
         except (NotReachedError, CutOffError):
             return None
         if response.status != 404 or _kept(response):  # noqa: PLR2004
@@ -265,13 +271,13 @@ class Passage:
             raise _unreadable(error) from error
 
     def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
-        """Do what waits for the disk on a thread of its own: others of the server are not held."""
+        """Do disk work on a thread of its own: nothing else in the server waits for it."""
         return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
     # -- handing over ---------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Hand over what waits, whenever a kernel is there for it; until it is cancelled."""
+        """Deliver what waits as soon as a kernel serves its hook, until cancelled."""
         try:
             while True:
                 await self._watch_once()
@@ -280,12 +286,12 @@ class Passage:
 
     async def _watch_once(self) -> None:
         self._woken.clear()
-        keys, pause = [], _SELDOM
+        keys, pause = [], _IDLE_INTERVAL
         try:
             keys = await self._on_disk(self._look)
         except Exception:  # noqa: BLE001 - the next look may go better
             _LOG.exception("the relay's folder cannot be looked through")
-            pause = _LONGEST_PAUSE
+            pause = _MAX_PAUSE
         for key in keys:
             if key not in self._handing_over:
                 task = asyncio.create_task(self._hand_over(key))
@@ -293,7 +299,7 @@ class Passage:
                 task.add_done_callback(partial(self._handed_over, key))
         with contextlib.suppress(TimeoutError):
             if keys:
-                await asyncio.sleep(_SOON)
+                await asyncio.sleep(_BUSY_INTERVAL)
             else:
                 await asyncio.wait_for(self._woken.wait(), pause)
 
@@ -301,7 +307,7 @@ class Passage:
         del self._handing_over[key]
 
     def _look(self) -> list[str]:
-        if time.monotonic() - self._swept > _SELDOM or not self._swept:
+        if time.monotonic() - self._swept > _IDLE_INTERVAL or not self._swept:
             self._swept = time.monotonic()
             # One of its own: what the loop's one has read is not for two threads.
             Registrations(self.registrations.folder).sweep()
@@ -327,7 +333,7 @@ class Passage:
             self._wait(key)
 
     async def _hand_over_all(self, key: str) -> bool:
-        """Hand over what waits for a hook, in order; false where it has to wait on."""
+        """Deliver what waits for a hook, in order; return false where some must wait longer."""
         done: set[str] = set()
         stuck = False
         while names := [
@@ -355,7 +361,7 @@ class Passage:
         return not stuck
 
     async def _taken_away(self, key: str, name: str) -> bool:
-        """Take a delivery away that was handed over; where that fails, only this is tried again."""
+        """Remove a delivered delivery; where that fails, only the removal is tried again."""
         try:
             await self._on_disk(self.spool.remove, key, name)
         except OSError as error:
@@ -367,7 +373,7 @@ class Passage:
     async def _hand_over_one(
         self, to: Registration, key: str, name: str, request: Relayed, body: bytes
     ) -> bool:
-        """Hand a delivery over; false where the kernel has not kept it, as far as is known."""
+        """Deliver a kept delivery; return false where the kernel is not known to have kept it."""
         try:
             response = await forward(to, key, request, body, self.limits)
         except NotReachedError:
@@ -381,30 +387,30 @@ class Passage:
         if _kept(response) and (response.status != 503 or outcome == "accepted"):  # noqa: PLR2004
             return True
         if response.status not in {404, 503} or (_kept(response) and outcome != "refused"):
-            # No kernel of this version answers so: whoever listens there may be another by now.
+            # No kernel of this version responds so: whoever listens there may be another by now.
             self._attempts[name] += 1
         return False
 
     async def _give_up(self, to: Registration, key: str, name: str) -> bool:
-        """Set a delivery aside that was tried often enough; false where it may be tried again."""
-        if self._attempts[name] < _MOST_ATTEMPTS or not to.is_alive:
+        """Set a delivery aside after too many attempts; return false before that."""
+        if self._attempts[name] < _MAX_ATTEMPTS or not to.is_alive:
             return False
-        _LOG.warning("a delivery is set aside: it was tried %d times", _MOST_ATTEMPTS)
+        _LOG.warning("a delivery is set aside: it was tried %d times", _MAX_ATTEMPTS)
         await self._on_disk(self.spool.set_aside, key, name)
         return True
 
     def _wait(self, key: str) -> None:
-        _, before = self._pauses.get(key, (0.0, _FIRST_PAUSE / 2))
-        length = min(before * 2, _LONGEST_PAUSE)
+        _, before = self._pauses.get(key, (0.0, _MIN_PAUSE / 2))
+        length = min(before * 2, _MAX_PAUSE)
         self._pauses[key] = (time.monotonic() + length, length)
 
 
 def _kept(response: Responded) -> bool:
-    """Whether the kernel has kept the delivery, accepted or refused."""
+    """Return whether the kernel has kept the delivery, accepted or refused."""
     return any(name.lower() == "x-hooknb-delivery" for name, _ in response.fields)
 
 
 def _outcome(response: Responded) -> str | None:
-    """Give what the kernel says that it did: a status may be of the hook's choice."""
+    """Return the outcome that the kernel states: a status may be of the hook's choice."""
     said = [value for name, value in response.fields if name.lower() == "x-hooknb-outcome"]
     return said[-1] if said else None  # the kernel's own is behind those of a Response node

@@ -1,7 +1,6 @@
 """Files that only their owner can read, in folders that only their owner can enter.
 
-What does not look exactly so was not written by this package for this user, and is not there for
-who reads it: it may be anybody's.
+Every other file is treated as missing: this package did not write it for this user.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _PASSING: Final = frozenset(
 
 
 def write_own(folder: Path, name: str, content: bytes) -> None:
-    """Write a file that only this user can read, whole or not at all, and see it on the disk.
+    """Write a file that only this user can read, whole or not at all, and sync it to the disk.
 
     Parameters
     ----------
     folder
-        That of the file; made where it is not there.
+        The folder of the file; created if it is missing.
     name
-        Of the file; one that is there is replaced.
+        The name of the file; an existing one is replaced.
     content
         Its bytes.
 
@@ -64,7 +63,7 @@ def write_own(folder: Path, name: str, content: bytes) -> None:
 
 
 def _keep_names(folder: Path) -> None:
-    """See the names of a folder's files on the disk: it is the folder that keeps them."""
+    """Sync a folder to the disk: it keeps the names of its files."""
     with opened_folder(folder) as opened:
         if opened is None:
             return
@@ -77,12 +76,12 @@ def _keep_names(folder: Path) -> None:
 
 
 def made_folder(folder: Path) -> None:
-    """Make a folder that is its owner's only, where it is not there.
+    """Create a folder that only its owner can enter, if it is missing.
 
     Raises
     ------
     PublicationError
-        It is somebody else's, open to others, or cannot be made.
+        It belongs to another user, is open to others, or cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,7 +104,7 @@ def made_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_folder(folder: Path) -> Iterator[int | None]:
-    """Open a folder that is its owner's only; ``None`` where it is not there, or another's.
+    """Open a folder that only its owner can enter; ``None`` where it is missing or not such.
 
     Raises
     ------
@@ -124,16 +123,16 @@ def opened_folder(folder: Path) -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
-    """Open a file of an opened folder; ``None`` where it is not a plain one of this user's only.
+    """Open a file of an opened folder; ``None`` where it is not a plain, private file.
 
     Parameters
     ----------
     folder
         Its descriptor.
     name
-        Of the file.
+        The name of the file.
     most
-        Bytes that it may have.
+        Its maximum size in bytes.
 
     Raises
     ------

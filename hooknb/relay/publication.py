@@ -1,8 +1,8 @@
 """Publication: the kernel's side of the relay.
 
-A runtime that publishes hooks says so in a registration, which the Jupyter server's relay reads.
-The relay shows the secret that stands there with each request; who does not know it is a sender
-like any other, and what it says of another sender's address counts for nothing.
+A runtime that publishes hooks writes a registration, which the Jupyter server's relay reads. The
+relay sends the secret in it along with each request. Without the secret, a request is treated as
+one that came directly, and its statement of another sender's address is ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SECRET: Final = "X-Hooknb-Relay"  # noqa: S105 - the name of a header
 REMOTE: Final = "X-Hooknb-Remote"
 RECEIVED: Final = "X-Hooknb-Received"
 OUTCOME: Final = "X-Hooknb-Outcome"
-"""The field that tells the relay what became of a delivery: ``accepted`` or ``refused``."""
+"""The field that tells the relay the outcome of a delivery: ``accepted`` or ``refused``."""
 _TIME: Final = re.compile(r"[0-9]{1,19}")
 _OWN: Final = (SECRET, REMOTE, RECEIVED)
 _OWN_LINES: Final = tuple(f"{name.lower()}:".encode() for name in _OWN)
@@ -64,14 +64,14 @@ class _Head(Protocol):
 
 
 class Publication:
-    """Which hooks of a runtime are published, and what the relay is told of them.
+    """The published hooks of a runtime, and their registration.
 
     Parameters
     ----------
     settings
-        Of the runtime.
+        The settings of the runtime.
     port
-        Gives the port that the runtime listens on.
+        Returns the port that the runtime listens on.
     """
 
     def __init__(self, settings: RuntimeSettings, port: Callable[[], int | None]) -> None:
@@ -89,11 +89,11 @@ class Publication:
     # -- hooks ----------------------------------------------------------------------------------
 
     def url(self, key: str) -> str | None:
-        """Give the public URL of a hook; ``None`` where it is not published."""
+        """Return the public URL of a hook; ``None`` where it is not published."""
         return f"{self._base}hooknb/{key}" if key in self._hooks else None
 
     def publish(self, key: str, *, sync: bool, max_body: int, while_away: Literal[202, 503]) -> str:
-        """Have the relay take requests for a hook; see :meth:`hooknb.Hook.publish`.
+        """Publish a hook and return its public URL; see :meth:`hooknb.Hook.publish`.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Publication:
         return url
 
     def renew(self, key: str, *, sync: bool, max_body: int) -> None:
-        """Tell the relay what changed of a hook; nothing happens where it is not published."""
+        """Tell the relay about the changed settings of a hook, if it is published."""
         with self._lock, _looking():
             entry = self._hooks.get(key)
             if entry is None:
@@ -152,7 +152,7 @@ class Publication:
                 self._write(self._base, self._hooks)
 
     def withdraw(self, key: str) -> None:
-        """Take a hook back: the relay knows it no more, also where an earlier kernel published it.
+        """Withdraw a hook, also one that an earlier kernel published.
 
         Raises
         ------
@@ -168,7 +168,7 @@ class Publication:
             Registrations(runtime_folder()).strike(key)
 
     def close(self) -> None:
-        """Take every hook back; at the exit of the process they stay, until a kernel is back."""
+        """Withdraw every hook; at the exit of the process they stay, until a kernel is back."""
         with self._lock:
             # What is on its way through the relay at the exit is not to be told that it is gone.
             if self._leaving:
@@ -179,7 +179,7 @@ class Publication:
             self.let_go()
 
     def let_go(self) -> None:
-        """Publish nothing, and leave the registration as it is."""
+        """Forget what is published, and leave the registration as it is."""
         self._hooks, self._wanted, self._digest = {}, {}, None
 
     def _leave(self) -> None:
@@ -219,7 +219,7 @@ class Publication:
     # -- requests -------------------------------------------------------------------------------
 
     def admit(self, request: _Head, key: str) -> bool | None:
-        """Tell how a request came, and take what is the relay's out of its head.
+        """Return how a request came, and remove the relay's own fields from its head.
 
         Parameters
         ----------
@@ -255,7 +255,7 @@ class Publication:
 
 @contextlib.contextmanager
 def _looking() -> Iterator[None]:
-    """Say what is the matter where the system does not let one look: it may another time."""
+    """Turn an error of the file system into one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -277,7 +277,7 @@ def _address(text: str | None) -> str | None:
 
 
 def _without_own(head: bytes) -> bytes:
-    """Leave out the relay's lines, with what is folded under them; the others stay as they are."""
+    """Remove the relay's lines, with what is folded under them; the others stay as they are."""
     kept, dropping = [], False
     for line in head.split(b"\n"):
         if line[:1] not in {b" ", b"\t"}:

@@ -1,8 +1,8 @@
 """Registrations: how a kernel tells the relay which hooks it publishes, and where.
 
-One file for each runtime that publishes something, in ``<Jupyter's runtime folder>/hooknb``:
-readable and writable by its owner only, in a folder of the same kind. What does not look exactly
-so was not written by this package for this user, and is not there for the relay.
+One file for each runtime that publishes a hook, in ``<Jupyter's runtime folder>/hooknb``: readable
+and writable by its owner only, as is the folder. The relay ignores every other file: this package
+did not write it for this user.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ AWAY_SECONDS: Final = 24 * 3600.0
 """Seconds for which the hooks of a process that has ended count as published."""
 
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-"""What the key of a hook looks like."""
+"""The pattern of a hook's key."""
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
-_MOST_BYTES: Final = 1024 * 1024
-_MOST_FILES: Final = 256
-_MOST_ENDED: Final = 64
+_MAX_BYTES: Final = 1024 * 1024
+_MAX_FILES: Final = 256
+_MAX_ENDED: Final = 64
 _PART_SECONDS: Final = 3600.0  # nobody takes so long to write a file
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
@@ -50,15 +50,14 @@ Size = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class PublishedHook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the relay knows of a hook.
+    """A published hook, as the relay knows it.
 
     Attributes
     ----------
     status_while_away
-        What senders get while no kernel serves it: 202, and the delivery is kept until one does,
-        or 503.
+        The status while no kernel serves it: 202, and the delivery is kept until one does, or 503.
     max_body
-        Bytes of a body at the most.
+        Maximum size of a body in bytes.
     """
 
     status_while_away: Literal[202, 503]
@@ -66,12 +65,12 @@ class PublishedHook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runtime publishes.
+    """The hooks that a runtime publishes.
 
     Attributes
     ----------
     version
-        Of this format.
+        The version of this format.
     pid, started
         The kernel's process, and when it started (:func:`hooknb._processes.started`).
     registered_at
@@ -79,11 +78,11 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     host, port
         Where the runtime listens.
     secret
-        What the relay shows the runtime.
+        The relay shows it to the runtime.
     hosts
-        Names under which the Jupyter server is reached from outside, as its user told.
+        Host names of the Jupyter server as seen from outside.
     hooks
-        By key.
+        The hooks by key.
     """
 
     version: Literal[1]
@@ -97,12 +96,12 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     hooks: dict[str, PublishedHook]
 
     def __repr__(self) -> str:
-        """Leave the secret and the keys out."""
+        """Show neither the secret nor the keys."""
         return f"<Registration of process {self.pid}, port {self.port}, {len(self.hooks)} hooks>"
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether its process is running."""
         return _processes.runs(self.pid, self.started)
 
 
@@ -117,7 +116,7 @@ class Registrations:
     Attributes
     ----------
     hooks
-        The keys of those that were there when they were read last.
+        The keys of all that were found at the last reading.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -126,13 +125,13 @@ class Registrations:
         # What a file holds, by what it is on the disk: nothing is read twice.
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
-    def read(self, most: int | None = _MOST_FILES) -> dict[str, Registration]:
-        """Give what is registered, by the names of the files; what is not to be trusted is not.
+    def read(self, most: int | None = _MAX_FILES) -> dict[str, Registration]:
+        """Return the trustworthy registrations by the names of their files.
 
         Parameters
         ----------
         most
-            Only the newest so many files.
+            Read only this number of files, the newest.
 
         Raises
         ------
@@ -144,7 +143,7 @@ class Registrations:
         with opened_folder(self.folder) as folder:
             if folder is not None:
                 for name in _newest(folder)[:most]:
-                    with own_file(folder, name, _MOST_BYTES) as file:
+                    with own_file(folder, name, _MAX_BYTES) as file:
                         if file is None:
                             continue
                         seen = os.fstat(file)
@@ -159,7 +158,7 @@ class Registrations:
         return found
 
     def find(self, key: str) -> tuple[str, Registration, bool] | None:
-        """Give who publishes a hook: file, registration, and whether its process runs.
+        """Return who publishes a hook: file, registration, and whether its process is running.
 
         A process that runs comes before those that have ended, a later one before an earlier one.
         One that ended more than :data:`AWAY_SECONDS` ago publishes nothing.
@@ -180,7 +179,7 @@ class Registrations:
         return None
 
     def sweep(self) -> None:
-        """Note which processes have ended since the last look; forget those that ended long ago.
+        """Note which processes have ended since the last look; remove those that ended long ago.
 
         Of those that ended only the newest are kept, however many there were.
         """
@@ -194,7 +193,7 @@ class Registrations:
                 self.remove(name)
             else:
                 ended.append(name)
-        for name in ended[_MOST_ENDED:]:
+        for name in ended[_MAX_ENDED:]:
             self.remove(name)
         for path in self.folder.glob("*.part"):
             with contextlib.suppress(OSError):
@@ -202,7 +201,7 @@ class Registrations:
                     path.unlink()  # its writer has ended in the middle of it
 
     def _is_over(self, name: str) -> bool:
-        """Whether a process ended long ago; a mark beside its file keeps when that was noticed."""
+        """Return whether a process ended long ago; a mark beside its file keeps when."""
         mark = self._mark(name)
         with contextlib.suppress(OSError):
             return time.time() - mark.lstat().st_mtime > AWAY_SECONDS
@@ -211,7 +210,7 @@ class Registrations:
         return False
 
     def away_since(self, name: str) -> float | None:
-        """Give when it was noticed that a process had ended, in seconds since 1970."""
+        """Return when the end of a process was noticed, in seconds since 1970."""
         try:
             return self._mark(name).lstat().st_mtime
         except OSError:
@@ -225,7 +224,7 @@ class Registrations:
         name
             Of :meth:`new_name`.
         registration
-            What the file is to say.
+            The content of the file.
 
         Raises
         ------
@@ -235,13 +234,13 @@ class Registrations:
         write_own(self.folder, name, msgspec.json.encode(registration))
 
     def remove(self, name: str) -> None:
-        """Take a registration away; nothing happens where there is none."""
+        """Remove a registration, if it exists."""
         for path in (self.folder / name, self._mark(name)):
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def strike(self, key: str) -> None:
-        """Take a hook out of the registrations of processes that have ended.
+        """Remove a hook from the registrations of processes that have ended.
 
         Raises
         ------
@@ -261,7 +260,7 @@ class Registrations:
 
     @staticmethod
     def new_name() -> str:
-        """Make the name of a file that nobody has."""
+        """Return the name of a new file."""
         return f"{secrets.token_hex(16)}.json"
 
     def _mark(self, name: str) -> Path:
@@ -269,7 +268,7 @@ class Registrations:
 
 
 def runtime_folder() -> Path:
-    """Give the folder of the registrations.
+    """Return the folder of the registrations.
 
     Beside the kernel's connection file, where this process is a kernel: the Jupyter server that
     started it looks there, whatever the environment says by now.
@@ -285,7 +284,7 @@ def runtime_folder() -> Path:
 
 
 def _newest(folder: int) -> list[str]:
-    """Give the names of the registrations in an opened folder, the last to be written first."""
+    """Return the names of the registrations in an opened folder, the newest first."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -296,7 +295,7 @@ def _newest(folder: int) -> list[str]:
 
 
 def _decoded(file: int) -> Registration | None:
-    content = os.read(file, _MOST_BYTES)
+    content = os.read(file, _MAX_BYTES)
     try:
         found = msgspec.json.decode(content, type=Registration)
     except (msgspec.MsgspecError, UnicodeDecodeError):

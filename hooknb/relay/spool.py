@@ -1,7 +1,7 @@
 """The spool: deliveries that wait on the disk for a kernel that serves their hook again.
 
-A folder for each key, a file for each delivery, both their owner's only. A file's name begins with
-a number that grows, so that the order of the names is the order in which they came.
+A folder for each key, a file for each delivery, both private to their owner. The names of files
+begin with a number that grows: their order is that of the deliveries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hooknb.relay.registrations import KEY
 __all__ = ["Spool", "SpoolFullError"]
 
 _NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{8}\.delivery")
-_MOST_BYTES: Final = 2**31
+_MAX_BYTES: Final = 2**31
 _PART: Final = 3600.0  # seconds after which nobody writes a file any more
 
 
@@ -41,9 +41,9 @@ class Spool:
     Parameters
     ----------
     folder
-        That of the keys' folders; made where it is not there.
+        The folder of the keys' folders; created if it is missing.
     limits
-        How much it may hold.
+        The number and bytes of deliveries that it may hold.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
@@ -55,12 +55,12 @@ class Spool:
         self._counted: dict[str, tuple[int, int, int]] = {}
 
     def hooks(self) -> list[str]:
-        """Give the keys for which something may wait."""
+        """Return the keys for which deliveries may wait."""
         with opened_folder(self.folder) as folder:
             return [] if folder is None else sorted(filter(KEY.fullmatch, os.listdir(folder)))  # noqa: PTH208 - by descriptor
 
     def waits(self, key: str) -> bool:
-        """Whether something waits for a hook."""
+        """Return whether deliveries wait for a hook."""
         with opened_folder(self.folder / key) as folder:
             if folder is None:
                 return False
@@ -68,7 +68,7 @@ class Spool:
                 return any(_NAME.fullmatch(entry.name) for entry in entries)
 
     def names(self, key: str) -> list[str]:
-        """Give what waits for a hook, the first to come first."""
+        """Return the names of the deliveries that wait for a hook, the oldest first."""
         with opened_folder(self.folder) as whole:
             if whole is None:
                 return []
@@ -104,11 +104,11 @@ class Spool:
                 self._counted[key] = mark, count + 1, size + len(head) + len(body)
 
     def read(self, key: str, name: str) -> tuple[Relayed, bytes] | None:
-        """Give a delivery; ``None`` where it is gone, or nothing that this package wrote."""
+        """Return a delivery; ``None`` where it is gone, or not written by this package."""
         with opened_folder(self.folder / key) as folder:
             if folder is None:
                 return None
-            with own_file(folder, name, _MOST_BYTES) as file:
+            with own_file(folder, name, _MAX_BYTES) as file:
                 if file is None:
                     return None
                 with os.fdopen(os.dup(file), "rb") as opened:
@@ -119,19 +119,19 @@ class Spool:
             return None
 
     def remove(self, key: str, name: str) -> None:
-        """Forget a delivery that has been handed over.
+        """Remove a delivery that has been handed over.
 
         Raises
         ------
         OSError
-            It cannot be taken away.
+            It cannot be removed.
         """
         (self.folder / key / name).unlink(missing_ok=True)
         with self._lock:
             self._counted.pop(key, None)
 
     def tidy(self, key: str) -> None:
-        """Forget what has waited too long or was never whole, and a folder with nothing in it."""
+        """Remove what has waited too long or was never whole, and an empty folder."""
         now = time.time()
         folder = self.folder / key
         with self._lock, contextlib.suppress(OSError):
@@ -144,7 +144,7 @@ class Spool:
             folder.rmdir()  # it fails where something is left
 
     def tidy_locks(self) -> None:
-        """Take away the locks of hooks for which nothing waits any more."""
+        """Remove the locks of hooks for which nothing waits any more."""
         with contextlib.suppress(OSError):
             for path in self.folder.glob("*.lock"):
                 with self.handing_over(path.stem) as own:
@@ -152,7 +152,7 @@ class Spool:
                         path.unlink(missing_ok=True)
 
     def set_aside(self, key: str, name: str) -> None:
-        """Keep a delivery for people to look at, and hand it over no more.
+        """Keep a delivery for people to look at, and no longer hand it over.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Spool:
 
     @contextlib.contextmanager
     def handing_over(self, key: str) -> Iterator[bool]:
-        """Hold a hook's deliveries for handing over; false where another process does so now."""
+        """Lock a hook's deliveries for handing over; yield false while another process has them."""
         path = self.folder / f"{key}.lock"
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -184,7 +184,7 @@ class Spool:
             os.close(file)
 
     def _held(self, key: str) -> tuple[int, int]:
-        """Give how many deliveries wait for a hook, and the bytes of all that lies there."""
+        """Return how many deliveries wait for a hook, and the bytes of its whole folder."""
         mark = self._mark(key)
         if mark is None:
             self._counted.pop(key, None)
@@ -204,7 +204,7 @@ class Spool:
         return known[1:]
 
     def _mark(self, key: str) -> int | None:
-        """Give what changes whenever a file of a hook comes or goes; ``None`` without a folder."""
+        """Return the time of a folder's last change; ``None`` where there is no folder."""
         try:
             return (self.folder / key).lstat().st_mtime_ns
         except FileNotFoundError:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ c.ConfigurableHTTPProxy.command = [{proxy!r}]
 c.SimpleLocalProcessSpawner.home_dir_template = {home!r} + "/{{username}}"
 c.Spawner.args = {arguments!r}
 """
+PAUSE = 0.2  # seconds between two questions: what is asked needs the processor for itself
 
 
 class Hub:
@@ -45,7 +47,6 @@ class Hub:
         self.runtime = self.home / ".local" / "share" / "jupyter" / "runtime"
         self.session = requests.Session()
         self.session.trust_env = False
-        self.port = port
 
     def xsrf(self, path: str) -> str:
         """Return the token that pages below a path send along."""
@@ -66,6 +67,7 @@ class Hub:
         self.session.get(f"{self.origin}/hub/spawn/ann/{server}".rstrip("/"), timeout=60)
 
         def is_there() -> bool:
+            time.sleep(PAUSE)
             page = self.session.get(f"{self.origin}{base}lab", timeout=60)
             return page.ok and page.url.startswith(f"{self.origin}{base}lab")
 
@@ -92,6 +94,7 @@ class Hub:
         assert self.session.delete(url, headers=headers, timeout=60).ok
 
         def has_ended() -> bool:
+            time.sleep(PAUSE)
             user = self.session.get(f"{self.origin}/hub/api/users/ann", headers=headers, timeout=60)
             return server not in user.json()["servers"]
 
@@ -103,10 +106,12 @@ class Hub:
 
     def send(self, url: str, body: bytes) -> int:
         """Send a delivery as somebody who has no session, and return its status."""
-        headers = {"Content-Type": "application/x-any"}
-        return requests.post(
-            url, body, headers=headers, timeout=60, allow_redirects=False
-        ).status_code
+        with requests.Session() as sender:
+            sender.trust_env = False
+            headers = {"Content-Type": "application/x-any"}
+            return sender.post(
+                url, body, headers=headers, timeout=60, allow_redirects=False
+            ).status_code
 
 
 def _proxy() -> str | None:
@@ -154,6 +159,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     try:
 
         def is_there() -> bool:
+            time.sleep(PAUSE)
             assert process.poll() is None, log.read_text(errors="replace")[-4000:]
             with suppress(requests.ConnectionError):
                 return made.session.get(f"{made.origin}/hub/health", timeout=30).ok

@@ -261,6 +261,64 @@ def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:
 
 
 @pytest.mark.parametrize(
+    "spelling",
+    [
+        *("localhost", "LOCALHOST", "x.localhost", "127.0.0.1", "127.1", "127.0.0.2", "2130706433"),
+        *("0x7f.1", "0x7F000001", "0177.1", "017700000001", "[::1]", "[::ffff:127.0.0.1]"),
+        *("[::ffff:7f00:1]", "[::127.0.0.1]", "[0:0::1]", "127.1.", "%6cocalhost", "0"),
+        *("0.0.0.0",),  # noqa: S104 - compared, not bound
+        *("[::]", "hub.example", "HUB.example.", "127.0.0.0x100", "192.0.2.7", "3221225991"),
+    ],
+)
+def test_every_spelling_of_its_own_address_is_the_servers(spelling, folder, relay) -> None:
+    def response(connection: socket.socket) -> None:
+        read_request(connection)
+        head = f"HTTP/1.1 303 x\r\nLocation: http://{spelling}:9/lab\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+
+    with kernel(response) as port:
+        register(folder, port, hosts=("hub.example",))
+        assert relay.send(host="192.0.2.7").header("Location") is None
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 30])
+def test_tokens_are_taken_out_however_often_they_are_encoded(times, folder, relay) -> None:
+    came = []
+
+    def response(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    token, name = (f"%{ord(text[0]):02x}{text[1:]}" for text in (TOKEN, "token"))
+    for _ in range(times - 1):
+        token, name = token.replace("%", "%25"), name.replace("%", "%25")
+    query = f"a=1&b={token}&{token}=1&{token}&{name}=x&c=100%25"
+    fields = (("X-Key", f"x{token}"), ("Referer", f"/?{name}=secret"), ("X-Kept", "100%25"))
+    with kernel(response) as port:
+        register(folder, port)
+        assert relay.send(query=query, fields=fields).status == 200
+    assert b"?a=1&c=100%25 HTTP/1.1\r\n" in came[0]
+    assert b"X-Kept: 100%25" in came[0]
+    assert TOKEN[1:].encode() not in came[0]
+    assert b"secret" not in came[0]
+
+
+def test_tokens_in_the_names_of_fields_are_taken_out(folder, relay) -> None:
+    came = []
+
+    def response(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with kernel(response) as port:
+        register(folder, port)
+        fields = ((TOKEN, "1"), (f"X-{TOKEN}", "1"), (TOKEN.upper(), "1"), ("X-Kept", "1"))
+        assert relay.send(fields=fields).status == 200
+    assert b"X-Kept: 1" in came[0]
+    assert TOKEN.encode() not in came[0].lower()
+
+
+@pytest.mark.parametrize(
     ("to", "passes"),
     [
         ("https://shop.example/thanks?a=1", True),

@@ -14,6 +14,7 @@ import time
 import msgspec
 import pytest
 
+import hooknb.relay
 from hooknb import _processes
 from hooknb.errors import PublicationError
 from hooknb.relay.registrations import AWAY_SECONDS, Registration, Registrations
@@ -165,8 +166,8 @@ def test_what_is_away_is_forgotten_after_a_day(folder) -> None:
 
 
 def test_the_newest_are_looked_at_and_kept(folder, monkeypatch) -> None:
-    monkeypatch.setattr("hooknb.relay.registrations._MOST_FILES", 3)
-    monkeypatch.setattr("hooknb.relay.registrations._MOST_ENDED", 2)
+    monkeypatch.setattr("hooknb.relay.registrations._MAX_FILES", 3)
+    monkeypatch.setattr("hooknb.relay.registrations._MAX_ENDED", 2)
     paths = [register(folder, port, started="ended") for port in range(1, 6)]
     for age, path in enumerate(reversed(paths)):
         os.utime(path, (time.time() - age - 1,) * 2)
@@ -269,3 +270,28 @@ def test_a_server_that_is_not_there_has_no_relay(folder, published, relay: Relay
     assert "403" in server.problem
     path.write_text(json.dumps({**info, "url": "javascript:alert(1)"}))
     assert relays.status().servers == ()
+
+
+def test_a_hook_that_is_not_published_loads_nothing_of_the_status() -> None:
+    program = (
+        "import sys, hooknb\n"
+        "runtime = hooknb.Runtime(':memory:', port=0)\n"
+        "runtime.webhook('orders')\n"
+        "print(*(name for name in sys.modules if name.startswith('hooknb.relay.')))\n"
+        "print('urllib.request' in sys.modules)\n"
+        "runtime.close()\n"
+        "import hooknb.relay\n"
+        "print(*(getattr(hooknb.relay, name).__name__ for name in hooknb.relay.__all__))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    loaded, opens, public = out.stdout.splitlines()
+    assert set(loaded.split()) == {
+        f"hooknb.relay.{name}"
+        for name in ("addresses", "private_files", "publication", "registrations")
+    }
+    assert opens == "False"
+    assert public == "RegisteredStatus RelayStatus ServerStatus status"
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = hooknb.relay.nothing  # type: ignore[attr-defined]

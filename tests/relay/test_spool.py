@@ -226,8 +226,8 @@ def test_what_a_hook_answers_by_itself_is_handed_over_once(
 def test_a_stranger_on_the_kernels_port_takes_nothing_away(
     said, folder, relay, monkeypatch
 ) -> None:
-    monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
-    monkeypatch.setattr("hooknb.relay.passage._LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr("hooknb.relay.passage._MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("hooknb.relay.passage._MAX_PAUSE", 0.1)
 
     def response(connection) -> None:
         read_request(connection)

@@ -77,7 +77,7 @@ def test_what_a_busy_kernel_refused_comes_again(while_away, folder, relay) -> No
 def test_a_kernel_that_says_nothing_of_the_outcome_is_not_asked_for_ever(
     folder, relay, monkeypatch
 ) -> None:
-    monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("hooknb.relay.passage._MAX_ATTEMPTS", 2)
     came, response = answering(b"503 Busy\r\nX-Hooknb-Delivery: 1")
     relay.keep(KEY, b"[1]")
     with kernel(response) as port:
@@ -89,7 +89,7 @@ def test_a_kernel_that_says_nothing_of_the_outcome_is_not_asked_for_ever(
 
 
 def test_a_slow_hook_is_not_run_for_ever(folder, monkeypatch) -> None:
-    monkeypatch.setattr("hooknb.relay.passage._MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("hooknb.relay.passage._MAX_ATTEMPTS", 2)
     server, came = RelayServer(folder, Limits(response_timeout=0.2)), []
 
     def response(connection: socket.socket) -> None:
