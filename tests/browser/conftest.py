@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from lab import CHROMIUM_ARGS, Lab, find_chromium, running_lab
+from lab import CHROMIUM_ARGS, Lab, Server, find_chromium, opened_lab, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,29 +37,33 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the one JupyterLab of these tests."""
+    with running_server(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
 @pytest.fixture
-def start_lab(tmp_path: Path, chromium: Browser) -> Iterator[Callable[..., Lab]]:
-    """Give a function that starts JupyterLab with copies of notebooks; it ends with the test."""
+def start_lab(chromium: Browser, lab_server: Server) -> Iterator[Callable[..., Lab]]:
+    """Return a function that opens a page, with copies of notebooks; it ends with the test."""
     with ExitStack() as stack:
-        count = 0
 
         def start(*notebooks: Path) -> Lab:
-            nonlocal count
-            count += 1
-            return stack.enter_context(running_lab(tmp_path / f"lab{count}", chromium, notebooks))
+            return stack.enter_context(opened_lab(lab_server, chromium, notebooks))
 
         yield start
 
 
 @pytest.fixture
 def lab(start_lab: Callable[..., Lab]) -> Lab:
-    """Start a JupyterLab with an empty root."""
+    """Open a page with an empty folder."""
     return start_lab()
 
 
 @pytest.fixture
 def quiet(lab: Lab) -> Iterator[Lab]:
-    """Give a lab whose console may show no error of ours."""
+    """Open a page whose console may show no error of ours."""
     heard: list[str] = []
     lab.page.on("console", lambda said: heard.append(said.text) if said.type == "error" else None)
     lab.page.on("pageerror", lambda error: heard.append(str(error)))
