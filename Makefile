@@ -1,9 +1,15 @@
 # Every command of the repository. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install lab test check lint binder bench browser hub clean
+.PHONY: help install lab test check lint types imports coverage binder bench browser hub clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -c constraints.txt
+# One more than the cores that it is meant for: many tests wait for a process or a socket.
+WORKERS ?= 3
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadgroup
+# What is measured by `make coverage`: files, folders, or `-k WORD`.
+TESTS ?= -m "not browser"
 # A path from another environment would shadow the one made here.
 unexport PYTHONPATH PYTHONHOME
 
@@ -12,35 +18,46 @@ help:  ## list the commands
 
 install: $(VENV)/.installed  ## make .venv with all that the other commands need
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# Each stamp is renewed when the files change that say what is installed; the development tools
+# come on top of what the notebooks need.
+$(VENV)/.lab: pyproject.toml constraints.txt
 	@python=$$(PYTHON="$(PYTHON)" .ci/find-python) || exit 1; \
 	if ! $(PY) -m pip --version >/dev/null 2>&1; then \
 		echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); \
 	fi
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,query]"
+	@echo "installing hooknb and what its notebooks need: this can take some minutes"
+	$(PIP) -e ".[lab]"
 	@touch $@
 
-lab: install  ## open JupyterLab on the first notebook (LAB_ARGS="--no-browser" and the like)
+$(VENV)/.installed: $(VENV)/.lab
+	@echo "installing the development tools: this can take some minutes"
+	$(PIP) -e ".[dev]"
+	@touch $@
+
+lab: $(VENV)/.lab  ## open JupyterLab on the first notebook (LAB_ARGS="--no-browser" and the like)
 	exec $(PY) -m jupyterlab notebooks/00_quickstart.ipynb $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
 
 lint: install  ## ruff: rules and format
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 
-check: lint  ## everything that reads the code without running it: lint, types, imports
+types: install
 	$(PY) -m mypy
+
+imports: install
 	$(VENV)/bin/lint-imports
 
-# The notebooks are compared with what they show as they are saved, and then, by one of the tests,
-# one run with the next. What the shell says of stores and ports is left out: it would be shown.
-# The tests come last: their summary is the last line.
-test: install check  ## every check: lint, types, imports, notebooks, tests
-	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_BROWSER" != 1 ]
-	@$(MAKE) --no-print-directory hub || [ "$$HOOKNB_REQUIRE_HUB" != 1 ]
-	env -u HOOKNB_STORE -u HOOKNB_HOST -u HOOKNB_PORT -u HOOKNB_PUBLIC_URL HOOKNB_DETERMINISTIC=1 \
-		$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
-			--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
-	$(PY) -m pytest
+check: lint types imports  ## everything that reads the code without running it: lint, types, imports
+
+# The checks run side by side; the tests come last, so that their summary is the last line.
+test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=3 processes)
+	@$(MAKE) --no-print-directory -j 3 check
+	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
+	@$(MAKE) --no-print-directory hub || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
+	$(PYTEST)
+
+coverage: install  ## how much of the package the tests run (TESTS="tests/store" for a part of them)
+	$(PYTEST) --cov --cov-report=term:skip-covered $(TESTS)
 
 binder:  ## repeat what mybinder.org does, without Docker (takes some minutes)
 	.ci/binder
@@ -57,5 +74,5 @@ hub: install  ## see to JupyterHub's proxy, for the tests that run a hub
 	@.ci/need hub
 
 clean:  ## remove .venv, built files and caches (never .hooknb: it holds what came)
-	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

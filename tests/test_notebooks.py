@@ -12,7 +12,7 @@ from notebook_runs import METADATA, NOTEBOOKS, ROOT, VIEW, run, shown
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_another_run_shows_the_very_same(notebook: Path, tmp_path: Path) -> None:
-    """Compare with what is saved, as nbval does in a run of its own: two runs, one result."""
+    """Compare with what is saved, pictures too, which nbval leaves out: two runs, one result."""
     saved, again = nbformat.read(notebook, as_version=4), run(notebook, tmp_path / "notebooks")
     assert any(shown(saved))
     for number, (here, there) in enumerate(zip(shown(saved), shown(again), strict=True)):

@@ -211,16 +211,16 @@ def post(url: str, count: str) -> dict[str, Any]:
 
 
 def shown() -> dict[str, Any]:
-    """Show a panel over 100,000 deliveries in JupyterLab, then send 50 more.
+    """Show a panel over 100,000 deliveries in JupyterLab, then send 50 more, then 500 a second.
 
-    Gives the seconds from running the cell to the first row on the screen, the median of three,
-    and the bytes that come to the browser for the new ones.
+    Return the seconds from running the cell to the first row on the screen, the median of three,
+    the bytes that the browser gets for the 50, and the most messages that it gets in a second.
     """
     sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
     from playwright.sync_api import expect, sync_playwright
 
-    from lab import CHROMIUM_ARGS, find_chromium, request, running_lab
-    from panel_page import FILLED, Wire, rows_of, url_of
+    from lab import CHROMIUM_ARGS, find_chromium, opened_lab, request, running_server
+    from panel_page import Wire, filled, post_many, rows_of, url_of
 
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(
@@ -228,10 +228,10 @@ def shown() -> dict[str, Any]:
             headless=True,
             args=CHROMIUM_ARGS,
         )
-        with running_lab(Path(folder) / "lab", browser) as lab:
+        with running_server(Path(folder) / "lab") as server, opened_lab(server, browser) as lab:
             wire = Wire(lab.page)
             again = "hook = hooknb.Hook(hook._runtime, hook._state)\nhook"
-            lab.open(lab.write("many.ipynb", FILLED + "hook", again, again, again))
+            lab.open(lab.write("many.ipynb", filled(100_000) + "hook", again, again, again))
             lab.run_cell(0, timeout=300)
             panels, taken = lab.page.locator(".hk-panel"), []
             expect(rows_of(panels.first).filter(has_text="99999").first).to_be_visible()
@@ -251,8 +251,13 @@ def shown() -> dict[str, Any]:
                 request(url, {"id": 200_000 + number, "status": "open"})
             wire.settle(lab.page)
             size = sum(len(data) for _, data in wire.comm_messages(began))
+            began = time.monotonic()
+            post_many(url, 2000, rate=500)
+            wire.settle(lab.page)
+            sent = [at for at, _ in wire.comm_messages(began)]
+            rate = max(sum(at <= other < at + 1 for other in sent) for at in sent)
         browser.close()
-    return {"shown_s": statistics.median(taken), "bytes": size}
+    return {"shown_s": statistics.median(taken), "bytes": size, "messages": rate}
 
 
 def latency(url: str) -> dict[str, Any]:

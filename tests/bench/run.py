@@ -121,6 +121,12 @@ def shown() -> list[Row]:
             f"{seen['bytes'] / 1000:.1f} kB",
             seen["bytes"] < 20_000,
         ),
+        Row(
+            "messages to the browser in any second, while 500 deliveries a second come",
+            "at most 10",
+            f"{seen['messages']:.0f}",
+            seen["messages"] <= 10,
+        ),
     ]
 
 

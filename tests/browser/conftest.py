@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from lab import CHROMIUM_ARGS, Lab, find_chromium, running_lab
+from lab import CHROMIUM_ARGS, Lab, Server, find_chromium, opened_lab, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
 # a package's fixtures are not taken down before the next folder's tests.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start a Chromium for a module; where there is none its tests are skipped, or fail in CI."""
+    """Start a Chromium for a module; where there is none its tests are skipped."""
     with sync_playwright() as playwright:
         executable = find_chromium(playwright.chromium.executable_path)
         if executable is None:
-            reason = "no Chromium was found: `make browser` installs one"
-            if os.environ.get("HOOKNB_REQUIRE_BROWSER") == "1":
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+            pytest.skip("no Chromium was found: `make browser` installs one")
         browser = playwright.chromium.launch(
             executable_path=executable, headless=True, args=CHROMIUM_ARGS
         )
@@ -37,29 +33,33 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the one JupyterLab of these tests."""
+    with running_server(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
 @pytest.fixture
-def start_lab(tmp_path: Path, chromium: Browser) -> Iterator[Callable[..., Lab]]:
-    """Give a function that starts JupyterLab with copies of notebooks; it ends with the test."""
+def start_lab(chromium: Browser, lab_server: Server) -> Iterator[Callable[..., Lab]]:
+    """Return a function that opens a page, with copies of notebooks; it ends with the test."""
     with ExitStack() as stack:
-        count = 0
 
         def start(*notebooks: Path) -> Lab:
-            nonlocal count
-            count += 1
-            return stack.enter_context(running_lab(tmp_path / f"lab{count}", chromium, notebooks))
+            return stack.enter_context(opened_lab(lab_server, chromium, notebooks))
 
         yield start
 
 
 @pytest.fixture
 def lab(start_lab: Callable[..., Lab]) -> Lab:
-    """Start a JupyterLab with an empty root."""
+    """Open a page with an empty folder."""
     return start_lab()
 
 
 @pytest.fixture
 def quiet(lab: Lab) -> Iterator[Lab]:
-    """Give a lab whose console may show no error of ours."""
+    """Open a page whose console may show no error of ours."""
     heard: list[str] = []
     lab.page.on("console", lambda said: heard.append(said.text) if said.type == "error" else None)
     lab.page.on("pageerror", lambda error: heard.append(str(error)))

@@ -1,9 +1,10 @@
 """A real JupyterLab, driven through a real Chromium.
 
-:func:`running_lab` starts a server that listens on the loopback only and knows nothing of the
+:func:`running_server` starts a server that listens on the loopback only and knows nothing of the
 person who runs the tests: home, settings, runtime files and notebooks are in a folder of its own.
-:class:`Lab` is the page that is open on it. Everything here blocks, and gives up after a time with
-the reason.
+One server is enough for many tests: :func:`opened_lab` opens a page on it, with a folder, a
+workspace and kernels of its own, and :class:`Lab` is that page. Everything here blocks, and gives
+up after a time with the reason.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,16 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-__all__ = ["CHROMIUM_ARGS", "Lab", "environment", "find_chromium", "request", "running_lab"]
+__all__ = [
+    "CHROMIUM_ARGS",
+    "Lab",
+    "Server",
+    "environment",
+    "find_chromium",
+    "opened_lab",
+    "request",
+    "running_server",
+]
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGS = (
@@ -95,6 +106,43 @@ def request(
             return refused.code, refused.read()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A JupyterLab server that runs.
+
+    Attributes
+    ----------
+    url
+        Its address, with a slash at its end.
+    token
+        Its token.
+    home
+        The folder for all that the server and its kernels write.
+    """
+
+    url: str
+    token: str
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder that the server shows."""
+        return self.home / "work"
+
+    def call(self, method: str, path: str) -> Any:
+        """Call the server's API, and return what it says."""
+        status, body = request(
+            f"{self.url}api/{path}",
+            method=method,
+            headers={"Authorization": f"token {self.token}"},
+            timeout=60,
+        )
+        if status >= 400:
+            message = f"{method} api/{path} returned {status}: {body.decode()}"
+            raise RuntimeError(message)
+        return json.loads(body) if body else None
+
+
 class Lab:
     """One page of JupyterLab and the server behind it.
 
@@ -102,19 +150,16 @@ class Lab:
     ----------
     page
         The page; it need not have been anywhere.
-    url
-        The server's address, with a slash at its end.
-    token
-        The server's token.
+    server
+        The server behind it.
     root
-        The folder that the server shows, which is the working directory of its kernels.
+        The page's folder in the server's root: the working directory of its kernels.
     """
 
-    def __init__(self, page: Page, url: str, token: str, root: Path) -> None:
+    def __init__(self, page: Page, server: Server, root: Path) -> None:
         self.page = page
-        self.url = url
         self.root = root
-        self._token = token
+        self._server = server
 
     def write(self, name: str, *cells: str) -> str:
         """Write a notebook of code cells into the root, and return its name for `open`."""
@@ -129,8 +174,12 @@ class Lab:
     def open(self, notebook: str, timeout: float = 60) -> None:
         """Open a notebook of the root in this page, and wait until its kernel can run cells."""
         # Once with the token; from then on the page has the server's cookie.
-        if not self.page.url.startswith(self.url):
-            self.page.goto(f"{self.url}lab?token={self._token}", timeout=timeout * 1000)
+        url, folder = self._server.url, self.root.name
+        if not self.page.url.startswith(url):
+            # In a workspace of its own nothing is open that another page has opened.
+            self.page.goto(
+                f"{url}lab/workspaces/{folder}?token={self._server.token}", timeout=timeout * 1000
+            )
         self.page.wait_for_function("() => window.jupyterapp", timeout=timeout * 1000)
         self.evaluate(
             """
@@ -142,7 +191,7 @@ class Lab:
             await opened.sessionContext.session.kernel.info;
             window.openedNotebook = opened;
             """,
-            notebook,
+            f"{folder}/{notebook}",
             timeout=timeout,
         )
 
@@ -202,7 +251,7 @@ class Lab:
 
     def kernel_state(self) -> str:
         """Return what the server says of the kernel: `idle`, `busy`, `starting`."""
-        return self._api("GET", f"kernels/{self.kernel_id()}")["execution_state"]  # type: ignore[no-any-return]
+        return self._server.call("GET", f"kernels/{self.kernel_id()}")["execution_state"]  # type: ignore[no-any-return]
 
     def wait_for_kernel(self, state: str = "idle", timeout: float = 30) -> None:
         """Wait until the kernel is in a state."""
@@ -215,7 +264,7 @@ class Lab:
 
     def interrupt(self) -> None:
         """Interrupt what the kernel runs, as the button does, and wait until it is idle."""
-        self._api("POST", f"kernels/{self.kernel_id()}/interrupt")
+        self._server.call("POST", f"kernels/{self.kernel_id()}/interrupt")
         self.wait_for_kernel("idle")
 
     def restart_kernel(self, timeout: float = 60) -> None:
@@ -233,17 +282,6 @@ class Lab:
     def screenshot(self, path: Path) -> None:
         """Save a picture of the whole page."""
         self.page.screenshot(path=path)
-
-    def _api(self, method: str, path: str) -> Any:
-        status, body = request(
-            f"{self.url}api/{path}",
-            method=method,
-            headers={"Authorization": f"token {self._token}"},
-        )
-        if status >= 400:
-            message = f"{method} api/{path} answered {status}: {body.decode()}"
-            raise RuntimeError(message)
-        return json.loads(body) if body else None
 
     def _raise_error_of(self, index: int) -> None:
         for output in self.outputs()[index]:
@@ -264,22 +302,10 @@ def _text_of(output: dict[str, Any]) -> str:
 
 
 @contextmanager
-def running_lab(home: Path, browser: Browser, notebooks: Sequence[Path] = ()) -> Iterator[Lab]:
-    """Start JupyterLab and open a page for it; both end with the block.
-
-    Parameters
-    ----------
-    home
-        An empty folder for all that the server and its kernels write.
-    browser
-        The browser for the page.
-    notebooks
-        Notebooks to copy into the server's root. The originals are never written to.
-    """
+def running_server(home: Path) -> Iterator[Server]:
+    """Start JupyterLab in an empty folder; it ends with the block, and its kernels with it."""
     root = home / "work"
     root.mkdir(parents=True)
-    for notebook in notebooks:
-        shutil.copy(notebook, root)
     token = secrets.token_hex(16)
     log = home / "lab.log"
     with log.open("wb") as sink:
@@ -296,12 +322,7 @@ def running_lab(home: Path, browser: Browser, notebooks: Sequence[Path] = ()) ->
             stderr=subprocess.STDOUT,
         )
     try:
-        url = _wait_for_server(server, home / "runtime", log)
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        try:
-            yield Lab(context.new_page(), url, token, root)
-        finally:
-            context.close()
+        yield Server(url=_wait_for_server(server, home / "runtime", log), token=token, home=home)
     finally:
         # Asked to end, the server takes its kernels with it.
         server.terminate()
@@ -310,6 +331,34 @@ def running_lab(home: Path, browser: Browser, notebooks: Sequence[Path] = ()) ->
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait(20)
+
+
+@contextmanager
+def opened_lab(server: Server, browser: Browser, notebooks: Sequence[Path] = ()) -> Iterator[Lab]:
+    """Open a page for a server's JupyterLab; the page and its kernels end with the block.
+
+    Parameters
+    ----------
+    server
+        The server; no other page may be open on it.
+    browser
+        The browser for the page.
+    notebooks
+        Notebooks to copy into the page's folder. The originals are never written to.
+    """
+    folder = server.root / f"page{len(list(server.root.iterdir()))}"
+    folder.mkdir()
+    for notebook in notebooks:
+        shutil.copy(notebook, folder)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        yield Lab(context.new_page(), server, folder)
+    finally:
+        context.close()
+        for session in server.call("GET", "sessions"):
+            server.call("DELETE", f"sessions/{session['id']}")
+        # Settings that the page has changed, such as the theme.
+        shutil.rmtree(server.home / "config" / "lab" / "user-settings", ignore_errors=True)
 
 
 def environment(home: Path, root: Path, token: str) -> dict[str, str]:

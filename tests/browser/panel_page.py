@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import threading
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-__all__ = ["FILLED", "Wire", "open_tab", "panel_of", "rows_of", "url_of"]
+__all__ = ["Wire", "filled", "open_tab", "panel_of", "post_many", "rows_of", "url_of"]
 
-# A cell that makes a hook with 100,000 deliveries, in a store of its own.
-FILLED = """
+_FILLED = """
 import hooknb
-from hooknb import clock
+from hooknb import _clock
 from hooknb.store import NewDelivery, Store
 from hooknb.workflow import define
 store = Store("filled.db", lambda _: None)
 workflow = define("orders", body=["id", "status"])
 made = store.define("orders", workflow.encode(), enabled=True)
-for number in range(100_000):
-    raw = b'{"id": %d, "status": "paid", "amount": %d}' % (number, number % 97)
+for number in range({count}):
+    raw = b'{{"id": %d, "status": "paid", "amount": %d}}' % (number, number % 97)
     store.submit(NewDelivery(
-        workflow_id=made.workflow_id, received_at=clock.now(), method="POST", query="",
+        workflow_id=made.workflow_id, received_at=_clock.now(), method="POST", query="",
         content_type="application/json", content_encoding=None,
         head=b"Content-Type: application/json", body=raw, size=len(raw), remote="127.0.0.1",
         revision=1, status=1))
 store.close()
 hook = hooknb.Runtime("filled.db").serve("orders")
 """
+
+
+def filled(count: int) -> str:
+    """Return a cell that makes a hook with so many deliveries, in a store of its own."""
+    return _FILLED.format(count=count)
 
 
 class Wire:
@@ -45,7 +53,7 @@ class Wire:
         self.frames.append((time.monotonic(), data))
 
     def comm_messages(self, since: float) -> list[tuple[float, bytes]]:
-        """Give the messages to widgets that came since a time, and when they were sent."""
+        """Return the messages to widgets that came since a time, and when they were sent."""
         # The first header of a frame is its own, the second that of what it answers.
         return [
             (_sent_at(data), data)
@@ -65,24 +73,52 @@ class Wire:
 
 
 def _sent_at(data: bytes) -> float:
-    """Give when the kernel sent a message, in seconds since 1970."""
+    """Return when the kernel sent a message, in seconds since 1970."""
     found = re.search(rb'"date": "([^"]+)"', data)
     assert found is not None
     return datetime.fromisoformat(found[1].decode()).timestamp()
 
 
+def post_many(url: str, count: int, rate: float | None = None) -> None:
+    """Post JSON over four connections that stay open, at `rate` a second where it is given."""
+    parts = urlsplit(url)
+    senders, refused = 4, list[bytes]()
+
+    def send(numbers: range) -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        began = time.monotonic()
+        for done, number in enumerate(numbers):
+            if rate is not None:
+                time.sleep(max(0.0, began + done * senders / rate - time.monotonic()))
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", parts.path, json.dumps({"id": number}), headers)
+            if (body := connection.getresponse().read()) != b"ok":
+                refused.append(body)
+        connection.close()
+
+    threads = [
+        threading.Thread(target=send, args=(range(start, count, senders),))
+        for start in range(senders)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+
+
 def rows_of(panel: Locator) -> Locator:
-    """Give the rows of the table of deliveries, that of the titles first."""
+    """Return the rows of the table of deliveries, that of the titles first."""
     return panel.get_by_role("grid").get_by_role("row")
 
 
 def url_of(panel: Locator) -> str:
-    """Give the URL that the head shows."""
+    """Return the URL that the head shows."""
     return panel.locator(".hk-url bdi").inner_text()
 
 
 def panel_of(page: Page, index: int = 0) -> Locator:
-    """Give a panel of the page."""
+    """Return a panel of the page."""
     return page.locator(".hk-panel").nth(index)
 
 

@@ -682,7 +682,7 @@ def test_publishing_says_what_is_missing(folder: Path, runtime, relay, monkeypat
     with pytest.raises(hooknb.ServerError, match="closed"):
         hook.publish()
     with (
-        hooknb.Runtime(deterministic=True) as guessed,
+        hooknb.Runtime(port=0, deterministic=True) as guessed,
         pytest.raises(SettingError, match="guessed"),
     ):
         guessed.webhook("orders").publish()
