@@ -298,7 +298,7 @@ def test_respond_takes_a_response_and_refuses_what_is_none(runtime: Runtime):
     assert (response.status, response.body) == (201, b"b")
     hook = runtime.webhook("wrong", sync=True, nodes=[wrong])
     assert hook.send(json=1, timeout=10).status == 500
-    assert "'hello' is not a response" in hook.execution(2).reason
+    assert "'hello' is not a response" in hook.execution(1).reason
 
 
 def test_a_node_that_stops_the_loop_does_not_stop_the_server(runtime: Runtime):
@@ -342,7 +342,7 @@ def test_a_cancellation_that_a_node_raises_is_its_error(runtime: Runtime):
     assert hook.execution(1).status is Status.ERROR
     hook = runtime.webhook("any", sync=True, nodes=[hooknb.Parallel([[node], [fine]], mode="any")])
     assert hook.send(json=1).status == 200
-    assert hook.execution(2).jobs[-1].result == [None, "fine"]
+    assert hook.execution(1).jobs[-1].result == [None, "fine"]
 
 
 def test_an_end_decides_inside_of_any(runtime: Runtime):
