@@ -33,7 +33,6 @@ _PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given a
 _MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What is known of one delivery by now.
