@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
-from hooknb.history.feed import Filter, matching_ids
-from hooknb.history.feed.columns import Columns, leaf_columns
+from hooknb.history.table import Filter, matching_ids
+from hooknb.history.table.columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
 from hooknb.store import Reading, queries
@@ -31,7 +31,6 @@ _MOST: Final = 5_000  # deliveries of one look
 _PIECE: Final = 100  # whose bodies are read at once
 _PATIENCE: Final = 1.0  # seconds before one whose caller still waits is given as it is
 _MOST_OPEN: Final = 1_000  # deliveries whose answers and executions are still looked for
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
