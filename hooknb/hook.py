@@ -382,7 +382,7 @@ class Hook:
         text
             A status (``4xx``, ``>=400``), an outcome (``refused``), an expression in CEL
             (``body.amount > 100``), or any other text, which is searched for in method, reason,
-            query and body; see :func:`hooknb.history.feed.compile_filter`.
+            query and body; see :func:`hooknb.history.table.compile_filter`.
         limit
             Only the newest ``limit`` of them; ``None`` for all.
 
@@ -882,7 +882,7 @@ class Hook:
 
     def _matching(self, text: str, limit: int | None) -> list[int]:
         """Return the ids of the deliveries that a filter finds, oldest first."""
-        from hooknb.history.feed import compile_filter, matching_ids  # a hook is made without it
+        from hooknb.history.table import compile_filter, matching_ids  # a hook is made without it
 
         compiled = compile_filter(text)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):

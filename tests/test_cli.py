@@ -26,7 +26,7 @@ from hooknb import BasicAuth, Delay, Hook, Response, Runtime
 from hooknb.cli import app
 from hooknb.cli.following import Following, Seen
 from hooknb.cli.texts import as_json, written_out
-from hooknb.history.feed import compile_filter
+from hooknb.history.table import compile_filter
 from hooknb.store import Reading
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import pytest
 import hooknb
 from hooknb.cli.following import Following
 from hooknb.history import exports
-from hooknb.history.feed import Feed, compile_filter, details
+from hooknb.history.table import Feed, compile_filter, details
 from hooknb.records import KEPT_REFUSED_BYTES
 from hooknb.store import Reading
 

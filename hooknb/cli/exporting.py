@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hooknb.cli.console import error_console, line, output_console
 from hooknb.cli.options import FilterOption, StoreOption, opened, workflow_ids
 from hooknb.errors import RecordNotFoundError
-from hooknb.history.feed import compile_filter, matching_ids
+from hooknb.history.table import compile_filter, matching_ids
 from hooknb.records import Delivery
 from hooknb.store import Reading
 

@@ -7,17 +7,17 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
-from hooknb.history.feed import compile_filter
-from hooknb.history.feed.columns import Column, Columns
-from hooknb.history.feed.rows import Row, Rows
-from hooknb.history.feed.scanning import Scan
-from hooknb.history.feed.texts import cut, plain
+from hooknb.history.table import compile_filter
+from hooknb.history.table.columns import Column, Columns
+from hooknb.history.table.rows import Row, Rows
+from hooknb.history.table.scanning import Scan
+from hooknb.history.table.texts import cut, plain
 from hooknb.records import Delivery
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.store import queries
 
 if TYPE_CHECKING:
-    from hooknb.history.feed import Filter
+    from hooknb.history.table import Filter
     from hooknb.intake.served import HookState
     from hooknb.store import Store
 
@@ -46,7 +46,7 @@ def wait_for(
     store, state
         Of the hook; not on its server's thread.
     text
-        The filter; see :func:`hooknb.history.feed.compile_filter`.
+        The filter; see :func:`hooknb.history.table.compile_filter`.
     n
         How many.
     timeout

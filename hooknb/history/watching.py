@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from hooknb.history.feed import Details, Feed, FlowCounts, details
+from hooknb.history.table import Details, Feed, FlowCounts, details
 from hooknb.store import queries
 
 if TYPE_CHECKING:

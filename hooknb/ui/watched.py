@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hooknb.history.feed import Details, Feed, FlowCounts
+    from hooknb.history.table import Details, Feed, FlowCounts
 
 __all__ = ["Watched"]
 

@@ -6,7 +6,7 @@ import json
 from itertools import count
 from typing import Any
 
-from hooknb.history.feed import Feed
+from hooknb.history.table import Feed
 from hooknb.records import encode_result
 from hooknb.store import EndExecution, NewDelivery, NewJobs, NewResponse, Store, job_row
 from hooknb.workflow import Trigger

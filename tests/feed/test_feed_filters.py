@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from source import Source
 
 from hooknb import Runtime, SettingError
-from hooknb.history.feed import compile_filter, matching_ids
+from hooknb.history.table import compile_filter, matching_ids
 from hooknb.store import Store
 
 

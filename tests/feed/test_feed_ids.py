@@ -11,8 +11,8 @@ from source import START, Source
 
 import hooknb
 from hooknb import _clock
-from hooknb.history.feed import Feed
-from hooknb.history.feed.kept import without
+from hooknb.history.table import Feed
+from hooknb.history.table.kept import without
 from hooknb.store import Store
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from source import START, Source
 
-from hooknb.history.feed import short_titles
+from hooknb.history.table import short_titles
 from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable, parse_body

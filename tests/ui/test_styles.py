@@ -12,7 +12,7 @@ import pytest
 
 import hooknb.ui
 from hooknb.cli.texts import written_out
-from hooknb.history.feed import Details
+from hooknb.history.table import Details
 from hooknb.records import Status
 from hooknb.ui.parts.tones import response_tone
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError
-from hooknb.history.feed import short_titles
+from hooknb.history.table import short_titles
 from hooknb.ui.deliveries.windows import Windows, read_window
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.tones import is_over, response_tone, status_tone
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hooknb.client.sending import HttpResponse
-    from hooknb.history.feed.columns import Column
-    from hooknb.history.feed.details import Details, Tree
+    from hooknb.history.table.columns import Column
+    from hooknb.history.table.details import Details, Tree
     from hooknb.ui.panel import HookPanel
 
 __all__ = ["Deliveries"]

@@ -4,7 +4,7 @@
 
 import { bdi, h, milliseconds, replace, visible } from "../parts/common.js";
 
-// Where things stand in a row as it is told: hooknb.history.feed.Row.as_list, and what
+// Where things stand in a row as it is told: hooknb.history.table.Row.as_list, and what
 // hooknb.ui.deliveries.windows adds.
 const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION, TONE, SETTLED] = [
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10,

@@ -7,7 +7,7 @@ const INDENT = 14;
 const MOST_INDENTED = 40;
 const BRACKETS = { object: ["{", "}"], list: ["[", "]"] };
 
-// lines: [depth, key, kind, text, name, isLeaf, count] as hooknb.history.feed.details gives them.
+// lines: [depth, key, kind, text, name, isLeaf, count] as hooknb.history.table.details gives them.
 // chips: Map of a variable's name to its title. folds: Map of names to whether they are unfolded,
 // kept by the caller so that the next delivery is unfolded like this one.
 export function valueTree({ lines, label, chips, folds, take }) {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hooknb.ui.parts.tones import is_over, response_tone
 
 if TYPE_CHECKING:
-    from hooknb.history.feed import Feed, Row
+    from hooknb.history.table import Feed, Row
 
 __all__ = ["NEWEST", "Window", "Windows", "read_window"]
 

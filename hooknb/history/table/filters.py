@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from hooknb.errors import SettingError
-from hooknb.history.feed.expressions import (
+from hooknb.history.table.expressions import (
     Request,
     compile_asked,
     looks_like_expression,

@@ -12,7 +12,7 @@ from hooknb.history.delivery import StoredRequest
 from hooknb.store import queries
 
 if TYPE_CHECKING:
-    from hooknb.history.feed.filters import Filter
+    from hooknb.history.table.filters import Filter
     from hooknb.store import Store
 
 __all__ = ["Scan", "matching_ids"]

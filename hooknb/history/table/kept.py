@@ -93,7 +93,7 @@ class Kept:
         return Change(void=void, gone=gone or (), added=len(self.ids) - before)
 
     def strip(self, now_us: int, buckets: int, seconds: int) -> list[tuple[int, int]]:
-        """Count by time; see :meth:`hooknb.history.feed.Feed.strip`."""
+        """Count by time; see :meth:`hooknb.history.table.Feed.strip`."""
         last = now_us // (seconds * _SECOND)
         made = []
         for bucket in range(last - buckets + 1, last + 1):

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from hooknb.history.feed.columns import Column, Columns
-from hooknb.history.feed.filters import compile_filter
-from hooknb.history.feed.kept import Kept, without
-from hooknb.history.feed.rows import Row, Rows
-from hooknb.history.feed.scanning import Scan
+from hooknb.history.table.columns import Column, Columns
+from hooknb.history.table.filters import compile_filter
+from hooknb.history.table.kept import Kept, without
+from hooknb.history.table.rows import Row, Rows
+from hooknb.history.table.scanning import Scan
 from hooknb.store import queries
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Feed:
         Parameters
         ----------
         text
-            As of :func:`hooknb.history.feed.compile_filter`; an empty one shows everything.
+            As of :func:`hooknb.history.table.compile_filter`; an empty one shows everything.
 
         Raises
         ------
@@ -214,7 +214,7 @@ class Feed:
         ----------
         seconds
             How long to go on. At least one delivery is asked, and one takes as long as it takes
-            (see :meth:`hooknb.history.feed.Filter.matches`).
+            (see :meth:`hooknb.history.table.Filter.matches`).
 
         Returns
         -------

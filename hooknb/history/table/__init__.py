@@ -1,0 +1,24 @@
+"""What a view shows of a hook's deliveries, as small plain data: no widgets, no frames."""
+
+from __future__ import annotations
+
+from hooknb.history.table.columns import Column, short_titles
+from hooknb.history.table.details import Details, details
+from hooknb.history.table.feed import Feed
+from hooknb.history.table.filters import Filter, compile_filter
+from hooknb.history.table.flow import FlowCounts
+from hooknb.history.table.rows import Row
+from hooknb.history.table.scanning import matching_ids
+
+__all__ = [
+    "Column",
+    "Details",
+    "Feed",
+    "Filter",
+    "FlowCounts",
+    "Row",
+    "compile_filter",
+    "details",
+    "matching_ids",
+    "short_titles",
+]
