@@ -1,6 +1,6 @@
 # Every command of the repository. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install lab test check lint types imports coverage binder bench browser hub clean
+.PHONY: help install lab test check lint types imports notebooks coverage binder bench browser hub clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,9 +49,16 @@ imports: install
 
 check: lint types imports  ## everything that reads the code without running it: lint, types, imports
 
+# What the notebooks show is compared with what is saved in them. What the shell says of stores and
+# ports is left out: it would be shown.
+notebooks: install  ## run the notebooks by nbval
+	env -u HOOKNB_STORE -u HOOKNB_HOST -u HOOKNB_PORT -u HOOKNB_PUBLIC_URL HOOKNB_DETERMINISTIC=1 \
+		$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=120 \
+			--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
 # The checks run side by side; the tests come last, so that their summary is the last line.
 test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=3 processes)
-	@$(MAKE) --no-print-directory -j 3 check
+	@$(MAKE) --no-print-directory -j 3 check notebooks
 	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
 	@$(MAKE) --no-print-directory hub || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
 	$(PYTEST)
