@@ -76,7 +76,11 @@ def add_to(
         ".*$",
         [
             (rf"{at}/?", MarkerHandler),
-            (rf"{at}/(.*)", RelayHandler, {"passage": passage, "secrets": secrets}),
+            (
+                rf"{at}/([^/]*)(?:/.*)?",
+                RelayHandler,
+                {"passage": passage, "secrets": secrets, "above": at.count("/")},
+            ),
         ],
     )
 

@@ -101,6 +101,24 @@ def request_query(query: str, secrets: Sequence[str]) -> str:
     )
 
 
+def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
+    """Return what a sender appended to the URL of a hook, without the server's tokens.
+
+    Parameters
+    ----------
+    path
+        The path of the target, not decoded.
+    above
+        How many of its segments stand above the hook's key: the server may be called under a
+        base path that is spelled another way.
+    secrets
+        The server's tokens; a segment that holds one is removed.
+    """
+    below = path.split("/")[above + 2 :]
+    kept = [segment for segment in below if not _holds(segment, secrets)]
+    return "".join(f"/{segment}" for segment in kept)
+
+
 def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) -> Fields:
     """Return the fields of a request that are for the hook, in their order.
 

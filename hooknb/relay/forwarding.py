@@ -38,6 +38,8 @@ class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     method, query
         Parts of the request line.
+    subpath
+        What the sender appended to the hook's URL, as it stood there, with its slash.
     fields
         The header fields that are for the hook, in the order of the request.
     remote
@@ -51,6 +53,7 @@ class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     fields: Fields
     remote: str
     received_at: int
+    subpath: str = ""
 
     def __repr__(self) -> str:
         """Show nothing that may be secret."""
@@ -139,7 +142,8 @@ async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes | bytearr
 
 
 def _head(to: Registration, key: str, request: Relayed, length: int) -> bytes:
-    target = f"/hook/{key}?{request.query}" if request.query else f"/hook/{key}"
+    path = f"/hook/{key}{request.subpath}"
+    target = f"{path}?{request.query}" if request.query else path
     lines = [f"{request.method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in request.fields]
     if not any(name.lower() == "content-length" for name, _ in request.fields) and length:

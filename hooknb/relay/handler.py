@@ -22,6 +22,7 @@ from hooknb.relay.fields import (
     is_sendable,
     request_fields,
     request_query,
+    request_subpath,
     response_fields,
 )
 from hooknb.relay.forwarding import Relayed, Responded
@@ -104,8 +105,9 @@ class RelayHandler(_Plain):
 
     SUPPORTED_METHODS = METHODS
 
-    def initialize(self, passage: Passage, secrets: Any) -> None:
-        """Store the passage, and a function that returns the server's tokens."""
+    def initialize(self, passage: Passage, secrets: Any, above: int) -> None:
+        """Store the passage, what returns the server's tokens, and the segments above a key."""
+        self._above = above
         self._passage = passage
         self._secrets = secrets
         self._body = bytearray()  # of pieces one would keep a copy where they are joined
@@ -194,6 +196,7 @@ class RelayHandler(_Plain):
             fields=request_fields(request.headers.get_all(), secrets),
             remote=request.remote_ip or "",
             received_at=self._received_at,
+            subpath=request_subpath(request.path, self._above, secrets),
         )
         body, self._body = self._body, bytearray()
         return relayed, body

@@ -55,6 +55,25 @@ def test_a_published_hook_is_reached_without_a_token(published, relay) -> None:
     assert list(relay.folder.glob("*.json")) == []
 
 
+def test_what_is_appended_to_the_url_passes_without_the_token(published, relay) -> None:
+    hook = published.webhook("alerts", subpaths=True)
+    hook.publish()
+    for appended, kept in (
+        ("/api/v2/alerts", "/api/v2/alerts"),
+        ("/a%2Fb//c/", "/a%2Fb//c/"),
+        ("/", ""),
+        (f"/a/{TOKEN}/b", "/a/b"),
+    ):
+        response = relay.send(hook.key + appended, b"{}", query="q=1")
+        assert response.status == 200, appended
+        delivery = hook.delivery(response.delivery)
+        assert (delivery.subpath, delivery.query_string) == (kept, "q=1")
+    hook.configure(subpaths=False)
+    response = relay.send(f"{hook.key}/api", b"{}")
+    assert response.status == 404
+    assert hook.delivery(response.delivery).reason == "subpath"
+
+
 def test_bytes_pass_as_they_came(published, relay) -> None:
     hook = (
         published.webhook("orders", methods="*", accept="*/*").publish()
