@@ -37,6 +37,7 @@ def test_the_hooks_of_a_test_are_live_and_gone_after_it(pytester: pytest.Pyteste
         import gc
         import os
         import threading
+        import time
 
         import psutil
         import pytest
@@ -56,7 +57,11 @@ def test_the_hooks_of_a_test_are_live_and_gone_after_it(pytester: pytest.Pyteste
         def nothing_is_left():
             threads, sockets = set(threading.enumerate()), open_sockets()
             yield
-            # This one is torn down after the others: it was set up before them.
+            # This one is torn down after the others: it was set up before them. A worker is told
+            # to end and not waited for, since a function that runs may take its time.
+            end = time.monotonic() + 30
+            while set(threading.enumerate()) != threads and time.monotonic() < end:
+                time.sleep(0.01)
             assert set(threading.enumerate()) == threads
             assert open_sockets() == sockets
             assert hooknb.hooks() == {}

@@ -212,7 +212,8 @@ def test_rich_shows_no_password():
 
 def test_a_large_body_is_read_beside_the_others(runtime: Runtime):
     hook = runtime.webhook("n", accept="*/*")
-    body = b"&".join(b"a%d[b]=1" % number for number in range(100_000))
+    value = b"%61%62" * 150
+    body = b"&".join(b"a%d[b]=%b" % (number, value) for number in range(10_000))
     form = ("Content-Type", "application/x-www-form-urlencoded")
     responses = []
     thread = threading.Thread(
@@ -226,7 +227,7 @@ def test_a_large_body_is_read_beside_the_others(runtime: Runtime):
     thread.join()
     assert responses[0].status == 200
     assert others > 3
-    assert len(hook.delivery(responses[0].delivery).body) == 100_000
+    assert len(hook.delivery(responses[0].delivery).body) == 10_000
 
 
 def test_lengths_and_charsets_that_break_readers_are_answered(runtime: Runtime):

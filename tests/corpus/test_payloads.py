@@ -227,7 +227,9 @@ def test_the_variables_of_every_provider_hold_these_values(payloads):
         assert list(frame.index) == [sent.response.delivery for sent in mine]
         for name, keys in zip(names[:500], ranked, strict=False):
             for cell, body in zip(frame[name].tolist(), bodies, strict=True):
-                assert shows(cell, stands_at(body, keys)), (hook.name, name, cell)
+                # An object has its own columns: the whole of it is not repeated in that of `body`.
+                value = None if body and not keys and isinstance(body, dict) else body
+                assert shows(cell, stands_at(value, keys)), (hook.name, name, cell)
                 cells += 1
     assert cells > 300_000
 
@@ -244,7 +246,8 @@ def test_the_deliveries_of_every_provider_hold_these_values(payloads):
         for shown, sent in rows:
             assert shown["status"] == sent.response.status
             assert shown["size"] == len(sent.raw)
-            assert shown["content_type"] == sent.row["content_type"]
+            kind = (sent.row["content_type"] or "").partition(";")[0].strip().lower()
+            assert (shown["content_type"] or "") == kind
             assert shown["method"] == sent.row["method"]
             assert shown["outcome"] == ("accepted" if sent.is_valid else "refused")
             headers = {name: shown["headers"][name] for name, _ in sent.fields}
