@@ -64,7 +64,10 @@ test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=3
 	$(PYTEST)
 
 coverage: install  ## how much of the package the tests run (TESTS="tests/store" for a part of them)
-	$(PYTEST) --cov --cov-report=term:skip-covered $(TESTS)
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report --skip-covered
 
 binder:  ## repeat what mybinder.org does, without Docker (takes some minutes)
 	.ci/binder
@@ -81,5 +84,5 @@ hub: install  ## see to JupyterHub's proxy, for the tests that run a hub
 	@.ci/need hub
 
 clean:  ## remove .venv, built files and caches (never .hooknb: it holds what came)
-	rm -rf $(VENV) dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
