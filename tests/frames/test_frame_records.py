@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
@@ -14,9 +13,9 @@ from written import Hook
 from hooknb import records as stored_records
 from hooknb.history.frames import Frames, arrays, reading
 from hooknb.payloads.headers import MASK
-from hooknb.records import Job, Status
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
+from stored import START
 
 DTYPES = {
     "deliveries": {
@@ -64,28 +63,15 @@ CATEGORIES = {
     ("executions", "status"): ["queued", "started", "resolved", "failed", "error", "aborted"],
     ("jobs", "status"): ["queued", "pending", "resolved", "failed", "error", "aborted"],
 }
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def job(execution: int, **changes: Any) -> Job:
-    settings: dict[str, Any] = {
-        "execution": execution,
-        "node": "total",
-        "type": "code",
-        "status": Status.RESOLVED,
-        "started_at": START,
-        "finished_at": START + timedelta(microseconds=2500),
-    }
-    return Job(**(settings | changes))
 
 
 def queued(hook: Hook, body: Any = None) -> int:
-    return hook.send(body, status=None, owner="somebody")
+    return hook.send(body, owner="somebody")
 
 
 def fill(hook: Hook) -> None:
     hook.send({"a": 1}, reason="x")
-    hook.end(queued(hook), jobs=(job(2),))
+    hook.end(queued(hook), hook.job(2, "total"))
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -127,7 +113,7 @@ def test_a_cleared_hook_starts_anew(hook: Hook, name: str) -> None:
         hook.store.clear(hook.id)
         for _ in range(count):
             number = queued(hook)
-            hook.end(number, jobs=(job(number, node=f"node {count}"),))
+            hook.end(number, hook.job(number, f"node {count}"))
         frame = getattr(hook.frames, name)()
         assert len(frame) == count
         if name == "jobs":
@@ -140,7 +126,7 @@ def test_another_workflow_is_not_seen(hook: Hook, name: str) -> None:
     fill(hook)
     rows = len(getattr(hook.frames, name)())
     number = queued(other)
-    other.end(number, jobs=(job(number),))
+    other.end(number, other.job(number, "total"))
     assert len(getattr(hook.frames, name)()) == rows
     hook.store.clear(other.id)
     assert len(getattr(hook.frames, name)()) == rows
@@ -155,7 +141,7 @@ def test_growing_gives_the_same_as_reading_at_once(
     for number in range(7):
         delivery = queued(hook, {"a": number})
         getattr(hook.frames, name)(*arguments)
-        hook.end(delivery, jobs=(job(delivery, output=str(number)),))
+        hook.end(delivery, hook.job(delivery, "total", output=str(number)))
         hook.response(delivery)
     grown = getattr(hook.frames, name)(*arguments)
     at_once = getattr(Frames(hook.store, hook.id), name)(*arguments)
@@ -190,7 +176,7 @@ def test_a_delivery(hook: Hook) -> None:
         content_type="application/vnd.x+json",
         remote="::1",
     )
-    hook.response(number, 202, 1234)
+    hook.response(number, 202, duration_us=1234)
     frame = hook.frames.deliveries()
     assert frame.drop(columns="reason").loc[number].to_dict() == {
         "received_at": pd.Timestamp(1, unit="us", tz="UTC"),
@@ -224,24 +210,18 @@ def test_a_content_type_has_no_parameters_and_the_headers_have_them(hook: Hook) 
 def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
     trigger = Trigger(headers=(Variable("X"),), query=(Variable("q"),), body=(Variable("a"),))
     seen: dict[tuple[str, str], set[str]] = {}
-    ends = itertools.cycle([None, datetime(2026, 1, 1, tzinfo=UTC)])
+    ends = itertools.cycle([None, START])
     for number, value in enumerate([1, None, 1.5, "text", True, {"b": 1}, [], 2**70, None]):
         delivery = hook.send({"a": value} if number % 4 else None, query="q=1" * (number % 2))
         hook.send(raw=b"", content_type=None, reason="no" if number % 3 else None)
         if number % 2:
             hook.response(delivery)
         if number % 3:
-            job = Job(
-                execution=delivery,
-                node="a",
-                type="code",
-                status=Status.ERROR,
-                started_at=datetime(2026, 1, 1, tzinfo=UTC),
-                finished_at=next(ends),
-                result=value,
-                error=None if number % 2 else "ValueError",
+            error = None if number % 2 else "ValueError"
+            job = hook.job(
+                delivery, "a", status=-2, finished_at=next(ends), result=value, error=error
             )
-            hook.end(delivery, jobs=[job], reason=None if number % 2 else "ValueError")
+            hook.end(delivery, job, reason=error)
         frames = {
             "deliveries": hook.frames.deliveries(),
             "executions": hook.frames.executions(),
@@ -287,7 +267,7 @@ def test_texts_among_objects_stay_objects(hook: Hook) -> None:
     hook.send("text")
     assert hook.frames.deliveries()["body"].dtype == "object"
     number = queued(hook)
-    hook.end(number, jobs=(job(number, result="text"),))
+    hook.end(number, hook.job(number, "total", result="text"))
     assert hook.frames.jobs()["result"].dtype == "object"
 
 
@@ -296,7 +276,7 @@ def test_an_answer_that_comes_later_is_filled_in(hook: Hook) -> None:
     hook.response(numbers[1])
     assert hook.frames.deliveries()["status"].tolist() == [pd.NA, 200, pd.NA]
     early = hook.frames.deliveries()
-    hook.response(numbers[0], 500, 3000)
+    hook.response(numbers[0], 500, duration_us=3000)
     frame = hook.frames.deliveries()
     assert frame["status"].tolist() == [500, 200, pd.NA]
     assert frame["duration_ms"].tolist()[:2] == [3.0, 1.5]
@@ -344,7 +324,14 @@ def test_old_rows_are_not_read_again(hook: Hook, monkeypatch: pytest.MonkeyPatch
 
 def test_an_execution(hook: Hook) -> None:
     number = hook.send(missing='["body.a", "headers.X"]', revision=3, received_at=1_000)
-    hook.end(number, status=-1, reason="condition", finished_at=3_500, response_status=422)
+    hook.end(
+        number,
+        status=-1,
+        reason="condition",
+        started_at=None,
+        finished_at=3_500,
+        response_status=422,
+    )
     row = hook.frames.executions().loc[number]
     assert row["delivery"] == number
     assert row["revision"] == 3
@@ -408,18 +395,22 @@ def test_ended_executions_are_not_read_again(hook: Hook) -> None:
 
 def test_jobs(hook: Hook) -> None:
     first, second = queued(hook), queued(hook)
-    hook.end(second, jobs=(job(second, result={"a": [1]}, output="hi\n"), job(second, result=None)))
+    hook.end(
+        second,
+        hook.job(second, "total", result={"a": [1]}, output="hi\n"),
+        hook.job(second, "total"),
+    )
     assert hook.frames.jobs()["execution"].tolist() == [second, second]
-    failed = job(first, status=Status.ERROR, error="ValueError: x", finished_at=None)
-    hook.end(first, status=-2, jobs=(failed, job(first, status=Status.STARTED)))
+    failed = hook.job(first, "total", status=-2, error="ValueError: x", finished_at=None)
+    hook.end(first, failed, hook.job(first, "total", status=0), status=-2)
     frame = hook.frames.jobs()
     assert frame["execution"].tolist() == [second, second, first, first]
     assert frame["node"].tolist() == ["total"] * 4
     assert frame["type"].tolist() == ["code"] * 4
     assert frame["status"].tolist() == ["resolved", "resolved", "error", "pending"]
-    assert frame["started_at"].iloc[0] == pd.Timestamp(START)
+    assert frame["started_at"].iloc[0] == pd.Timestamp(START, unit="us", tz="UTC")
     assert frame["finished_at"].isna().tolist() == [False, False, True, False]
-    assert frame["duration_ms"].iloc[0] == 2.5
+    assert frame["duration_ms"].iloc[0] == 2.0
     assert frame["result"].tolist() == [{"a": [1]}, None, None, None]
     assert frame["output"].tolist() == ["hi\n", "", "", ""]
     assert frame["error"].isna().tolist() == [True, True, False, True]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source import START, Source
+from source import Source
 
 import hooknb
 from hooknb import RecordNotFoundError, Runtime
@@ -21,6 +21,7 @@ from hooknb.paths import get as get_path
 from hooknb.store import Store
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
+from stored import START
 
 
 def shown(source: Source, number: int) -> Details:

@@ -7,13 +7,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from source import START, Source
+from source import Source
 
 import hooknb
 from hooknb import _clock
 from hooknb.history.table import Feed
 from hooknb.history.table.kept import without
 from hooknb.store import Store
+from stored import START
 
 
 def kept(source: Source) -> list[int]:

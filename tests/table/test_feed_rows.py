@@ -6,12 +6,13 @@ import gzip
 import json
 
 import pytest
-from source import START, Source
+from source import Source
 
 from hooknb.history.table import short_titles
 from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable, parse_body
+from stored import START
 
 
 def names(source: Source) -> list[str]:
@@ -217,7 +218,7 @@ def test_deep_bodies(source: Source) -> None:
 
 
 def test_a_row_tells_what_became_of_a_delivery(source: Source) -> None:
-    first, second, third = source.send({"a": 1}, status=None, owner="x"), *source.refuse(2)
+    first, second, third = source.send({"a": 1}, owner="x"), *source.refuse(2)
     source.feed.refresh()
     row, refused, _ = source.feed.rows([0, 1, 2])
     assert (row.ordinal, row.id, row.received_us) == (0, first, START)
