@@ -29,45 +29,13 @@ from hooknb import (
 from hooknb.payloads import parse_query_string
 from hooknb.payloads.headers import parse_head
 from hooknb.records import Status
-from hooknb.store import EndExecution, NewDelivery, NewResponse, StartExecution, Store, job_row
+from hooknb.store import StartExecution, Store
 from hooknb.store.schema import VERSION, metadata
+from stored import START, Stored
 from wire import Wire, exchange, request
 
 NOBODY = 65534
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def new(workflow: int, **fields: Any) -> NewDelivery:
-    given_fields = {
-        "workflow_id": workflow,
-        "received_at": 1_000_000,
-        "method": "POST",
-        "query": "",
-        "content_type": None,
-        "content_encoding": None,
-        "head": b"Host: localhost",
-        "body": b"",
-        "size": 0,
-        "remote": "127.0.0.1",
-        "revision": 1,
-        "owner": "somebody",
-    }
-    return NewDelivery(**{**given_fields, **fields})
-
-
-def job(workflow: int, execution: int) -> tuple[Any, ...]:
-    return job_row(
-        execution=execution,
-        workflow_id=workflow,
-        node="n",
-        type="code",
-        status=1,
-        started_at=1,
-        finished_at=2,
-        result=("1", False),
-        output="",
-        error=None,
-    )
 
 
 def content(path: Path) -> dict[str, str]:
@@ -94,8 +62,8 @@ def store(target: Path | str) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def workflow(store: Store) -> int:
-    return store.define("orders", b"{}", enabled=True).workflow_id
+def orders(store: Store) -> Stored:
+    return Stored(store)
 
 
 @pytest.fixture
@@ -107,7 +75,7 @@ def backed(target: Path | str, tmp_path: Path) -> Iterator[Runtime]:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(
-    body=st.binary(max_size=2000),
+    raw=st.binary(max_size=2000),
     head=st.binary(max_size=500),
     query=st.text(max_size=200),
     method=st.text(min_size=1, max_size=20),
@@ -115,19 +83,17 @@ def backed(target: Path | str, tmp_path: Path) -> Iterator[Runtime]:
     size=st.integers(0, 2**63 - 1),
     received_at=st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999),
 )
-def test_whatever_comes_is_read_back_exactly(store, workflow, **fields):
-    delivery = new(workflow, **fields)
-    store.submit(delivery)
-    store.flush()
-    kept = store.delivery(workflow, delivery.id)
-    assert (kept.raw, kept.head, kept.size) == (fields["body"], fields["head"], fields["size"])
+def test_whatever_comes_is_read_back_exactly(store, orders, **fields):
+    number = orders.send(**fields)
+    kept = store.delivery(orders.id, number)
+    assert (kept.raw, kept.head, kept.size) == (fields["raw"], fields["head"], fields["size"])
     assert (kept.query_string, kept.method) == (fields["query"], fields["method"])
     assert (kept.received_at - EPOCH) // timedelta(microseconds=1) == fields["received_at"]
     assert kept.headers == parse_head(fields["head"])
     assert kept.query == parse_query_string(fields["query"])
     assert store.rows(
         "SELECT content_type FROM deliveries WHERE workflow_id = ? AND id = ?",
-        (workflow, delivery.id),
+        (orders.id, number),
     ) == [(fields["content_type"],)]
 
 
@@ -165,11 +131,11 @@ def test_whatever_is_sent_is_read_back_exactly(wired, body, fields, query, metho
     assert [pair for pair in kept.headers if pair[0].startswith("X-")] == fields
 
 
-def test_a_poisoned_delivery_does_not_stop_the_others(store, workflow):
+def test_a_poisoned_delivery_does_not_stop_the_others(store, orders):
     release = threading.Event()
     held = threading.Thread(target=store._writer.call, args=(lambda _: release.wait(30),))
     held.start()
-    group = [new(workflow, body=b"%d" % number) for number in range(5)]
+    group = [orders.new(number) for number in range(5)]
     group[2].query = "\ud800"
     group[3].size = 2**70
     for delivery in group:
@@ -179,59 +145,34 @@ def test_a_poisoned_delivery_does_not_stop_the_others(store, workflow):
     store.flush()
     assert [delivery.error is None for delivery in group] == [True, True, False, False, True]
     for number in (0, 1, 4):
-        assert store.delivery(workflow, group[number].id).raw == b"%d" % number
+        assert store.delivery(orders.id, group[number].id).raw == b"%d" % number
 
 
-def test_a_poisoned_answer_does_not_stop_the_others(store, workflow):
-    delivery = new(workflow)
-    store.submit(delivery)
-    store.flush()
-    response = NewResponse(
-        workflow_id=workflow,
-        delivery_id=delivery.id,
-        status=200,
-        duration_us=1,
-        headers=b"[]",
-        body=b"",
-    )
+def test_a_poisoned_answer_does_not_stop_the_others(store, orders):
+    number = orders.send(owner="somebody")
     for _ in range(2):  # the second has a key that is taken
-        store.submit(response)
-    store.submit(EndExecution(**END, workflow_id=workflow, id=delivery.id))
+        store.submit(orders.new_response(number))
+    store.submit(orders.new_end(number))
     store.flush()
-    after = new(workflow, body=b"after")
-    store.submit(after)
-    store.flush()
-    assert after.error is None
-    assert store.delivery(workflow, after.id).raw == b"after"
-    assert store.delivery(workflow, delivery.id).status == 200
-    assert store.execution(workflow, delivery.id).status is Status.RESOLVED
+    after = orders.send("after")
+    assert store.delivery(orders.id, after).body == "after"
+    assert store.delivery(orders.id, number).status == 200
+    assert store.execution(orders.id, number).status is Status.RESOLVED
     assert store._writer._waiting == []
 
 
-END = {
-    "status": 1,
-    "reason": None,
-    "started_at": 2_000_000,
-    "finished_at": 3_000_000,
-    "response_status": None,
-}
-
-
-def test_an_execution_starts_and_ends(store, workflow):
-    delivery = new(workflow)
-    store.submit(delivery)
+def test_an_execution_starts_and_ends(store, orders):
+    number = orders.send(owner="somebody")
+    assert store.execution(orders.id, number).status is Status.QUEUED
+    store.submit(StartExecution(workflow_id=orders.id, id=number, started_at=START))
     store.flush()
-    assert store.execution(workflow, delivery.id).status is Status.QUEUED
-    store.submit(StartExecution(workflow_id=workflow, id=delivery.id, started_at=2_000_000))
-    store.flush()
-    assert store.execution(workflow, delivery.id).status is Status.STARTED
-    store.submit(EndExecution(**END, workflow_id=workflow, id=delivery.id))
-    store.flush()
-    execution = store.execution(workflow, delivery.id)
+    assert store.execution(orders.id, number).status is Status.STARTED
+    orders.end(number, finished_at=START + 1_000_000)
+    execution = store.execution(orders.id, number)
     assert execution.status is Status.RESOLVED
     assert execution.duration_ms == 1000.0
     with pytest.raises(RecordNotFoundError):
-        store.execution(workflow + 1, delivery.id)
+        store.execution(orders.id + 1, number)
 
 
 def test_an_equal_definition_is_no_new_revision(store):
@@ -336,20 +277,16 @@ def test_ids_go_on_where_another_process_left_off(tmp_path):
 
 
 def test_a_deleted_workflow_leaves_nothing_behind(store):
-    number = store.define("doomed", b"1", enabled=True).workflow_id
+    doomed, other = Stored(store, "doomed", b"1"), Stored(store, "neighbour", b"1")
     store.define("doomed", b"2", enabled=True)
-    other = store.define("neighbour", b"1", enabled=True).workflow_id
-    group = [new(number), new(other), new(number, reason="method", revision=None, owner=None)]
-    store.submit(*group)
-    store.flush()
-    end = EndExecution(**END, workflow_id=number, id=1, jobs=(job(number, 1),))
-    for workflow_id in (number, other):
-        fixed = {"revision": 1, "headers": b"[]", "body": b"ok", "duration_us": 1, "status": 200}
-        store.submit(NewResponse(workflow_id=workflow_id, delivery_id=1, **fixed))
+    for hook in (doomed, other):
+        hook.response(hook.send(owner="somebody"), revision=1)
+    doomed.refuse()
+    end = doomed.new_end(1, doomed.job(1, "n"))
     store.submit(end)
     store.delete("doomed")
     store.submit(end)  # what was running ends after its workflow has gone
-    late = new(number)
+    late = doomed.new()
     store.submit(late)
     store.flush()
     assert late.error is not None
@@ -357,25 +294,25 @@ def test_a_deleted_workflow_leaves_nothing_behind(store):
     for table in metadata.tables.values():
         if "workflow_id" in table.c:
             left = store.rows(f"SELECT DISTINCT workflow_id FROM {table.name}")  # noqa: S608
-            assert (number,) not in left
-            assert table.name == "jobs" or (other,) in left
-    assert store.delivery(other, 1).response.body == b"ok"
+            assert (doomed.id,) not in left
+            assert table.name == "jobs" or (other.id,) in left
+    assert store.delivery(other.id, 1).response.body == b"ok"
     again = store.define("doomed", b"1", enabled=True)
-    assert again.workflow_id > max(number, other)
+    assert again.workflow_id > max(doomed.id, other.id)
     assert again.revision == 1
 
 
 def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
     store = backed.store
-    gone = store.define("gone", b"1", enabled=True).workflow_id
-    store.submit(new(gone))
+    gone = Stored(store, "gone", b"1")
+    store.submit(gone.new(owner="somebody"))
     store.delete("gone")
-    made = store.define("made", b"1", enabled=True).workflow_id
-    delivery = new(made)
-    store.submit(delivery)
-    store.submit(EndExecution(**END, workflow_id=gone, id=delivery.id))
+    made = Stored(store, "made", b"1")
+    delivery = made.new(owner="somebody")
+    store.submit(delivery, gone.new_end(1))
     store.flush()
-    assert store.execution(made, delivery.id).status is Status.QUEUED
+    assert delivery.id == 1
+    assert store.execution(made.id, 1).status is Status.QUEUED
 
 
 # -- responses ------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hooknb import Runtime, StoreError, StoreUnavailableError
-from hooknb.store import NewDelivery, Store
+from hooknb.store import Store
+from stored import new_delivery
 from wire import Wire, exchange, request
 
 
@@ -77,23 +78,6 @@ def test_a_deleted_file_is_not_made_again_by_reading(tmp_path) -> None:
 # -- a full disk ----------------------------------------------------------------------------------
 
 
-def new(workflow: int, size: int) -> NewDelivery:
-    return NewDelivery(
-        workflow_id=workflow,
-        received_at=1,
-        method="POST",
-        query="",
-        content_type=None,
-        content_encoding=None,
-        head=b"",
-        body=os.urandom(size),
-        size=size,
-        remote="127.0.0.1",
-        revision=1,
-        status=1,
-    )
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 24 MiB."""
@@ -119,7 +103,8 @@ def test_a_clearing_frees_a_full_disk(small_disk: Path) -> None:
         for size in (100_000, 1_000, 10):
             delivery = None
             while delivery is None or delivery.error is None:
-                delivery = new(full if stored[full] <= 9 * stored[other] else other, size)
+                hook = full if stored[full] <= 9 * stored[other] else other
+                delivery = new_delivery(hook, raw=os.urandom(size))
                 store.submit(delivery)
                 store.flush()
                 stored[delivery.workflow_id] += delivery.error is None
@@ -129,7 +114,7 @@ def test_a_clearing_frees_a_full_disk(small_disk: Path) -> None:
 
         assert store.counts(full).deliveries == 0
         assert store.counts(other).deliveries == stored[other]
-        delivery = new(full, 100_000)
+        delivery = new_delivery(full, raw=os.urandom(100_000))
         store.submit(delivery)
         store.flush()
         assert delivery.error is None
@@ -143,7 +128,7 @@ def test_after_a_clearing_the_file_is_small_again(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(Store(path, lambda _: None)) as store:
         full = store.define("full", b"{}", enabled=True).workflow_id
-        store.submit(*[new(full, 20_000) for _ in range(200)])
+        store.submit(*[new_delivery(full, raw=os.urandom(20_000)) for _ in range(200)])
         store.flush()
         store.clear(full)
         assert path.stat().st_size < 200_000
