@@ -55,15 +55,17 @@ def order(number: int) -> dict[str, Any]:
 
 def frames() -> dict[str, Any]:
     """Time ``hook.variables`` and ``json_normalize`` over the same bodies, in turns."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     import pandas as pd
 
     import hooknb
+    from stored import fill
 
     bodies = [json.dumps(order(number)).encode() for number in range(100_000)]
     normalize, cold, again = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
-        fill(path, bodies)
+        fill(path, "bench", map(order, range(100_000)))
         with hooknb.Runtime(path) as runtime:
             hook = runtime.webhook("bench")
             for _ in range(3):
@@ -87,34 +89,6 @@ def frames() -> dict[str, Any]:
         "cold_s": statistics.median(cold),
         "again_s": statistics.median(again),
     }
-
-
-def fill(path: Path, bodies: list[bytes]) -> None:
-    """Make a store in which one hook has received the bodies."""
-    from hooknb import _clock
-    from hooknb.store import NewDelivery, Store
-    from hooknb.workflow import define
-
-    store = Store(path, lambda _deliveries: None)
-    made = store.define("bench", define("bench").encode(), enabled=True)
-    for raw in bodies:
-        store.submit(
-            NewDelivery(
-                workflow_id=made.workflow_id,
-                received_at=_clock.now(),
-                method="POST",
-                query="",
-                content_type="application/json",
-                content_encoding=None,
-                head=b"Content-Type: application/json",
-                body=raw,
-                size=len(raw),
-                remote="127.0.0.1",
-                revision=1,
-                status=1,
-            )
-        )
-    store.close()
 
 
 def resident_mb() -> float:

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,28 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Wire", "filled", "open_tab", "panel_of", "post_many", "rows_of", "url_of"]
 
 _FILLED = """
+import sys
+sys.path.insert(0, {tests!r})
 import hooknb
-from hooknb import _clock
-from hooknb.store import NewDelivery, Store
-from hooknb.workflow import define
-store = Store("filled.db", lambda _: None)
-workflow = define("orders", body=["id", "status"])
-made = store.define("orders", workflow.encode(), enabled=True)
-for number in range({count}):
-    raw = b'{{"id": %d, "status": "paid", "amount": %d}}' % (number, number % 97)
-    store.submit(NewDelivery(
-        workflow_id=made.workflow_id, received_at=_clock.now(), method="POST", query="",
-        content_type="application/json", content_encoding=None,
-        head=b"Content-Type: application/json", body=raw, size=len(raw), remote="127.0.0.1",
-        revision=1, status=1))
-store.close()
+from stored import fill
+bodies = ({{"id": n, "status": "paid", "amount": n % 97}} for n in range({count}))
+fill("filled.db", "orders", bodies, body=["id", "status"])
 hook = hooknb.Runtime("filled.db").serve("orders")
 """
 
 
 def filled(count: int) -> str:
     """Return a cell that makes a hook with so many deliveries, in a store of its own."""
-    return _FILLED.format(count=count)
+    return _FILLED.format(count=count, tests=str(Path(__file__).parents[1]))
 
 
 class Wire:
