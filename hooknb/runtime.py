@@ -25,7 +25,7 @@ from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
 from hooknb.workflow.auth import Auth
-from hooknb.workflow.definitions import changed, check_switch, loaded, nodes_of
+from hooknb.workflow.definitions import apply_changes, check_switch, load_definition, nodes_of
 from hooknb.workflow.nodes import Node, Response
 from hooknb.workflow.notation import Functions
 from hooknb.workflow.variables import Variable
@@ -217,7 +217,7 @@ class Runtime:
                     f"there is no workflow {name!r} in this store; there is {known}"
                 )
             state = self._states.get(name)
-            workflow = loaded(
+            workflow = load_definition(
                 stored.definition,
                 functions,
                 known=None if state is None else state.functions,
@@ -266,7 +266,7 @@ class Runtime:
             if self._states.get(state.name) is not state:
                 raise ServerError(f"hook {state.name!r} is no longer served")
             current = state.served.workflow
-            workflow, enabled = changed(current, change(current))
+            workflow, enabled = apply_changes(current, change(current))
             self._serve(workflow, enabled=state.enabled if enabled is None else enabled)
 
     def switch(self, state: HookState, *, enabled: bool) -> None:
@@ -324,7 +324,7 @@ class Runtime:
         if number not in stored:
             known = ", ".join(map(str, stored))
             raise RecordNotFoundError(f"there is no revision {number} of this hook; it has {known}")
-        workflow = loaded(
+        workflow = load_definition(
             stored[number],
             functions,
             known=state.functions,

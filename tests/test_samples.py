@@ -15,7 +15,7 @@ from hooknb.errors import SettingError
 from hooknb.paths import MISSING
 from hooknb.payloads import parse, parse_query_string
 from hooknb.workflow import define
-from hooknb.workflow.samples import built, has_sample, with_variable
+from hooknb.workflow.samples import build_sample, has_sample, with_variable
 from hooknb.workflow.variables import Variable, column, parse_body, split_column
 
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -53,7 +53,7 @@ def sample(**paths_and_samples):
 def test_what_is_built_of_a_sample_is_the_sample(value) -> None:
     variables = parse_body(json.dumps(value))
     before = copy.deepcopy(variables)
-    assert not variables or same(built(variables), value)
+    assert not variables or same(build_sample(variables), value)
     assert variables == before
 
 
@@ -64,21 +64,21 @@ def test_the_leaves_alone_are_enough(value) -> None:
         for variable in parse_body(json.dumps(value))
         if variable.type not in {"object", "list"} or not variable.sample
     ]
-    assert not full or built(full) == value
+    assert not full or build_sample(full) == value
 
 
 @given(values, st.randoms())
 def test_the_order_of_variables_does_not_matter(value, random) -> None:
     variables = parse_body(json.dumps(value))
     random.shuffle(variables)
-    assert not variables or built(variables) == value
+    assert not variables or build_sample(variables) == value
 
 
 def test_five_hundred_levels() -> None:
     value: object = 1
     for level in range(500):
         value = {"a": value} if level % 2 else [value]
-    assert built(parse_body(value)) == value
+    assert build_sample(parse_body(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,22 @@ def test_five_hundred_levels() -> None:
     ],
 )  # fmt: skip
 def test_samples_stand_where_their_paths_lead(given, value) -> None:
-    assert built(sample(of=given)) == value
+    assert build_sample(sample(of=given)) == value
 
 
 def test_without_samples_there_is_nothing_and_null_is_a_sample() -> None:
-    assert built([]) is MISSING
-    assert built([Variable("a"), Variable("b", type="integer")]) is MISSING
-    assert built([Variable("a", type="null"), Variable("b")]) == {"a": None}
+    assert build_sample([]) is MISSING
+    assert build_sample([Variable("a"), Variable("b", type="integer")]) is MISSING
+    assert build_sample([Variable("a", type="null"), Variable("b")]) == {"a": None}
     assert not has_sample(Variable("a"))
 
 
 def test_no_endless_list_is_made_up() -> None:
     with pytest.raises(SettingError, match=r"a\[1000000000\].*1,000,000,001 elements"):
-        built([Variable("a[1000000000]", sample=1)])
-    assert len(built([Variable("", sample=[0] * 5000), Variable("[4999]", sample=1)])) == 5000
+        build_sample([Variable("a[1000000000]", sample=1)])
+    assert (
+        len(build_sample([Variable("", sample=[0] * 5000), Variable("[4999]", sample=1)])) == 5000
+    )
 
 
 # -- variables

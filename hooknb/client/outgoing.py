@@ -19,7 +19,7 @@ from hooknb.payloads.headers import SECRET_HEADERS, Headers
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
 from hooknb.workflow.auth import Auth, Outgoing
-from hooknb.workflow.samples import built, has_sample
+from hooknb.workflow.samples import build_sample, has_sample
 
 __all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
 
@@ -100,7 +100,7 @@ def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgo
         A path has a position so high that no list is made up for it.
     """
     method = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
-    query, body = built(trigger.query), built(trigger.body)
+    query, body = build_sample(trigger.query), build_sample(trigger.body)
     fields = Headers(
         (variable.path, str(variable.sample))
         for variable in trigger.headers

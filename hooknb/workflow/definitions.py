@@ -12,12 +12,12 @@ from hooknb.workflow.nodes import Node
 from hooknb.workflow.notation import SETTINGS, Functions, Known
 from hooknb.workflow.workflow import Trigger, Workflow, define
 
-__all__ = ["changed", "check_switch", "loaded", "nodes_of", "trigger_of"]
+__all__ = ["apply_changes", "check_switch", "load_definition", "nodes_of", "trigger_of"]
 
 _SETTINGS: Final = (*(name for name in SETTINGS if name != "name"), "enabled")
 
 
-def changed(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Workflow, bool | None]:
+def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Workflow, bool | None]:
     """Give a definition with other settings, as users write them, and the switch where it is one.
 
     Raises
@@ -53,7 +53,7 @@ def check_switch(enabled: Any) -> bool:
     return enabled
 
 
-def loaded(
+def load_definition(
     definition: bytes, functions: Functions, *, known: Known | None, what: str, call: str
 ) -> Workflow:
     """Read a stored definition, its functions put back.

@@ -13,7 +13,7 @@ from hooknb.paths import EVERY, MISSING, Path
 from hooknb.payloads.headers import SECRET_HEADERS
 from hooknb.workflow.variables import Variable, sampled
 
-__all__ = ["built", "has_sample", "is_small", "is_taken", "with_variable"]
+__all__ = ["build_sample", "has_sample", "is_small", "is_taken", "with_variable"]
 
 _MOST_ELEMENTS: Final = 1_000  # of a list that a position makes up
 
@@ -87,7 +87,7 @@ def has_sample(variable: Variable) -> bool:
     return variable.sample is not None or variable.type == "null"
 
 
-def built(variables: Iterable[Variable]) -> Any:
+def build_sample(variables: Iterable[Variable]) -> Any:
     """Build a value in which each variable's path leads to its sample.
 
     Samples of outer paths are put down first, those of inner ones into them; lists grow up to the

@@ -14,7 +14,7 @@ from hooknb.errors import SettingError
 from hooknb.ui.parts.controls import Asking, button, close_all, counted, hint, row_of, show
 from hooknb.ui.parts.form_fields import Choice, Field, Note
 from hooknb.ui.workflow.node_fields import REQUIRED, Setting, from_text, settings, to_text
-from hooknb.workflow.nodes import Case, Code, Condition, Node, built
+from hooknb.workflow.nodes import Case, Code, Condition, Node, build_node
 from hooknb.workflow.nodes.sources import is_function
 
 __all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "NodeForm", "TextInput"]
@@ -398,7 +398,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         try:
             if self._old is not None and self.kind is Code:
                 return msgspec.structs.replace(self._old, key=key)
-            return built({"type": self.kind.type_name, **self._fields(), "key": key}, _PLACE)
+            return build_node({"type": self.kind.type_name, **self._fields(), "key": key}, _PLACE)
         except SettingError as error:
             self.complain(error, _PLACE)
             raise

@@ -15,7 +15,7 @@ from hooknb.workflow.nodes.query import Query
 from hooknb.workflow.nodes.request import Request
 from hooknb.workflow.nodes.response import Response, check_sent, render_response
 from hooknb.workflow.nodes.switch import Case, Switch
-from hooknb.workflow.nodes.tree import as_nodes, built, masked_nodes, walk, with_keys
+from hooknb.workflow.nodes.tree import as_nodes, build_node, masked_nodes, walk, with_keys
 
 __all__ = [
     "Calculation",
@@ -34,7 +34,7 @@ __all__ = [
     "Response",
     "Switch",
     "as_nodes",
-    "built",
+    "build_node",
     "check_sent",
     "masked_nodes",
     "node_types",

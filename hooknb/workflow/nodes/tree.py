@@ -13,7 +13,7 @@ from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.data import to_data
 from hooknb.workflow.nodes.fields import check_fields, convert_fields
 
-__all__ = ["as_nodes", "built", "masked_nodes", "walk", "with_keys"]
+__all__ = ["as_nodes", "build_node", "masked_nodes", "walk", "with_keys"]
 
 
 def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
@@ -30,7 +30,7 @@ def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
     for index, item in enumerate(items):
         here = f"{place}[{index}]"
         if isinstance(item, dict):
-            nodes.append(built(item, here))
+            nodes.append(build_node(item, here))
         elif isinstance(item, Node):
             nodes.append(item)
         elif (ours := _ours(item)) is not None:
@@ -56,7 +56,7 @@ def _ours(item: Any) -> Node | None:
     return kind(**{field: getattr(item, field) for field in copy.__struct_fields__})
 
 
-def built(data: dict[str, Any], place: str) -> Node:
+def build_node(data: dict[str, Any], place: str) -> Node:
     """Make a node of an object of JSON whose ``type`` names it.
 
     Raises

@@ -11,7 +11,7 @@ import msgspec
 from hooknb.errors import PayloadError, SettingError
 from hooknb.payloads import decode_json
 from hooknb.workflow.auth import write_auth
-from hooknb.workflow.nodes import as_nodes, built, masked_nodes
+from hooknb.workflow.nodes import as_nodes, build_node, masked_nodes
 from hooknb.workflow.nodes.data import from_data, settings_of, to_data
 from hooknb.workflow.variables import Variable
 
@@ -179,7 +179,7 @@ def _response(value: Any) -> Any:
     if not isinstance(value, dict):
         raise SettingError("response", 'write {"status": 202, "body": "queued"}')
     fields = {name: from_data(item, f"response.{name}") for name, item in value.items()}
-    return built({"type": "response", **fields}, "response")
+    return build_node({"type": "response", **fields}, "response")
 
 
 def _only(data: dict[str, Any], names: tuple[str, ...], place: str) -> dict[str, Any]:
