@@ -19,7 +19,7 @@ EPOCH: Final = 1_767_225_600 * _SECOND
 
 
 def now() -> int:
-    """Give the microseconds since 1970."""
+    """Return the microseconds since 1970."""
     return time.time_ns() // 1000
 
 
@@ -29,7 +29,7 @@ def moment(value: int) -> datetime:
 
 
 def microseconds(value: datetime) -> int:
-    """Give the microseconds since 1970 of an aware ``datetime``."""
+    """Return the microseconds since 1970 of an aware ``datetime``."""
     return (value - _EPOCH) // _MICROSECOND
 
 
@@ -45,15 +45,15 @@ class Clock:
     is_fixed = False
 
     def now(self) -> int:
-        """Give the microseconds since 1970."""
+        """Return the microseconds since 1970."""
         return time.time_ns() // 1000
 
     def duration(self, started: float) -> int:
-        """Give the microseconds since ``time.perf_counter()`` gave ``started``."""
+        """Return the microseconds since ``time.perf_counter()`` gave ``started``."""
         return round((time.perf_counter() - started) * 1e6)
 
     def of_execution(self, _number: int) -> Clock:
-        """Give the clock that the execution of that id goes by."""
+        """Return the clock that the execution of that id goes by."""
         return self
 
 
@@ -68,19 +68,19 @@ class FixedClock(Clock):
     is_fixed = True
 
     def now(self) -> int:
-        """Give :data:`EPOCH`."""
+        """Return :data:`EPOCH`."""
         return EPOCH
 
     def duration(self, started: float) -> int:  # noqa: ARG002 - what really passed is not told
-        """Give a millisecond."""
+        """Return a millisecond."""
         return _TICK
 
     def arrival(self, number: int) -> int:
-        """Give the microseconds since 1970 at which the delivery of that id comes."""
+        """Return the microseconds since 1970 at which the delivery of that id comes."""
         return EPOCH + number * _SECOND
 
     def of_execution(self, number: int) -> Clock:
-        """Give a new clock that begins with the delivery of that id."""
+        """Return a new clock that begins with the delivery of that id."""
         return _Ticks(self.arrival(number))
 
 
@@ -92,5 +92,5 @@ class _Ticks(FixedClock):
         self._readings = itertools.count(start + _TICK, _TICK)
 
     def now(self) -> int:
-        """Give a millisecond more than the last time."""
+        """Return a millisecond more than the last time."""
         return next(self._readings)

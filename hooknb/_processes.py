@@ -21,7 +21,7 @@ _NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def started(pid: int) -> str | None:
-    """Give a text that says when a process started, or ``None`` where none of that number runs.
+    """Return a text that says when a process started, or ``None`` where none of that number runs.
 
     The texts of two processes that had the same number differ. A process that has ended and whose
     parent has not looked yet counts as ended.
@@ -53,7 +53,7 @@ def runs(pid: int, since: str) -> bool:
 
 
 def ancestors(pid: int | None = None) -> list[int]:
-    """Give the numbers of the processes above one (this one), the nearest first."""
+    """Return the numbers of the processes above one (this one), the nearest first."""
     found: list[int] = []
     above = os.getppid() if pid is None else _parent(pid)
     while above and above > 1 and above not in found and len(found) < _MOST_ANCESTORS:
@@ -78,7 +78,7 @@ def _owner(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Give the fields behind the name of the program in ``/proc/<pid>/stat`` (proc(5))."""
+    """Return the fields behind the name of the program in ``/proc/<pid>/stat`` (proc(5))."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except _NOT_THERE:

@@ -68,7 +68,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture
 def hook_runtime() -> Iterator[Runtime]:
-    """Give a :class:`hooknb.Runtime` of the test's own: in memory, on a free port.
+    """Yield a :class:`hooknb.Runtime` of the test's own: in memory, on a free port.
 
     Its server starts with the first hook, and it is closed after the test: running executions end,
     for its ``drain`` of 3 s at the most.
@@ -210,7 +210,7 @@ def _difference(kept: str, text: str) -> str:
 
 
 def _shown(path: Path, config: pytest.Config) -> str:
-    """Give a path as pytest shows those of tests."""
+    """Return a path as pytest shows those of tests."""
     return (
         str(path.relative_to(config.rootpath))
         if path.is_relative_to(config.rootpath)

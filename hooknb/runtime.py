@@ -310,7 +310,7 @@ class Runtime:
         return hook
 
     def _nodes_before(self, name: object) -> tuple[Node, ...]:
-        """Give the nodes of the current revision, whose keys the next one keeps."""
+        """Return the nodes of the current revision, whose keys the next one keeps."""
         if not isinstance(name, str):
             return ()
         if name in self._states:
@@ -436,7 +436,7 @@ class Runtime:
         self.store.forget()
 
     def __enter__(self) -> Self:
-        """Give the runtime itself."""
+        """Return the runtime itself."""
         return self
 
     def __exit__(

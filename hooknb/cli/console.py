@@ -21,12 +21,12 @@ _PLAIN: Final[dict[str, Any]] = {
 
 
 def output_console() -> Console:
-    """Give what writes to standard output: colour on a terminal, no markup anywhere."""
+    """Return what writes to standard output: colour on a terminal, no markup anywhere."""
     return Console(file=sys.stdout, **_PLAIN)
 
 
 def error_console() -> Console:
-    """Give what writes to standard error."""
+    """Return what writes to standard error."""
     return Console(file=sys.stderr, **_PLAIN)
 
 
@@ -40,7 +40,7 @@ def line(*parts: tuple[str, str] | str) -> Text:
 
 
 def status_style(status: int | None) -> str:
-    """Give the colour of a status code."""
+    """Return the colour of a status code."""
     if status is None:
         return "yellow"
     classes = {2: "green", 3: "cyan", 4: "red", 5: "bold red"}

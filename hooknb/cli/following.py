@@ -99,7 +99,7 @@ class Following:
         self._triggers: dict[int, tuple[int, Trigger]] = {}
 
     def newest(self, count: int) -> Iterator[Seen]:
-        """Give the newest deliveries that are there, oldest first; all later ones are news.
+        """Yield the newest deliveries that are there, oldest first; all later ones are news.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Following:
                 self._open[key], self._told[key] = time.monotonic(), state
 
     def news(self) -> Iterator[Seen]:
-        """Give what has come since, and what has become of deliveries given before; looks once.
+        """Yield what has come since, and what has become of deliveries given before; looks once.
 
         A delivery is given when it has been answered. One whose caller has waited for a second is
         given as it is, and once more with its answer; and so is one whose execution does not end

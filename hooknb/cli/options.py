@@ -46,7 +46,7 @@ def opened(store: str | None) -> Reading:
 
 
 def workflow_ids(store: Reading, name: str | None = None) -> dict[int, str]:
-    """Give the names of the workflows of a store by their ids; of one alone where it is named.
+    """Return the names of the workflows of a store by their ids; of one alone where it is named.
 
     Raises
     ------

@@ -208,7 +208,7 @@ def _content(
 
 
 def _argument(text: str) -> bytes:
-    """Give the bytes of an argument as the shell passed them."""
+    """Return the bytes of an argument as the shell passed them."""
     return text.encode("utf-8", "surrogateescape")
 
 

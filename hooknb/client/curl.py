@@ -103,7 +103,7 @@ def _argument(text: str | bytes) -> str:
 
 
 def _printable(data: bytes) -> str | None:
-    """Give the text, or ``None`` where it has something else than characters that are seen."""
+    """Return the text, or ``None`` where it has something else than characters that are seen."""
     try:
         text = data.decode()
     except UnicodeDecodeError:

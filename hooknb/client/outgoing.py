@@ -180,7 +180,7 @@ def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
 
 
 def _pairs(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the fields of a form, names nested by brackets; a file is a dict.
+    """Yield the fields of a form, names nested by brackets; a file is a dict.
 
     The inverse of :func:`hooknb.payloads.nest`, as far as brackets can say it: an empty list or
     object is left out, and everything but a file is text.

@@ -48,7 +48,7 @@ class HttpResponse:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Give the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        """Return the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
         return payloads.decode_json(self.body)
 
     @cached_property

@@ -177,7 +177,7 @@ class Context:
         raise Ended(Status[status.upper()], reason, result)
 
     def inside(self, **roots: Any) -> Context:
-        """Give a context that sees more roots (``item``, ``index``), for one turn of a loop."""
+        """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
         return Context(
             self.delivery,
             execution=self.execution,
@@ -332,7 +332,7 @@ class Context:
         return encode_result(result)
 
     def close(self) -> tuple[tuple[Any, ...], ...]:
-        """Give the rows of the jobs; nodes that still run are recorded as aborted."""
+        """Return the rows of the jobs; nodes that still run are recorded as aborted."""
         state = self.state
         state.closed = True
         running = list(state.running.values())

@@ -52,7 +52,7 @@ SIGNALS: Final = (Responded, Ended, ExecutorGone, NodeFailed, asyncio.CancelledE
 
 
 def unwrapped(error: BaseException) -> BaseException | None:
-    """Give what a node raised: a coroutine cannot be left by ``StopIteration``; Python wraps it."""
+    """Return what a node raised: Python wraps a ``StopIteration`` that leaves a coroutine."""
     wrapped = isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration)
     return error.__cause__ if wrapped else error
 

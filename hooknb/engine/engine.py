@@ -200,7 +200,7 @@ class Engine:
         self.advance(run.queue)
 
     def clock_of(self, execution: QueuedExecution) -> Clock:
-        """Give what an execution goes by."""
+        """Return what an execution goes by."""
         return self._services.clock.of_execution(execution.id)
 
     def context(self, execution: QueuedExecution, workflow_id: int, clock: Clock) -> Context:

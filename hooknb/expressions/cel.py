@@ -267,7 +267,7 @@ class _Clock:
 
 
 def _operands(tokens: list[_Token], text: str) -> Iterator[tuple[str, paths.Path | str]]:
-    """Give the paths and literals of an expression."""
+    """Yield the paths and literals of an expression."""
     index = 0
     while index < len(tokens):
         token = tokens[index]
@@ -307,7 +307,7 @@ def _step(tokens: list[_Token], index: int) -> tuple[paths.Part, int] | None:
 
 
 def _tree(root: str, chains: Sequence[paths.Path]) -> dict[str, Any] | None:
-    """Give the keys below a root that are named, as a tree; ``None`` is everything."""
+    """Return the keys below a root that are named, as a tree; ``None`` is everything."""
     top: dict[str, Any] = {root: {}}
     for chain in chains:
         if chain[0] != root:

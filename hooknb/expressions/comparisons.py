@@ -83,7 +83,7 @@ def check_pattern(pattern: Any, place: str = "right") -> None:
 
 
 def _scalar(value: Any) -> Any:
-    """Give Python's own value for one of numpy's and the like, and ``None`` for missing."""
+    """Return Python's own value for one of numpy's and the like, and ``None`` for missing."""
     if value is MISSING:
         return None
     if value is None or isinstance(value, (str, bool, int, float, Decimal)):
@@ -102,7 +102,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any, beside: Any) -> Any:
-    """Give the number that a value is or stands for beside another, or ``None``."""
+    """Return the number that a value is or stands for beside another, or ``None``."""
     if _is_number(value):
         if isinstance(value, float) and isinstance(beside, Decimal):
             return Decimal(repr(value))  # 0.1 and Decimal("0.1") are one number to people
@@ -124,7 +124,7 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _pair(left: Any, right: Any) -> tuple[Any, Any] | None:
-    """Give two scalars as one type that can be compared, or ``None``."""
+    """Return two scalars as one type that can be compared, or ``None``."""
     if isinstance(left, str) and isinstance(right, str):
         return left, right
     if isinstance(left, bool) or isinstance(right, bool):

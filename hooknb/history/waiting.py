@@ -103,7 +103,7 @@ class _Search:
         self.unfinished = 0
 
     def look(self, end: float | None) -> list[Delivery] | None:
-        """Give the first ones where all are there and have ended; looks until ``end``."""
+        """Return the first ones where all are there and have ended; looks until ``end``."""
         self.found.update(self._scan.again()[1])
         ids = array("q", queries.read_ids(self._store, self._workflow_id, self._scan.last))
         while ids and self._scan.last < ids[-1] and len(self.found) < self.wanted:

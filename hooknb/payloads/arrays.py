@@ -8,7 +8,7 @@ __all__ = ["as_python"]
 
 
 def as_python(value: object) -> Any:
-    """Give a scalar or an array of numpy, or a series of pandas, as Python's numbers and lists.
+    """Return a scalar or an array of numpy, or a series of pandas, as Python's numbers and lists.
 
     Raises
     ------

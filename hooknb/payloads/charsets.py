@@ -15,7 +15,7 @@ _NO_CHARSETS: Final = frozenset(
 
 
 def declared_codec(charset: str | None) -> str | None:
-    """Give Python's name of a declared charset, or None where it knows none such."""
+    """Return Python's name of a declared charset, or None where it knows none such."""
     if not charset:
         return None
     try:

@@ -31,7 +31,7 @@ _OPENS_JSON: Final = re.compile(r"\ufeff?[ \t\r\n]*[\[{]")
 
 @lru_cache(maxsize=256)
 def media_type(content_type: str | None) -> str:
-    """Give the media type in lower case, without parameters; ``""`` where there is none."""
+    """Return the media type in lower case, without parameters; ``""`` where there is none."""
     return (content_type or "").partition(";")[0].strip().lower()
 
 

@@ -17,7 +17,7 @@ class Headers(list[tuple[str, str]]):
     """Header fields as they came, in order, names as written; its text form masks credentials."""
 
     def masked(self) -> list[tuple[str, str]]:
-        """Give a plain list in which credentials are masked."""
+        """Return a plain list in which credentials are masked."""
         return [(name, masked(name, value)) for name, value in self]
 
     def __repr__(self) -> str:
@@ -25,12 +25,12 @@ class Headers(list[tuple[str, str]]):
         return repr(self.masked())
 
     def __getitem__(self, index: Any) -> Any:
-        """Give a field, or headers again where it is a slice."""
+        """Return a field, or headers again where it is a slice."""
         found = super().__getitem__(index)
         return Headers(found) if isinstance(index, slice) else found
 
     def copy(self) -> Headers:
-        """Give the same fields in a list of their own."""
+        """Return the same fields in a list of their own."""
         return Headers(self)
 
 
@@ -64,14 +64,14 @@ class HeaderMap(dict[str, str]):
         return super().get(self._known(name), default)
 
     def lower_names(self) -> dict[str, str]:
-        """Give a plain ``dict`` with each header under its name as written and in lower case.
+        """Return a plain ``dict`` with each header under its name as written and in lower case.
 
         Its values are not masked: it is for computing, not for showing.
         """
         return {**self, **{name: self[name] for name in self._names}}
 
     def masked(self) -> dict[str, str]:
-        """Give a plain ``dict`` in which credentials are masked."""
+        """Return a plain ``dict`` in which credentials are masked."""
         return {name: masked(name, value) for name, value in self.items()}
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class HeaderMap(dict[str, str]):
 
 
 def masked(name: str, value: str) -> str:
-    """Give the value, or a mask where the header carries credentials.
+    """Return the value, or a mask where the header carries credentials.
 
     The scheme (``Basic``, ``Bearer``) stays, since a wrong scheme is what people look for.
     """

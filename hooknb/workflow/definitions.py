@@ -18,7 +18,7 @@ _SETTINGS: Final = (*(name for name in SETTINGS if name != "name"), "enabled")
 
 
 def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Workflow, bool | None]:
-    """Give a definition with other settings, as users write them, and the switch where it is one.
+    """Return a definition with other settings, as users write them, and the switch where it is one.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Work
 
 
 def check_switch(enabled: Any) -> bool:
-    """Give the switch back where it is one.
+    """Return the switch back where it is one.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def load_definition(
 
 
 def nodes_of(definition: bytes) -> tuple[Node, ...]:
-    """Give the nodes of a stored definition; none where it cannot be read here."""
+    """Return the nodes of a stored definition; none where it cannot be read here."""
     try:
         return Workflow.decode(definition).nodes
     except SettingError:
@@ -94,7 +94,7 @@ def nodes_of(definition: bytes) -> tuple[Node, ...]:
 
 
 def trigger_of(definition: bytes) -> Trigger:
-    """Give the trigger of a stored definition, whatever types and functions its nodes have."""
+    """Return the trigger of a stored definition, whatever types and functions its nodes have."""
     settings = decode_json(definition)
     settings.pop("nodes", None)
     return Workflow.decode(json.dumps(settings)).trigger

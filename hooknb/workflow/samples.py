@@ -30,7 +30,7 @@ def is_taken(part: str, variables: Iterable[Variable], path: str) -> bool:
 def with_variable(
     part: str, variables: Iterable[Variable], path: str, *, value: Any, alias: str | None
 ) -> tuple[Variable, ...]:
-    """Give variables among which one is that of a path.
+    """Return variables among which one is that of a path.
 
     Parameters
     ----------

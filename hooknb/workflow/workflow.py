@@ -133,7 +133,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         return hash(self.name)
 
     def settings(self) -> dict[str, Any]:
-        """Give the arguments of :func:`hooknb.webhook` that make it, those at defaults left out.
+        """Return the arguments of :func:`hooknb.webhook` that make it, those at defaults left out.
 
         ``hooknb.webhook(**workflow.settings())`` serves it.
         """
@@ -182,7 +182,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         return notation.to_python(self.settings())
 
     def encode(self) -> bytes:
-        """Give the definition as the JSON that the store keeps, credentials included."""
+        """Return the definition as the JSON that the store keeps, credentials included."""
         return notation.write(self.settings(), secrets=True)
 
     @classmethod

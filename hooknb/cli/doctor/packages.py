@@ -19,7 +19,7 @@ _SHOWN: Final = ("ipykernel", "ipywidgets", "anywidget")
 
 
 def packages() -> Iterator[Finding]:
-    """Give the versions of Python, hooknb and the kernel's packages, and whatever does not fit."""
+    """Yield the versions of Python, hooknb and the kernel's packages, and whatever does not fit."""
     needs = metadata.metadata("hooknb")["Requires-Python"] if _version("hooknb") else None
     version = platform.python_version()
     if needs is not None and version not in Requirement(f"python{needs}").specifier:

@@ -65,7 +65,7 @@ def sites() -> list[Site]:
 
 
 def _program(pid: int) -> tuple[str, dict[str, str]]:
-    """Give the Python that a process runs, and its environment; ``""`` where it is not known."""
+    """Return the Python that a process runs, and its environment; ``""`` where it is not known."""
     import psutil  # the kernel's, so that it is there
 
     try:

@@ -112,7 +112,7 @@ def _ascii(text: str) -> str:
 
 
 def _content(data: bytes) -> dict[str, str]:
-    """Give bytes as the text that they are, or in base64."""
+    """Return bytes as the text that they are, or in base64."""
     try:
         return {"text": data.decode()}
     except UnicodeDecodeError:

@@ -19,7 +19,7 @@ _BOUNDARY: Final = re.compile(r""";\s*boundary=(?:"[^"]*"|[^;]*)""", re.IGNORECA
 
 
 def snapshot(deliveries: Iterable[Delivery], headers: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Give what of deliveries is the same in every run.
+    """Return what of deliveries is the same in every run.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["as_json", "base64_text", "encoded", "shown"]
 
 
 def shown(fields: Headers, *, secrets: bool) -> list[tuple[str, str]]:
-    """Give header fields in order, credentials masked unless ``secrets``."""
+    """Return header fields in order, credentials masked unless ``secrets``."""
     return list(fields) if secrets else fields.masked()
 
 

@@ -25,7 +25,7 @@ Progress = Callable[[int], object]
 
 
 def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
-    """Give the format of a file: the one that is named, or that of its suffix.
+    """Return the format of a file: the one that is named, or that of its suffix.
 
     Raises
     ------

@@ -123,7 +123,7 @@ class Column:
         return "text" if self._seen == _TEXT else "object"
 
     def array(self, length: int) -> Array:
-        """Give the first ``length`` rows, those that :meth:`add` has filled and the gaps between.
+        """Return the first ``length`` rows, those that :meth:`add` has filled and the gaps between.
 
         The column keeps the array: it is not to be changed.
         """

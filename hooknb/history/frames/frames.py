@@ -46,7 +46,7 @@ class Frames:
         self._variables = VariableRows(store, workflow_id)
 
     def deliveries(self) -> pd.DataFrame:
-        """Give every delivery that is kept, refused ones too.
+        """Return every delivery that is kept, refused ones too.
 
         ``content_type`` is the media type in lower case, without parameters; the header as received
         is in ``headers``, plain dicts with credentials masked. ``query`` is the parsed query,
@@ -57,18 +57,18 @@ class Frames:
         return self._given(self._deliveries, self._deliveries.read)
 
     def executions(self) -> pd.DataFrame:
-        """Give every execution; the id is that of its delivery.
+        """Return every execution; the id is that of its delivery.
 
         ``missing`` is a list of the configured variables that did not come, as ``part.path``.
         """
         return self._given(self._executions, self._executions.read)
 
     def jobs(self) -> pd.DataFrame:
-        """Give the record of every node that ran, in the order of the ends of their executions."""
+        """Return the record of every node that ran, ordered by the ends of their executions."""
         return self._given(self._jobs, self._jobs.read)
 
     def variables(self, trigger: Trigger) -> pd.DataFrame:
-        """Give ``received_at`` and the variables of every accepted delivery.
+        """Return ``received_at`` and the variables of every accepted delivery.
 
         Parameters
         ----------

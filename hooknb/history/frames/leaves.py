@@ -72,7 +72,7 @@ class Leaves:
         """Whether objects went by that now would stand in a column (a leaf came in their place)."""
 
     def all(self) -> list[Leaf]:
-        """Give the leaves that have been seen, since the restart if there was one."""
+        """Return the leaves that have been seen, since the restart if there was one."""
         return [leaf for leaf in self._all if leaf.times]
 
     def restart(self) -> None:
@@ -151,7 +151,7 @@ class Leaves:
         ]
 
     def number(self, value: Any) -> None:
-        """Give the leaves of a value that have no order yet one, in that of the document."""
+        """Return the leaves of a value that have no order yet one, in that of the document."""
         work = [(self._root, value)]
         while work:
             leaf, value = work.pop()

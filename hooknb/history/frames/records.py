@@ -64,7 +64,7 @@ class _Rows(ABC):
         self._frame = self._table([])
 
     def read(self) -> pd.DataFrame:
-        """Give the frame."""
+        """Return the frame."""
         if len(self._frame) and self._is_cleared():
             self.reset()
         self._extend()
@@ -100,7 +100,7 @@ class DeliveryRows(_Rows):
     width = 13
 
     def read(self) -> pd.DataFrame:
-        """Give the frame."""
+        """Return the frame."""
         super().read()
         self._drop_old()
         self._take_responses()
@@ -224,7 +224,7 @@ class JobRows(_Rows):
     width = 9
 
     def read(self) -> pd.DataFrame:
-        """Give the frame: what has ended is kept, what runs is read each time."""
+        """Return the frame: what has ended is kept, what runs is read each time."""
         ended = super().read()
         running = queries.read_running_jobs(self._store, self._workflow_id)
         return pd.concat([ended, self._table(running)]).sort_index() if running else ended

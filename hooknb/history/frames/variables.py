@@ -50,7 +50,7 @@ class _Source(Protocol):
         """Forget the values."""
 
     def columns(self) -> tuple[dict[str, Column], int]:
-        """Give the columns by name, and how many were left out."""
+        """Return the columns by name, and how many were left out."""
 
 
 class VariableRows:
@@ -80,7 +80,7 @@ class VariableRows:
         self._last = 0
 
     def read(self, trigger: Trigger) -> pd.DataFrame:
-        """Give the frame; see :meth:`hooknb.history.frames.Frames.variables`."""
+        """Return the frame; see :meth:`hooknb.history.frames.Frames.variables`."""
         key = tuple(
             (part, variable.path, column(part, variable))
             for part, variables in trigger.parts

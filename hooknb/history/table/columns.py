@@ -77,7 +77,7 @@ class Columns:
         self._settled = False
 
     def read(self, trigger: Trigger) -> list[Column]:
-        """Give the columns; reads up to 20 deliveries where they are not known yet.
+        """Return the columns; reads up to 20 deliveries where they are not known yet.
 
         The configured variables in the order of headers, query and body, objects and lists only
         where nothing else is configured. Without any: up to five leaves of queries and bodies, the
@@ -108,12 +108,12 @@ class Columns:
 
 
 def leaf_columns(request: StoredRequest) -> list[Column]:
-    """Give the first leaves of one delivery, at most five, from its query and its body."""
+    """Return the first leaves of one delivery, at most five, from its query and its body."""
     return [_column(part, Variable(path), [request]) for part, path in _inferred([request])]
 
 
 def short_titles(columns: Sequence[Column]) -> list[str]:
-    """Give the titles as they stand over the columns, where there is little room.
+    """Return the titles as they stand over the columns, where there is little room.
 
     What is taken from the body goes without ``body.``, but where something else would read the
     same: beside ``query.id`` or an alias ``id``, ``body.id`` is written out. So is what would read
@@ -183,7 +183,7 @@ def _inferred(newest: Sequence[StoredRequest]) -> list[tuple[str, str]]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Give the paths of whatever is no object with something in it; lists are kept whole."""
+    """Yield the paths of whatever is no object with something in it; lists are kept whole."""
     if value is MISSING or value is TOO_LARGE or value == {}:
         return
     count = 0

@@ -165,7 +165,7 @@ def _no_name(name: str) -> str:
 
 
 def _split(text: str) -> Iterator[tuple[str, bool]]:
-    """Give the pieces of an expression, and whether each is code or text in quotes."""
+    """Yield the pieces of an expression, and whether each is code or text in quotes."""
     start = 0
     for found in _NAME.finditer(text):
         if found["text"]:

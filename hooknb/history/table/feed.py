@@ -126,7 +126,7 @@ class Feed:
         return self._kept.strip(now_us, buckets, seconds)
 
     def median_ms(self) -> float | None:
-        """Give the median time to the answer, of the answered among the newest 500 deliveries.
+        """Return the median time to the answer, of the answered among the newest 500 deliveries.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class Feed:
     # -- the table ------------------------------------------------------------------------------
 
     def columns(self) -> list[Column]:
-        """Give the columns: the configured variables, or up to five leaves of what came.
+        """Return the columns: the configured variables, or up to five leaves of what came.
 
         They stay the same until the configured variables change or the hook is cleared. Of the
         configured ones objects and lists are left out, unless there is nothing else. Leaves are
@@ -148,14 +148,14 @@ class Feed:
         return list(self._columns.read(self._trigger()))
 
     def ids(self) -> array[int]:
-        """Give the ids of the view, oldest first: the position of each is its ordinal.
+        """Return the ids of the view, oldest first: the position of each is its ordinal.
 
         A copy, of eight bytes for each.
         """
         return self._view[:]
 
     def ordinal(self, number: int) -> int | None:
-        """Give the ordinal of a delivery, or ``None`` where it is not in the view."""
+        """Return the ordinal of a delivery, or ``None`` where it is not in the view."""
         view = self._view
         at = bisect_left(view, number)
         return at if at < len(view) and view[at] == number else None

@@ -73,7 +73,7 @@ class FlowCounts:
         return forgotten or self._last != before
 
     def _read_mark(self) -> tuple[Any, ...] | None:
-        """Give what the last known job is; ``None`` once it is gone."""
+        """Return what the last known job is; ``None`` once it is gone."""
         return queries.read_mark(self._store, self._workflow_id, self._last)
 
     def _read(self, after: int, upto: int) -> int:

@@ -59,7 +59,7 @@ class Row:
     execution: str | None
 
     def as_list(self) -> list[Any]:
-        """Give it as JSON has it, in the order of the attributes; the time in milliseconds."""
+        """Return it as JSON has it, in the order of the attributes; the time in milliseconds."""
         return [
             self.ordinal,
             self.id,

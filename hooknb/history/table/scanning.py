@@ -178,7 +178,7 @@ def _parts(asked: Filter) -> dict[str, bool]:
 
 
 def _next_size(size: int, rows: Sequence[Sequence[Any]], took: float) -> int:
-    """Give how many rows to read next, by the bytes and the time of those before."""
+    """Return how many rows to read next, by the bytes and the time of those before."""
     if not rows:
         return size
     average: int = sum(row[1] for row in rows) // len(rows) + 1

@@ -54,7 +54,7 @@ class Context(Protocol):
         """Run a branch, one node after the other; give the result of the last one."""
 
     def inside(self, **roots: Any) -> Self:
-        """Give a context that sees more roots (``item``, ``index``), for one turn of a loop."""
+        """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
 
     async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
@@ -141,11 +141,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         raise SettingError(type(self).__name__, "this node type has no `async def run`; write one")
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Give the nodes below this one, by the place of their list: ``{"yes": (…), …}``."""
+        """Return the nodes below this one, by the place of their list: ``{"yes": (…), …}``."""
         return {}
 
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Self:
-        """Give the same node with other nodes below it, in the places of :meth:`below`."""
+        """Return the same node with other nodes below it, in the places of :meth:`below`."""
         return msgspec.structs.replace(self, **lists)
 
 
@@ -177,5 +177,5 @@ def register(node_type: NodeType) -> NodeType:
 
 
 def node_types() -> dict[str, type[Node]]:
-    """Give the registered types by name."""
+    """Return the registered types by name."""
     return dict(_types)

@@ -44,5 +44,5 @@ class Calculation(Node, frozen=True, tag="calculation"):
         return (self.expression,)
 
     async def run(self, context: Context) -> Any:
-        """Give the value."""
+        """Return the value."""
         return await value_of(self.expression, context)

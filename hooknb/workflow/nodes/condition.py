@@ -56,7 +56,7 @@ class Condition(Node, frozen=True, tag="condition"):
             force_setattr(self, "no", as_nodes(self.no or (), "no"))
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Give both branches, where there are any."""
+        """Return both branches, where there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
 
     def line(self) -> tuple[Any, ...]:

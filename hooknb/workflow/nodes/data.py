@@ -24,7 +24,7 @@ _MARKS: Final = (frozenset({"base64"}), frozenset({"function", "source"}), froze
 
 
 def to_data(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
-    """Give a value as what JSON can hold; settings that are at their defaults are left out.
+    """Return a value as what JSON can hold; settings that are at their defaults are left out.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
 
 
 def from_data(data: Any, place: str = "") -> Any:
-    """Give back what :func:`to_data` was given; nodes and variables stay objects of JSON.
+    """Return what :func:`to_data` was given; nodes and variables stay objects of JSON.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def from_data(data: Any, place: str = "") -> Any:
 
 
 def settings_of(value: msgspec.Struct) -> dict[str, Any]:
-    """Give the fields of a struct that are not at their defaults, by name, in their order."""
+    """Return the fields of a struct that are not at their defaults, by name, in their order."""
     settings: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
     for field in _fields(type(value)):
@@ -102,7 +102,7 @@ def exactly_equal(one: Any, other: Any) -> bool:
 
 
 def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
-    """Give a value in which every function is what ``change(key, function)`` gives for it.
+    """Return a value in which every function is what ``change(key, function)`` gives for it.
 
     ``key`` is that of the node that the function belongs to.
     """
@@ -162,7 +162,7 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[Any, ...]:
 
 
 def _default(field: Any) -> Any:
-    """Give the default of a field, ``NODEFAULT`` where there is none."""
+    """Return the default of a field, ``NODEFAULT`` where there is none."""
     made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
     return field.default_factory() if made else field.default
 

@@ -45,7 +45,7 @@ def check_fields(value: msgspec.Struct, place: str) -> None:
 def convert_fields(
     kind: type[msgspec.Struct], settings: Mapping[str, Any], place: str
 ) -> dict[str, Any]:
-    """Give settings that came from JSON as the types of their fields: lists as tuples.
+    """Return settings that came from JSON as the types of their fields: lists as tuples.
 
     Fields that hold nodes or functions are left to the class itself.
 

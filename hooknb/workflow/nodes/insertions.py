@@ -74,7 +74,7 @@ def rendered_text(context: Context, value: Any) -> str:
 
 
 def whole_number(value: Any) -> int | None:
-    """Give the whole number that a rendered value is or stands for (``"201"``), or ``None``."""
+    """Return the whole number that a rendered value is or stands for (``"201"``), or ``None``."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():

@@ -71,7 +71,7 @@ class Loop(Node, frozen=True, tag="loop"):
         force_setattr(self, "nodes", as_nodes(self.nodes))
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Give the nodes of a turn."""
+        """Return the nodes of a turn."""
         return {"nodes": self.nodes}
 
     def line(self) -> tuple[Any, ...]:

@@ -61,11 +61,11 @@ class Parallel(Node, frozen=True, tag="parallel"):
             raise SettingError("mode", f"{self.mode!r} is not one of {', '.join(_MODES)}")
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Give the branches by position."""
+        """Return the branches by position."""
         return {f"branches[{index}]": nodes for index, nodes in enumerate(self.branches)}
 
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Parallel:
-        """Give the same node with other branches."""
+        """Return the same node with other branches."""
         return msgspec.structs.replace(self, branches=tuple(lists.values()))
 
     def line(self) -> tuple[Any, ...]:

@@ -80,7 +80,7 @@ class _Sent(NamedTuple):
         return f"{self.method} {self.url.shown}"
 
     def again(self, status: int, target: Url) -> _Sent:
-        """Give the request that follows a redirect (RFC 9110, section 15.4)."""
+        """Return the request that follows a redirect (RFC 9110, section 15.4)."""
         method, headers, body = self.method, self.headers, self.body
         if target.origin != self.url.origin and not is_secured(self.url, target):
             headers = _without(headers, SECRET_HEADERS)

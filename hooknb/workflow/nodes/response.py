@@ -151,7 +151,7 @@ def _filled(context: Context, template: str) -> int:
 def render_response(
     status: int | str, headers: dict[str, str], body: Any, *, default_type: bool = True
 ) -> SentResponse:
-    """Give the answer's bytes and complete headers.
+    """Return the answer's bytes and complete headers.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def render_response(
 
 
 def encode_body(body: Any) -> tuple[bytes, str]:
-    """Give the bytes of a body and its media type: of text, of bytes, or of JSON.
+    """Return the bytes of a body and its media type: of text, of bytes, or of JSON.
 
     Raises
     ------

@@ -57,13 +57,13 @@ def is_function(value: object) -> bool:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Give a function's name, or the name of a callable object's type."""
+    """Return a function's name, or the name of a callable object's type."""
     name = getattr(function, "__name__", None)
     return name if isinstance(name, str) else type(function).__name__
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """Give the source text of a function, from the left margin; of a lambda that alone.
+    """Return the source text of a function, from the left margin; of a lambda that alone.
 
     A digest of its code stands for a text that cannot be found: it still tells a change.
     """
@@ -119,7 +119,7 @@ def _lambda(function: Any) -> str:
 
 
 def _constants(code: CodeType) -> Iterator[Any]:
-    """Give what a code object computes with; those inside of it by their code, not their place."""
+    """Yield what a code object computes with; those inside of it by their code, not their place."""
     yield code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -76,12 +76,12 @@ class Switch(Node, frozen=True, tag="switch"):
         force_setattr(self, "otherwise", as_nodes(self.otherwise, "otherwise"))
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Give the nodes of each case, and those of ``otherwise``."""
+        """Return the nodes of each case, and those of ``otherwise``."""
         below = {f"cases[{index}].nodes": case.nodes for index, case in enumerate(self.cases)}
         return below | {"otherwise": self.otherwise}
 
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Switch:
-        """Give the same switch with other nodes in its cases."""
+        """Return the same switch with other nodes in its cases."""
         cases = tuple(
             msgspec.structs.replace(case, nodes=lists[f"cases[{index}].nodes"])
             for index, case in enumerate(self.cases)

@@ -106,7 +106,7 @@ def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """Give every node of a tree a key of its own.
+    """Return every node of a tree a key of its own.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _renamed(nodes: tuple[Node, ...], keys: dict[str, str], place: str) -> tuple
 
 
 def _content(node: Node) -> Any:
-    """Give what a node is, but for its key and those below it."""
+    """Return what a node is, but for its key and those below it."""
     below = node.below()
     data = to_data(node.with_below(dict.fromkeys(below, ())) if below else node)
     data.pop("key", None)

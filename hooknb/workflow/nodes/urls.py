@@ -110,7 +110,7 @@ def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
 
 
 def check_hosts(hosts: Any) -> tuple[str, ...]:
-    """Give ``allow_hosts`` in lower case; refuse what names no host."""
+    """Return ``allow_hosts`` in lower case; refuse what names no host."""
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
         raise SettingError("allow_hosts", 'write a list of hosts: ("api.example.com",)')
     checked = []
@@ -186,7 +186,7 @@ def is_secured(url: Url, target: Url) -> bool:
 
 
 def redirected(url: Url, location: str) -> Url:
-    """Give the address that a ``Location`` means (RFC 9110, section 10.2.2).
+    """Return the address that a ``Location`` means (RFC 9110, section 10.2.2).
 
     Raises
     ------

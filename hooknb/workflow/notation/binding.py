@@ -22,7 +22,7 @@ Known: TypeAlias = Mapping[tuple[str, str], Callable[..., Any]]
 def bind(
     nodes: tuple[Node, ...], functions: Functions = (), known: Known | None = None
 ) -> tuple[Node, ...]:
-    """Give nodes whose unbound functions are those that were given, where there are such.
+    """Return nodes whose unbound functions are those that were given, where there are such.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def bind(
 
 
 def unbound(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """Give the names of the functions that are still to be bound."""
+    """Return the names of the functions that are still to be bound."""
     names: dict[str, None] = {}
 
     def note(_key: str, function: Any) -> Any:
@@ -69,7 +69,7 @@ def unbound(nodes: tuple[Node, ...]) -> tuple[str, ...]:
 
 
 def known_functions(nodes: tuple[Node, ...]) -> dict[tuple[str, str], Callable[..., Any]]:
-    """Give the functions of nodes by the key of their node and their source text."""
+    """Return the functions of nodes by the key of their node and their source text."""
     known: dict[tuple[str, str], Callable[..., Any]] = {}
 
     def note(key: str, function: Any) -> Any:

@@ -293,7 +293,7 @@ class _Cell:
 
 
 def _keys_to_write(nodes: tuple[Node, ...]) -> set[str]:
-    """Give the keys that the workflow would not choose itself, or that something names.
+    """Return the keys that the workflow would not choose itself, or that something names.
 
     What names one must find it, also where the hook that the cell is run on has another history.
     """
@@ -305,7 +305,7 @@ def _keys_to_write(nodes: tuple[Node, ...]) -> set[str]:
 
 
 def _with_keys_of(nodes: tuple[Node, ...], kept: set[str]) -> tuple[Node, ...]:
-    """Give the nodes with no other keys than these, and those of their functions' names."""
+    """Return the nodes with no other keys than these, and those of their functions' names."""
     made = []
     for node in nodes:
         below = {name: _with_keys_of(items, kept) for name, items in node.below().items()}
@@ -317,7 +317,7 @@ def _with_keys_of(nodes: tuple[Node, ...], kept: set[str]) -> tuple[Node, ...]:
 
 
 def _texts(value: Any) -> list[str]:
-    """Give the texts inside of a value, those of functions too, but for the keys of nodes."""
+    """Return the texts inside of a value, those of functions too, but for the keys of nodes."""
     if isinstance(value, str):
         return [value]
     if is_function(value):
@@ -353,7 +353,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _defined(source: str) -> str | None:
-    """Give the name that a source text defines, or ``None`` where it defines none."""
+    """Return the name that a source text defines, or ``None`` where it defines none."""
     tree = _parsed(source)
     body = tree.body if isinstance(tree, ast.Module) else []
     if len(body) != 1 or not isinstance(
