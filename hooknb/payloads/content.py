@@ -195,6 +195,9 @@ def _parameter(content_type: str | None, name: str) -> str | None:
         return None
     message = Message()
     message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
-    found = message.get_param(name)
+    try:
+        found = message.get_param(name)
+    except (TypeError, ValueError):  # of parts in the notation of RFC 2231 that do not go together
+        return None
     # A tuple is one in the extended notation of RFC 2231: charset, language, text.
     return found[2] if isinstance(found, tuple) else found

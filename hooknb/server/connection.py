@@ -30,6 +30,7 @@ _LOG: Final = logging.getLogger("hooknb.server")
 _LINGER: Final = 2.0  # seconds
 _PIECE: Final = 64 * 1024  # bytes that are read at once meanwhile
 _MAX_LINGER_PIECES: Final = 1024
+_AT_ONCE: Final = 64  # pipelined requests that are served before others have their turn
 _NO_BODY: Final = frozenset({204, 304})
 
 
@@ -61,6 +62,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Read requests and have them responded to, one after the other."""
+        served = 0
         try:
             while not self._last:
                 self._server.waits_for_head(self)
@@ -69,6 +71,9 @@ class Connection:
                 except BadRequestError as error:
                     await self._refuse(str(error), error.status)
                 await self._flush()
+                served += 1
+                if served % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
             if self._unread:
                 await self._linger()
         except (StreamClosedError, asyncio.CancelledError):

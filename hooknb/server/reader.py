@@ -8,11 +8,13 @@ messages of different lengths or for different hosts, is refused beside it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from httptools import (
@@ -38,6 +40,8 @@ _PIECE: Final = 64 * 1024  # bytes that are read at once
 # Bytes beyond a body's limit that are read and thrown away, so that a sender which writes before
 # it reads gets its 413 and not a broken pipe.
 _MAX_DRAINED_BYTES: Final = 64 * 2**20
+_CHUNKS_AT_ONCE: Final = 256  # that are read before others have their turn
+_PIECES_AT_ONCE: Final = 16  # as well
 _TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _LINE_FOR_LLHTTP: Final = b"POST / HTTP/1.1\r\n"
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -166,8 +170,8 @@ class RequestReader:
         self._stream = stream
         self._moved = moved
         self._buffer = bytearray()  # what has come and is not taken yet
-        self._body: list[bytes] = []
-        self._keep = 0
+        self._body = bytearray()  # of pieces, each of two bytes would take the room of fifty
+        self._keep = self._fills = 0
         self.size = 0
 
     async def read_head(self) -> Head:
@@ -182,7 +186,7 @@ class RequestReader:
         StreamClosedError
             The sender has hung up.
         """
-        self._body, self._keep, self.size = [], 0, 0
+        self._body, self._keep, self.size = bytearray(), 0, 0
         await self._check_method()
         line = await self._read_line(MAX_HEAD_BYTES, "The request line is too long.", _TOO_LARGE)
         found = _REQUEST_LINE.fullmatch(line)
@@ -257,23 +261,22 @@ class RequestReader:
 
     def take_body(self) -> bytes:
         """Return what was kept of the body, and forget it."""
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        body, self._body = bytes(self._body), bytearray()
         return body
 
-    async def _read_bytes(self, count: int, parser: HttpRequestParser | None = None) -> None:
+    async def _read_bytes(self, length: int, parser: HttpRequestParser | None = None) -> None:
         buffer = self._buffer
-        while count > 0 and self._has_room():
+        while length > 0 and self._has_room():
             if not buffer:
                 await self._fill()
-            piece = bytes(buffer[:count])
-            del buffer[:count]
+            piece = bytes(buffer[:length])
+            del buffer[:length]
             if parser is not None:
                 _feed(parser, piece)
-            count -= len(piece)
+            length -= len(piece)
             room = self._keep - self.size
             if room > 0:
-                self._body.append(piece if len(piece) <= room else piece[:room])
+                self._body += piece if len(piece) <= room else piece[:room]
             self.size += len(piece)
 
     async def _read_chunks(self) -> None:
@@ -282,7 +285,11 @@ class RequestReader:
         parser = HttpRequestParser(message)
         parser.feed_data(_START_OF_CHUNKED)
         message.fields.clear()
-        while self._has_room():
+        for number in count(1):
+            if not self._has_room():
+                return
+            if number % _CHUNKS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             line = await self._read_line(MAX_CHUNK_LINE_BYTES, "A chunk's line is too long.")
             # llhttp takes extensions that lack a name or a value.
             found = _CHUNK_LINE.fullmatch(line)
@@ -292,11 +299,11 @@ class RequestReader:
                     "and CRLF."
                 )
             _feed(parser, line)
-            count = int(found[1], 16)
-            if count == 0:
+            length = int(found[1], 16)
+            if length == 0:
                 await self._read_trailers(parser, message)
                 return
-            await self._read_bytes(count, parser)
+            await self._read_bytes(length, parser)
             if self._has_room():
                 end = await self._read_line(2, "A chunk does not end where its length says.")
                 _feed(parser, end)
@@ -325,6 +332,9 @@ class RequestReader:
 
     async def _fill(self) -> None:
         self._buffer += await self._stream.read_bytes(_PIECE, partial=True)
+        self._fills += 1
+        if self._fills % _PIECES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # what is there is read without waiting
         self._moved()
 
     def _has_room(self) -> bool:

@@ -270,6 +270,12 @@ def test_any_content_type_is_understood(content_type):
         assert error.status == 400  # noqa: PT017 - either outcome is right
 
 
+@pytest.mark.parametrize("rest", ["charset*=x; charset*0*=y", "charset*0=0; charset*; charset*1=x"])
+def test_parameters_that_do_not_go_together_are_passed_over(rest):
+    assert read(b"[1]", f"application/json; {rest}") == [1]
+    assert read(b"a=1", f"application/x-www-form-urlencoded; {rest}") == {"a": "1"}
+
+
 def test_the_public_names_are_there():
     assert all(hasattr(hooknb.payloads, name) for name in hooknb.payloads.__all__)
 

@@ -8,6 +8,7 @@ import resource
 import socket
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -260,6 +261,53 @@ def test_a_chunked_body_without_end_is_cut_off(serve):
                 wire.send(piece)
             pytest.fail("a gigabyte was read")
     assert exchange(hook, request(hook, b"1")).status == 200
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True])
+def test_a_sender_that_is_faster_than_the_server_does_not_hold_up_others(serve, is_pipelined):
+    hook = serve({}, max_body=2**30)
+    stop = threading.Event()
+    piece = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if is_pipelined else b"1\r\n \r\n"
+
+    def send(wire: Wire) -> None:
+        with contextlib.suppress(OSError):
+            while not stop.is_set():
+                wire.send(piece * 10_000)
+
+    def receive(wire: Wire) -> None:
+        with contextlib.suppress(OSError):
+            while wire.socket.recv(2**20):
+                pass
+
+    with Wire(hook) as wire, ThreadPoolExecutor() as threads:
+        if not is_pipelined:
+            wire.send(unsized(hook, ("Transfer-Encoding", "chunked")))
+        threads.submit(send, wire)
+        threads.submit(receive, wire)
+        try:
+            for _ in range(3):
+                assert exchange(hook, request(hook, b"1")).status == 200
+        finally:
+            stop.set()
+            wire.socket.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_has_bytes(hook):
+    raw = unsized(hook, ("Transfer-Encoding", "chunked")) + chunked(b"[ ", *[b"  "] * 50_000, b"1]")
+    tracemalloc.start()
+    try:
+        assert exchange(hook, raw).status == 200
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_500_000
+
+
+def test_a_content_type_that_cannot_be_read_gets_a_response(serve):
+    hook = serve({}, accept=["*/*"])
+    content_type = ("Content-Type", "application/json; charset*=x; charset*0*=y")
+    response = exchange(hook, request(hook, b"[1]", headers=(content_type,)))
+    assert hook.delivery(response.delivery).body == [1]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
