@@ -83,6 +83,6 @@ browser: install  ## see to a Chromium for the browser tests
 hub: install  ## see to JupyterHub's proxy, for the tests that run a hub
 	@.ci/need hub
 
-clean:  ## remove .venv, built files and caches (never .hooknb: it holds what came)
+clean:  ## remove .venv, built files and caches (never .hooknb: it holds what hooks received)
 	rm -rf $(VENV) dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

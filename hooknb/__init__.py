@@ -1,4 +1,4 @@
-"""Webhooks inside Jupyter: receive, understand, answer and test them.
+"""Webhooks inside Jupyter: receive, understand, respond to and test them.
 
 ::
 

@@ -47,7 +47,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Hook"]
 
-_UNSET: Final = object()
+
+class _Unset:
+    """Stands for an argument that was not passed; ``None`` is JSON's null."""
+
+    def __repr__(self) -> str:
+        return "<not passed>"
+
+
+_UNSET: Final = _Unset()
 _MAX_EXAMINED: Final = 1_000  # accepted deliveries, newest first, that a sample is looked for in
 _MAX_EXAMINED_BYTES: Final = 64 * 2**20
 _FILES: Final = (".jsonl", ".ndjson")  # suffixes of what `replay` reads as a file
@@ -271,7 +279,7 @@ class Hook:
         Raises
         ------
         PublicationError
-            The Jupyter server does not answer as the relay, its public URL is not known, or the
+            The Jupyter server does not respond as the relay, its public URL is not known, or the
             registration cannot be written. The message says what is missing.
         SettingError
             The runtime listens where the server does not reach it, is deterministic, or

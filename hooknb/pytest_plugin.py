@@ -171,7 +171,7 @@ def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
         )
         raise AssertionError(message) from None
     except ValueError as error:
-        message = f"{shown} is no JSON: {error}; mend it, or run pytest with --hooknb-update"
+        message = f"{shown} is not JSON: {error}; mend it, or run pytest with --hooknb-update"
         raise AssertionError(message) from None
     if kept != text:
         message = (

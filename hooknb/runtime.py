@@ -39,8 +39,8 @@ __all__ = ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows
 class Runtime:
     """A server in this process, and the store behind it.
 
-    The server runs on a thread of its own: it answers while a cell runs, and a cell that calls
-    its own hook is answered. It starts with the first hook and ends with :meth:`close`, with the
+    The server runs on a thread of its own: it responds while a cell runs, and a cell that calls its
+    own hook gets its response. It starts with the first hook and ends with :meth:`close`, with the
     ``with`` block, or with the process.
 
     Parameters

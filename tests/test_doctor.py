@@ -73,9 +73,9 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
         seen = found("--store", path)
         port = hook.url.split(":")[2].split("/")[0]
         assert "version 2" in seen["store"]["text"]
-        assert "1 hooks, 1 deliveries" in seen["store"]["text"]
+        assert "1 hook, 1 delivery" in seen["store"]["text"]
         assert seen["served by"]["text"] == f"process {os.getpid()}"
-        assert seen["port"]["text"] == f"{port}: hooknb answers"
+        assert seen["port"]["text"] == f"{port}: hooknb responds"
         assert len(hook.deliveries) == 1
     seen = found("--store", path)
     assert "no process" in seen["served by"]["text"]

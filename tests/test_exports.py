@@ -383,7 +383,7 @@ def test_a_line_that_is_no_delivery_is_named_and_nothing_is_sent(
     path = tmp_path / "came.jsonl"
     hook.export(path)
     path.write_text(f"{path.read_text()}\n{line}\n")
-    with pytest.raises(SettingError, match=r"came.jsonl, line 3: that is no delivery"):
+    with pytest.raises(SettingError, match=r"came.jsonl, line 3: that is not a delivery"):
         hook.replay(path)
     assert len(hook.deliveries) == 1
 
@@ -409,7 +409,7 @@ def test_headers_in_a_file_cannot_add_others(runtime: hooknb.Runtime, tmp_path: 
     path = tmp_path / "came.jsonl"
     hook.export(path)
     path.write_text(path.read_text().replace("marker", r"a\r\nX-B: b"))
-    with pytest.raises(SettingError, match=r"line 1: that is no delivery: .*line break"):
+    with pytest.raises(SettingError, match=r"line 1: that is not a delivery: .*line break"):
         hook.replay(path)
     assert len(hook.deliveries) == 1
 
@@ -473,7 +473,7 @@ def test_nothing_is_sent_where_one_line_cannot_be(
     with pytest.raises(SettingError, match=r"came\.jsonl, delivery 1: .*request line"):
         hook.replay(path)
     path.write_text(json.dumps({**line, "body": 0}).replace('"body": 0', f'"body": {"[" * 10**5}'))
-    with pytest.raises(SettingError, match="line 1: that is no delivery"):
+    with pytest.raises(SettingError, match="line 1: that is not a delivery"):
         hook.replay(path)
     assert len(hook.deliveries) == 1
 
@@ -481,7 +481,7 @@ def test_nothing_is_sent_where_one_line_cannot_be(
 def test_a_pipe_is_not_loaded(runtime: hooknb.Runtime, tmp_path: Path) -> None:
     hook, pipe = runtime.webhook("orders"), tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    with pytest.raises(SettingError, match="is no file"):
+    with pytest.raises(SettingError, match="is not a file"):
         hook.replay(pipe)
 
 

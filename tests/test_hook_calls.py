@@ -238,7 +238,7 @@ def test_what_is_taken_already_only_gets_another_alias(runtime: Runtime) -> None
     assert hook.workflow.trigger.body == (Variable("a"), Variable("b.c", "Other"))
     with pytest.raises(SettingError, match="'Other' is taken"):
         hook.add_variable("body.d", alias="Other")
-    with pytest.raises(SettingError, match="'order' is no variable"):
+    with pytest.raises(SettingError, match="'order' is not a variable"):
         hook.add_variable("order")
     assert hook.revision == 2
 

@@ -525,7 +525,7 @@ def test_a_function_without_text_is_told_by_its_code():
 
 def test_a_response_needs_a_caller_that_waits():
     paid = Condition("true", yes=[Response(200)])
-    message = r"nodes\[0\].yes\[0\]: a Response answers a waiting caller; set sync=True, or use"
+    message = r"nodes\[0\].yes\[0\]: a Response is for a waiting caller; set sync=True, or use"
     with pytest.raises(SettingError, match=message):
         define("a", nodes=[paid])
     assert define("a", nodes=[paid], sync=True).nodes[0].yes[0].key == "response"

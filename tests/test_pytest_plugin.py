@@ -126,8 +126,8 @@ def test_a_failure_to_come_shows_what_came_and_the_line_of_the_test(
     result.stdout.fnmatch_lines(
         [
             ">       hook.wait_for('body.status == \"paid\"', timeout=0.1)",
-            "E       hooknb.errors.WaitTimeoutError: orders: after 0.1 s 0 of 1 delivery *",
-            "E       id  found  response  execution  what came",
+            "E       hooknb.errors.WaitTimeoutError: orders: after 0.1 s, 0 of 1 delivery *",
+            "E       id  found  response  execution  received",
             "E       1   no     200       resolved   body.status: open",
         ],
         consecutive=False,
@@ -195,7 +195,7 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
             'E       -      "b": 1.0',
             'E       +      "b": 1',
             "E*Where the new one is right, run pytest with --hooknb-update and commit the file.",
-            "E*snapshots/test_shop.test_named_after_the_test[[]2].json is no JSON: *",
+            "E*snapshots/test_shop.test_named_after_the_test[[]2].json is not JSON: *",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")

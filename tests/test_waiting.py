@@ -94,7 +94,9 @@ def test_what_was_cleared_counts_no_more(runtime: hooknb.Runtime) -> None:
     hook = runtime.webhook("orders")
     hook.send(json={"n": 1})
     hook.clear()
-    with pytest.raises(WaitTimeoutError, match=r"0 of 1 delivery had come\. Nothing came at all"):
+    with pytest.raises(
+        WaitTimeoutError, match=r"0 of 1 delivery had arrived\. Nothing was received"
+    ):
         hook.wait_for(timeout=0)
 
     def go_on() -> None:
@@ -152,10 +154,10 @@ def test_a_node_may_wait_for_the_nodes_of_another_hook() -> None:
         assert job.result == 2
 
 
-# -- what came instead
+# -- what was received instead
 
 
-def test_a_table_says_what_came_instead(runtime: hooknb.Runtime) -> None:
+def test_a_table_says_what_was_received_instead(runtime: hooknb.Runtime) -> None:
     def total(context) -> float:
         return context.body["amount"] * 1.25
 
@@ -169,10 +171,10 @@ def test_a_table_says_what_came_instead(runtime: hooknb.Runtime) -> None:
         hook.wait_for("body.amount > 3", n=2, timeout=0.1)
     lines = str(caught.value).splitlines()
     assert lines[0] == (
-        "orders: after 0.1 s 1 of 2 deliveries that 'body.amount > 3' finds had come. What came:"
+        "orders: after 0.1 s, 1 of 2 deliveries matching 'body.amount > 3' had arrived. Received:"
     )
     assert [re.split(r" {2,}", line) for line in lines[2:]] == [
-        ["id", "found", "response", "execution", "what came"],
+        ["id", "found", "response", "execution", "received"],
         ["1", "yes", "200", "resolved", '{"amount":4}'],
         ["2", "no", "400", "refused: invalid json", '{"amount: 4}'],
         ["3", "no", "200", "error: KeyError: 'amount'", lines[5].rpartition("  ")[2]],
@@ -206,7 +208,7 @@ def test_the_table_has_ten_rows_at_most(runtime: hooknb.Runtime) -> None:
     hook = runtime.webhook("orders")
     for number in range(12):
         hook.send(json={"n": number})
-    with pytest.raises(WaitTimeoutError, match=r"What came \(the newest 10 of 12\)") as caught:
+    with pytest.raises(WaitTimeoutError, match=r"Received \(the newest 10 of 12\)") as caught:
         hook.wait_for("body.n > 99", timeout=0.1)
     ids = [line.split()[0] for line in str(caught.value).splitlines()[3:]]
     assert ids == [str(number) for number in range(3, 13)]

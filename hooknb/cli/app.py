@@ -43,9 +43,10 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     name="hooknb",
-    help="Webhooks inside Jupyter, from a shell: whether it works here, sending to a hook, "
-    "following what comes, and taking it away as a file.",
+    help="Webhooks inside Jupyter, from a shell: check what works here, send to a "
+    "hook, follow deliveries as they arrive, and export them to a file.",
     add_completion=False,
+    rich_markup_mode="markdown",  # joins the lines of a paragraph
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -34,7 +34,7 @@ __all__ = ["send"]
 
 _METHOD: Final = re.compile(r"[A-Za-z-]+")
 _RESERVED: Final = "%!#$&'()*+,/:;=?@[]~"  # what stands in URLs, escapes included
-_FAILED: Final = 400  # from this status on an answer says no
+_FAILED: Final = 400  # from this status on a response is a failure
 _MOST_COLOURED: Final = 256 * 1024  # bytes; colouring takes its time
 
 Target = tuple[str, Auth | None, str]
@@ -70,7 +70,7 @@ def send(
     header: Annotated[
         list[str] | None,
         typer.Option(
-            "--header", metavar="'NAME: VALUE'", help="A header field; it may be given repeatedly."
+            "--header", metavar="'NAME: VALUE'", help="A header field; may be given repeatedly."
         ),
     ] = None,
     query: Annotated[
@@ -94,16 +94,16 @@ def send(
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="Write the bytes of the answer's body alone, where no terminal reads."
+            "--raw", help="Write the body of the response alone: its bytes, escaped on a terminal."
         ),
     ] = False,
     fail: Annotated[
         bool,
-        typer.Option("--fail", help="End with 1 where the status of the answer is 400 or more."),
+        typer.Option("--fail", help="Exit with 1 if the status of the response is 400 or more."),
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Send a request to a hook, and print the answer: status, headers, body.
+    """Send a request to a hook, and print the response: status, headers, body.
 
     To a name it goes with the hook's own credentials, to the port where it is served.
     """
@@ -223,7 +223,7 @@ def _read(file: str) -> bytes:
 
 def _method(text: str) -> str:
     if not _METHOD.fullmatch(text):
-        raise SettingError("--method", f"{text!r} is no method; write one such as PUT")
+        raise SettingError("--method", f"{text!r} is not a method; write one such as PUT")
     return text.upper()
 
 
@@ -242,7 +242,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-# -- the answer
+# -- the response
 
 
 def _show(console: Console, response: HttpResponse, *, only_body: bool) -> None:

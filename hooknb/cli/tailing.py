@@ -1,4 +1,4 @@
-"""``hooknb tail``: what comes to a store, line by line."""
+"""``hooknb tail``: the deliveries of a store, line by line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def tail(
     ] = None,
     lines: Annotated[
         int,
-        typer.Option("--n", "-n", metavar="LINES", min=0, help="Lines of what came before."),
+        typer.Option(
+            "--n", "-n", metavar="LINES", min=0, help="How many earlier deliveries to show first."
+        ),
     ] = 10,
     filter_text: FilterOption = "",
     *,
@@ -46,11 +48,11 @@ def tail(
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Follow the deliveries of a store as they come, in whatever process they do; Ctrl-C ends it.
+    """Follow the deliveries of a store as they arrive, whatever process serves it; Ctrl-C ends it.
 
-    One line each: time (UTC), id, hook, method, status of the answer, why it was refused or its
-    execution failed, and its variables. A delivery stands here once it is answered; one whose
-    caller waits longer than a second stands here twice, and so does one that fails afterwards.
+    One line each: time (UTC), id, hook, method, status of the response, why it was refused or its
+    execution failed, and its variables. A delivery is shown once it has its response;
+    one whose caller waits longer than a second is shown twice, and so is one that fails later.
     """
     asked = compile_filter(filter_text)
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""What came from outside, as text that a terminal may show."""
+"""Received text, as text that a terminal may show."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     if seconds is not None and seconds > _LONGEST:
         seconds = None
     if seconds == 0:
-        raise SettingError("timeout", "0 leaves no time for an answer; write some seconds")
+        raise SettingError("timeout", "0 leaves no time for a response; write some seconds")
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.putrequest(
@@ -142,14 +142,14 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         )
     except TimeoutError as error:
         within = "" if seconds is None else f" within {seconds:g} s"
-        message = f"no answer came{within}"
+        message = f"no response{within}"
         raise ServerError(message) from error
     except http.client.InvalidURL:
         # The error has the whole URL, and with it the key.
         problem = "it has blanks or control characters; write them as %20 and the like"
         raise SettingError("params", problem) from None
     except (OSError, http.client.HTTPException) as error:
-        message = f"the request got no answer: {type(error).__name__}: {error}"
+        message = f"the request got no response: {type(error).__name__}: {error}"
         raise ServerError(message) from error
     finally:
         connection.close()
@@ -185,7 +185,7 @@ def _put_field(connection: http.client.HTTPConnection, name: str, value: str) ->
         raise SettingError(f"headers[{name!r}]", problem) from None
     except (TypeError, ValueError):
         raise SettingError(
-            f"headers[{name!r}]", "that is no header: a name, and text without line breaks"
+            f"headers[{name!r}]", "that is not a header: write a name, and text without line breaks"
         ) from None
 
 

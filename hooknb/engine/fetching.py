@@ -95,19 +95,19 @@ class Fetcher:
         try:
             response = await self._client.fetch(request, raise_error=False)
         except HTTPTimeoutError as error:
-            raise TimeoutError(f"no answer came within {timeout:g} s") from error
+            raise TimeoutError(f"no response within {timeout:g} s") from error
         except HTTPError as error:  # the connection was closed in the middle
             if size > max_size:
                 raise HooknbError(
-                    f"the answer has more than {max_size} bytes (max_size)"
+                    f"the response has more than {max_size} bytes (max_size)"
                 ) from error
-            raise OSError("the connection was closed before the answer was complete") from error
+            raise OSError("the connection was closed before the response was complete") from error
         failure: Any = response.error
         if response.code == 599:  # noqa: PLR2004 - Tornado's code for no response at all
             if size > max_size:
-                raise HooknbError(f"the answer has more than {max_size} bytes (max_size)")
+                raise HooknbError(f"the response has more than {max_size} bytes (max_size)")
             if isinstance(failure, HTTPTimeoutError):
-                raise TimeoutError(f"no answer came within {timeout:g} s") from failure
+                raise TimeoutError(f"no response within {timeout:g} s") from failure
             raise failure if isinstance(failure, OSError) else OSError(str(failure))
         return Fetched(
             status=response.code,

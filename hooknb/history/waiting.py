@@ -1,4 +1,4 @@
-"""Waiting for deliveries that a filter finds, and telling what came instead."""
+"""Waiting for deliveries that a filter finds, and telling what was received instead."""
 
 from __future__ import annotations
 
@@ -123,25 +123,25 @@ class _Search:
             return None
 
 
-# -- what came instead
+# -- what was received instead
 
 
 def _message(store: Store, state: HookState, search: _Search, after: str) -> str:
-    which = f" that {search.text!r} finds" if search.text else ""
+    which = f" matching {search.text!r}" if search.text else ""
     found = min(len(search.found), search.wanted)
     few = "delivery" if search.wanted == 1 else "deliveries"
-    said = f"{state.name}: after {after} {found} of {search.wanted} {few}{which} had come"
+    said = f"{state.name}: after {after}, {found} of {search.wanted} {few}{which} had arrived"
     if search.unfinished:
         said += f", and {search.unfinished} of their executions had not ended"
     newest = queries.read_newest_ids(store, state.workflow_id, _MOST_ROWS)
     if not newest:
         return (
-            f"{said}. Nothing came at all: send first, in another thread or cell where it waits "
-            "for an answer, or give a longer timeout."
+            f"{said}. Nothing was received: send first, in another thread or cell where it waits "
+            "for a response, or give a longer timeout."
         )
     total = store.counts(state.workflow_id).deliveries
     cut_off = f" (the newest {_MOST_ROWS} of {total})" if total > len(newest) else ""
-    return f"{said}. What came{cut_off}:\n\n{_table(store, state, search, newest)}"
+    return f"{said}. Received{cut_off}:\n\n{_table(store, state, search, newest)}"
 
 
 def _table(store: Store, state: HookState, search: _Search, ids: list[int]) -> str:
@@ -149,7 +149,7 @@ def _table(store: Store, state: HookState, search: _Search, ids: list[int]) -> s
     configured = any(variables for _, variables in trigger.parts)
     columns = Columns(store, state.workflow_id).read(trigger) if configured else []
     rows = Rows(store, state.workflow_id).read(dict(enumerate(ids)), columns)
-    lines = [["id", "found", "response", "execution", "what came"]]
+    lines = [["id", "found", "response", "execution", "received"]]
     lines += [
         [
             str(row.id),
@@ -173,7 +173,7 @@ def _outcome(row: Row) -> str:
 
 
 def _variables(columns: list[Column], row: Row) -> str:
-    """Write the configured variables that came; credentials among them are masked."""
+    """Write the configured variables that were received; credentials among them are masked."""
     pairs = zip(columns, row.cells, strict=True)
     return _printable(", ".join(f"{column.title}: {cell}" for column, cell in pairs if cell))
 

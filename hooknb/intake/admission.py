@@ -104,7 +104,7 @@ def too_large(trigger: Trigger, size: int) -> Refusal:
 
 
 def read_body(trigger: Trigger, headers: Mapping[str, str], raw: bytes) -> Any:
-    """Give the parsed body (``MISSING`` where there is none), or the refusal.
+    """Return the parsed body (``MISSING`` where there is none), or the refusal.
 
     A request without a body has no type to judge.
     """

@@ -189,7 +189,7 @@ class Hosting:
 
     def shut(self, state: HookState) -> None:
         """Take no more requests for a hook."""
-        with contextlib.suppress(PublicationError):  # the relay asks in vain
+        with contextlib.suppress(PublicationError):  # the relay gets an error
             self.publication.withdraw(state.key)
         self.desk.hooks.pop(state.key, None)
 

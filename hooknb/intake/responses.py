@@ -18,12 +18,12 @@ OK: Final = SentResponse(
 
 
 def response_status_of(ending: Ending) -> int | None:
-    """Give the status of what a Response node answered, or ``None``."""
+    """Return the status of what a Response node answered, or ``None``."""
     return None if ending.response is None else ending.response.status
 
 
 def closing_response(ending: Ending) -> SentResponse:
-    """Give what the caller of a synchronous hook gets."""
+    """Return what the caller of a synchronous hook gets."""
     if ending.response is not None:
         return ending.response
     if ending.status is Status.RESOLVED:

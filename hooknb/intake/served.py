@@ -37,7 +37,7 @@ class Served:
         self.reads_query = bool(self._query or workflow.nodes)
 
     def missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
-        """Give the JSON list of the configured variables that did not come, or ``None``."""
+        """Return the JSON list of the configured variables that did not come, or ``None``."""
         absent = [f"headers.{name}" for usual, name in self._headers if usual not in headers]
         absent += [name for get, name in self._query if get(query) is MISSING]
         absent += [name for get, name in self._body if get(body) is MISSING]
@@ -103,12 +103,12 @@ class HookState:
 
 
 def _name(part: str, variable: Variable) -> str:
-    """Give a variable's name without its alias: ``body[0].sku``."""
+    """Return a variable's name without its alias: ``body[0].sku``."""
     return column(part, Variable(variable.path))
 
 
 def _usual(name: str) -> str:
-    """Give a header's name in the usual spelling, that of the server's headers."""
+    """Return a header's name in the usual spelling, that of the server's headers."""
     return "-".join(word.capitalize() for word in name.split("-"))
 
 

@@ -230,7 +230,9 @@ def _unescaped(text: str, start: int, end: int) -> str:
             return chr(int(code, 16))
         if letter not in _SIMPLE_ESCAPES:
             raise PathError(
-                text, escape.start() + 1, f'"\\{letter}" is no escape; a backslash is written \\\\'
+                text,
+                escape.start() + 1,
+                f'"\\{letter}" is not an escape; a backslash is written \\\\',
             )
         return _SIMPLE_ESCAPES[letter]
 

@@ -110,7 +110,7 @@ def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
         ):
             raise SettingError(
                 "accept",
-                f"{media_range!r} is no media type; write one without parameters, such as "
+                f"{media_range!r} is not a media type; write one without parameters, such as "
                 '"application/json", "application/*" or "*/*"',
             )
     return tuple(media_range.strip().lower() for media_range in ranges)

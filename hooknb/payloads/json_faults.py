@@ -172,7 +172,7 @@ def _text_fault(content: bytes, start: int) -> Fault | None:
         for escape in _SURROGATE.finditer(content):
             if escape["lone"] is not None:
                 return Fault(
-                    start + escape.start(), "half of a surrogate pair, which is no character,"
+                    start + escape.start(), "half of a surrogate pair, which is not a character,"
                 )
     return None
 

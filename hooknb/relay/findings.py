@@ -43,7 +43,7 @@ class ServerStatus:
     is_own
         Whether it started this process.
     has_relay
-        Whether the relay answers there.
+        Whether the relay responds there.
     problem
         Why it does not, and the remedy; ``None`` where it does.
     """
@@ -220,21 +220,21 @@ def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> 
 
 
 def _problem(base: str, timeout: float) -> str | None:
-    """Return why the relay does not answer below a URL, and the remedy; ``None`` where it does."""
+    """Return why the relay does not respond below a URL, and the remedy; ``None`` where it does."""
     try:
         response = _get(f"{base}hooknb/", timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        return f"it answers {error.code} where the relay should; {_INSTALL}"
+        return f"it responds with {error.code} where the relay should; {_INSTALL}"
     except TimeoutError:
-        return f"it did not answer within {timeout:g} seconds; try again"
+        return f"it did not respond within {timeout:g} seconds; try again"
     except OSError as error:
-        return f"it does not answer ({getattr(error, 'reason', error)}); start it again"
+        return f"it does not respond ({getattr(error, 'reason', error)}); start it again"
     except ValueError:
         response = None
     if isinstance(response, dict) and response.get("hooknb") == "relay":
         return None
-    return f"something else than the relay answers there; {_INSTALL}"
+    return f"something other than the relay responds there; {_INSTALL}"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -229,7 +229,7 @@ def split_column(name: str) -> tuple[str, str]:
     if part is None or (rest and rest[0] not in ".["):
         raise SettingError(
             "name",
-            f"{name!r} is no variable; write its part and its path: body.order.id, body[0].sku, "
+            f"{name!r} is not a variable; write its part and its path: body.order.id, body[0].sku, "
             "query.a, headers.X-Request-Id",
         )
     if part == "headers":
@@ -264,7 +264,7 @@ def _as_variable(part: str, setting: str, item: object) -> Variable:
     if part == "headers":
         if not _HEADER.fullmatch(path):
             raise SettingError(
-                setting, f"{path!r} is no name of a header; write one such as X-Request-Id"
+                setting, f"{path!r} is not the name of a header; write one such as X-Request-Id"
             )
     else:
         try:
@@ -352,7 +352,7 @@ def _entries(path: str, value: dict[Any, Any] | Sequence[Any]) -> Iterator[tuple
         return enumerate(islice(value, _MOST_ELEMENTS))
     for key in value:
         if not isinstance(key, str):
-            raise SampleError(f"The key {key!r} at {path or 'the top'} is no text.")
+            raise SampleError(f"The key {key!r} at {path or 'the top'} is not text.")
     return iter(value.items())
 
 

@@ -104,7 +104,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     name
         Unique in its store.
     sync
-        Whether the caller waits for the workflow's answer.
+        Whether the caller waits for the workflow's response.
     trigger
         What starts it.
     nodes
@@ -416,8 +416,8 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
         if isinstance(node, Response):
             raise SettingError(
                 place,
-                "a Response answers a waiting caller; set sync=True, or use response=… for the "
-                "fixed answer",
+                "a Response is for a waiting caller; set sync=True, or use response=… for the "
+                "fixed response",
             )
 
 

@@ -172,11 +172,11 @@ def frames() -> list[Row]:
     ]
 
 
-def first_answer() -> Row:
-    """Measure the way from ``hooknb.webhook`` to the first answer."""
+def first_response() -> Row:
+    """Measure the way from ``hooknb.webhook`` to the first response."""
     ms = statistics.median(probe("first")["ms"] for _ in range(TURNS))
     return Row(
-        "`hooknb.webhook(…)` to the first answer, warm", "under 50 ms", f"{ms:.0f} ms", ms < 50
+        "`hooknb.webhook(…)` to the first response, warm", "under 50 ms", f"{ms:.0f} ms", ms < 50
     )
 
 
@@ -218,7 +218,7 @@ def executions() -> list[Row]:
 
 
 def busy_cell() -> Row:
-    """Compare the median answer during a pure Python loop with the idle one."""
+    """Compare the median response time during a pure Python loop with the idle one."""
     with server("hook") as (url, process):
         idle, busy = [], []
         for _ in range(3):
@@ -228,7 +228,7 @@ def busy_cell() -> Row:
             tell(process, "idle")
         ratio = statistics.median(busy) / statistics.median(idle)
     return Row(
-        "median answer during a pure Python loop to the idle one",
+        "median response time during a pure Python loop to the idle one",
         "under 5",
         f"{ratio:.1f} ({statistics.median(busy):.1f} to {statistics.median(idle):.1f} ms)",
         ratio < 5,
@@ -254,7 +254,7 @@ def main() -> int:
         ),
         *frames(),
         imports(),
-        first_answer(),
+        first_response(),
         memory(),
         busy_cell(),
         panel(),

@@ -134,7 +134,7 @@ def test_a_delay_waits_and_goes_on(run, seconds, waited):
 
 def test_a_delay_may_end_the_execution_as_failed(run):
     ran = run(Delay(0.01, "failed", key="delay"), Output(1, key="after"))
-    assert (ran.status, ran.execution.reason) == ("failed", "waited 0.01 seconds in vain")
+    assert (ran.status, ran.execution.reason) == ("failed", "failed after a delay of 0.01 seconds")
     assert ran.keys == ["delay"]
 
 

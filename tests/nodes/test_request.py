@@ -317,7 +317,7 @@ def test_an_error_status_fails_the_job(run, outside, status):
     outside.json("/a", {"why": "no"}, status)
     ran = run(Request(outside.url + "/a?token=1", key="ask"), Output(1, key="after"))
     assert (ran.status, ran.response.status) == ("failed", 500)
-    assert ran.execution.reason == f"POST {outside.url}/a answered {status}"
+    assert ran.execution.reason == f"POST {outside.url}/a responded with {status}"
     assert ran.job("ask").status is Status.FAILED
     assert ran.job("ask").result["data"] == {"why": "no"}
     assert ran.keys == ["ask"]
@@ -368,7 +368,7 @@ def test_a_slow_answer_is_an_error_after_the_time_limit(run, outside):
     url = f"http://user:secret@127.0.0.1:{outside.port}/slow?token=1"
     ran = run(Request(url, timeout=0.1, key="ask"))
     assert ran.status == "error"
-    shown = f"RequestError: POST {outside.url}/slow: no answer came within 0.1 s"
+    shown = f"RequestError: POST {outside.url}/slow: no response within 0.1 s"
     assert shown in ran.job("ask").error
     assert "secret" not in ran.job("ask").error
     assert "token" not in ran.job("ask").error
@@ -386,7 +386,7 @@ def test_the_time_limit_is_for_all_redirects_together(run, outside):
     for number in range(4):
         outside.responses[f"/{number}"] = slow
     ran = run(Request(outside.url + "/0", timeout=0.2, key="ask"))
-    assert "no answer came within 0.2 s" in ran.job("ask").error
+    assert "no response within 0.2 s" in ran.job("ask").error
 
 
 def test_a_huge_answer_is_an_error(run, outside):

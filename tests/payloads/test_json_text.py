@@ -98,7 +98,10 @@ def test_any_bytes_give_a_value_or_a_refusal(raw, charset):
         (b'{"a": [0, 1e400]}', "too large for a float at line 1, column 11 (byte 10)"),
         (b"-1e400", "too large for a float"),
         (rb'"\ud800"', "surrogate"),
-        (rb'{"\udc00": 1}', "surrogate pair, which is no character, at line 1, column 3 (byte 2)"),
+        (
+            rb'{"\udc00": 1}',
+            "surrogate pair, which is not a character, at line 1, column 3 (byte 2)",
+        ),
         (rb'"\ud83d\ud83d"', "surrogate"),
         (b'"\x01"', "control character"),
         (rb'"\x"', "no such escape"),

@@ -674,7 +674,7 @@ def test_publishing_says_what_is_missing(folder: Path, runtime, relay, monkeypat
     for url, said in (
         (f"{relay.url}api/", "answers 403 .*; install hooknb"),
         (f"{relay.url}nothing/", "answers 404 .*; install hooknb"),
-        ("http://127.0.0.1:9/", "does not answer .*; start it again"),
+        ("http://127.0.0.1:9/", "does not respond .*; start it again"),
     ):
         write_down(folder, url)
         with pytest.raises(PublicationError, match=f"the Jupyter server at {url} .*{said}"):

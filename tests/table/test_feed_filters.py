@@ -192,7 +192,7 @@ def test_what_is_text(source: Source, text: str) -> None:
         ("status == 200 && other == 1", "there is no other in a filter"),
         ("status == 200 && 'x", "line 1, column 18"),
         ("<4xx", "write <400"),
-        (">1000", "is no status; write one such as >=400"),
+        (">1000", "is not a status; write one such as >=400"),
         ("x" * 5000, "5,000 characters"),
         (17, "a text is expected"),
     ],

@@ -187,7 +187,7 @@ def test_responses_in_an_asynchronous_draft_are_refused_and_kept():
     draft = Draft(payments())
     before = draft.nodes
     draft.set(sync=False)
-    with pytest.raises(SettingError, match="answers a waiting caller") as caught:
+    with pytest.raises(SettingError, match="is for a waiting caller") as caught:
         draft.workflow()
     assert caught.value.setting == "nodes[1].yes[0]"
     assert draft.changed

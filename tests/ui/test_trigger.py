@@ -276,7 +276,7 @@ def test_a_response_node_makes_the_mode_wrong(runtime):
     panel = Panel(hook)
     tab = panel.trigger
     choose(tab.general.mode, 0)
-    assert "answers a waiting caller" in tab.bar.note.text
+    assert "is for a waiting caller" in tab.bar.note.text
     tab.bar.apply.click()
     assert hook.revision == 1
     tab.bar.synchronous.click()

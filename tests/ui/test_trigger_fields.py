@@ -40,7 +40,7 @@ def test_what_is_typed_is_the_value():
 
 def test_an_opened_field_says_all_of_itself():
     field = Field("sample", value="{}", lines=3, mono=True, placeholder="paste a body")
-    field.error = "The body is no JSON at line 1, column 2."
+    field.error = "The body is not JSON at line 1, column 2."
     said = heard(field)
     tell(field, "open", visible=True)
     assert (

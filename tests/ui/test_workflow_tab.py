@@ -87,7 +87,7 @@ def test_a_condition_and_two_responses_are_added_and_the_hook_responds_to_both(l
     it.add("response", Place("paid", "yes", 0), status="200", body='{"ok": true}')
     it.add("response", Place("paid", "no", 0), status="422", body="not {{ body.status }}, but paid")
     # Nobody waits for a response yet.
-    assert "answers a waiting caller" in it.bar.note.text
+    assert "is for a waiting caller" in it.bar.note.text
     assert it.last("flow")["nodes"][0]["lists"][0]["items"][0]["wrong"]
     assert it.bar.synchronous.layout.display is None
     it.bar.synchronous.click()

@@ -37,7 +37,7 @@ def front_ends(site: Site) -> Iterator[Finding]:
     if version is None:
         yield warning(
             "JupyterLab",
-            "it is not installed there; hooks answer all the same",
+            "it is not installed there; hooks work all the same",
             f"{site.python} -m pip install jupyterlab",
         )
     else:
@@ -73,7 +73,7 @@ def relay(site: Site, seen: RelayStatus) -> Iterator[Finding]:
     if asked is None:
         yield warning("relay", "that server has ended meanwhile", "ask again")
     elif asked.has_relay:
-        yield ok("relay", "the server answers for published hooks")
+        yield ok("relay", "the server responds for published hooks")
     elif site.seen is not None and site.seen["relay"]:
         remedy = "start the Jupyter server again" if site.seen["enabled"] else enable
         yield wrong("relay", f"it is installed, and {asked.problem or 'not loaded'}", remedy)

@@ -17,7 +17,7 @@ from hooknb.store import Reading, store_path
 
 __all__ = ["ports", "store"]
 
-_PATIENCE: Final = 2.0  # seconds that a port may take to answer
+_PATIENCE: Final = 2.0  # seconds that a port may take to respond
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PROBLEM: Final = "application/problem+json"
 
@@ -62,8 +62,8 @@ def _described(reading: Reading) -> Finding:
     size = sum(file.stat().st_size for file in files if file.exists())
     return ok(
         "store",
-        f"{reading.path}: version {reading.version}, {_size(size)}, {hooks:,} hooks, "
-        f"{deliveries:,} deliveries",
+        f"{reading.path}: version {reading.version}, {_size(size)}, {_count(hooks, 'hook')}, "
+        f"{_count(deliveries, 'delivery')}",
     )
 
 
@@ -77,7 +77,7 @@ def _permissions(path: Path) -> Iterator[Finding]:
     elif path.stat().st_mode & _OTHERS:
         yield warning(
             "permissions",
-            f"{path} can be read by others: it holds what came, keys and passwords",
+            f"{path} can be read by others: it holds received requests, keys and passwords",
             f"chmod 600 {path}",
         )
     else:
@@ -87,7 +87,7 @@ def _permissions(path: Path) -> Iterator[Finding]:
 def _served(reading: Reading) -> Finding:
     found = reading.served_by()
     if not found:
-        return ok("served by", "no process now; hooks answer while a notebook serves them")
+        return ok("served by", "no process now; hooks respond while a notebook serves them")
     names = ", ".join("one that is not known" if pid is None else str(pid) for pid in found)
     return ok("served by", f"{'process' if len(found) == 1 else 'processes'} {names}")
 
@@ -118,8 +118,8 @@ def _port(host: str, port: int, *, served: bool) -> Finding:
     if responses is None:
         return ok("port", f"{port} is free")
     if responses and served:
-        return ok("port", f"{port}: hooknb answers")
-    who = "another store's hooks answer there" if responses else "another program listens there"
+        return ok("port", f"{port}: hooknb responds")
+    who = "another store's hooks respond there" if responses else "another program listens there"
     return warning(
         "port",
         f"{port}: {who}",
@@ -129,7 +129,7 @@ def _port(host: str, port: int, *, served: bool) -> Finding:
 
 
 def _responses(host: str, port: int) -> bool | None:
-    """Whether a hooknb answers at a port; ``None`` where nothing listens. Leaves no delivery."""
+    """Whether a hooknb responds at a port; ``None`` where nothing listens. Leaves no delivery."""
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         connection.connect()
@@ -153,7 +153,12 @@ def _unmakeable(path: Path) -> str | None:
         folder = folder.parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return None
-    return f"it cannot be made: {folder} is no folder that this user can write"
+    return f"it cannot be made: {folder} is not a folder that this user can write to"
+
+
+def _count(number: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _size(size: float) -> str:

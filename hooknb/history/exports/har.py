@@ -29,7 +29,7 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
 
     What the format has no place for stands under names with an underscore: ``_id``, ``_outcome``,
     ``_reason``, ``_detail``, and ``_encoding`` of a request's body that is not text. The status of
-    one that has no answer is 0, as browsers write it.
+    one that has no response is 0, as browsers write it.
     """
     from hooknb import __version__
 

@@ -112,7 +112,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:
     try:
         if path.exists() and not path.is_file():
             raise SettingError(
-                "path", f"{str(path)!r} is no file; it is read twice, so save it first"
+                "path", f"{str(path)!r} is not a file; it is read twice, so save it first"
             )
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -122,7 +122,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:
                     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                         raise SettingError(
                             f"{path.name}, line {number}",
-                            f"that is no delivery: {error}; hook.export({path.name!r}) writes "
+                            f"that is not a delivery: {error}; hook.export({path.name!r}) writes "
                             "such lines",
                         ) from error
     except OSError as error:

@@ -24,7 +24,7 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
     Columns: id, workflow, received_at (UTC, microseconds), method, subpath, query_string,
     content_type, headers (pairs of name and value), raw (the bytes of the body), body (what they
     say, as JSON text; missing where they are bytes only or cannot be read), size, remote, outcome,
-    reason, detail, status, answer_headers, answer_body (bytes), duration_ms.
+    reason, detail, status, response_headers, response_body (bytes), duration_ms.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def _schema(arrow: Any) -> Any:
             ("reason", text),
             ("detail", text),
             ("status", arrow.int64()),
-            ("answer_headers", fields),
-            ("answer_body", arrow.binary()),
+            ("response_headers", fields),
+            ("response_body", arrow.binary()),
             ("duration_ms", arrow.float64()),
         ]
     )
@@ -101,8 +101,8 @@ def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
         "reason": delivery.reason,
         "detail": delivery.detail,
         "status": delivery.status,
-        "answer_headers": None if response is None else _pairs(response.headers, secrets=secrets),
-        "answer_body": None if response is None else response.body,
+        "response_headers": None if response is None else _pairs(response.headers, secrets=secrets),
+        "response_body": None if response is None else response.body,
         "duration_ms": delivery.duration_ms,
     }
 

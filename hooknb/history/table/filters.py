@@ -113,7 +113,7 @@ def compile_filter(text: str) -> Filter:
         return made
     if _NO_STATUS.fullmatch(text):
         raise SettingError(
-            "filter", f"{text!r} is no status; write one such as >=400, or size > 1000"
+            "filter", f"{text!r} is not a status; write one such as >=400, or size > 1000"
         )
     if _QUOTED.fullmatch(text):
         return _words(text, text[1:-1])

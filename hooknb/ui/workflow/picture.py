@@ -39,7 +39,7 @@ __all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
 _MAX_LINE_CHARACTERS: Final = 160
 _SPACE: Final = re.compile(r"\s+")
 
-# Of several runs of a node (turns of a loop) the gravest shows.
+# Of several runs of a node (turns of a loop) the most severe status is shown.
 _GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILED, Status.ERROR)
 
 

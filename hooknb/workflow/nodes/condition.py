@@ -94,7 +94,7 @@ def check_condition(condition: Any, place: str = "condition") -> None:
     elif not is_function(condition):
         raise SettingError(
             place,
-            f"{condition!r} is no condition; write a CEL expression, a rule group "
+            f"{condition!r} is not a condition; write a CEL expression, a rule group "
             'such as {"all": […]}, or a function of the context',
         )
 

@@ -44,7 +44,7 @@ class Delay(Node, frozen=True, tag="delay"):
     }
 
     def __post_init__(self) -> None:
-        """Refuse what is no time to wait."""
+        """Refuse what is not a time to wait."""
         if not (isinstance(self.seconds, str) and has_templates(self.seconds)):
             if isinstance(self.seconds, str):
                 raise SettingError(
@@ -62,7 +62,7 @@ class Delay(Node, frozen=True, tag="delay"):
         seconds = _checked(context.render(self.seconds))
         await asyncio.sleep(seconds)
         if self.status == "failed":
-            context.end("failed", f"waited {seconds:g} seconds in vain", result=seconds)
+            context.end("failed", f"failed after a delay of {seconds:g} seconds", result=seconds)
         return seconds
 
 

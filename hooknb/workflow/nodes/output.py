@@ -12,7 +12,7 @@ __all__ = ["Output"]
 
 @register
 class Output(Node, frozen=True, tag="output"):
-    """Give a value as the node's result, with its templates filled.
+    """Return a value as the node's result, with its templates filled.
 
     Attributes
     ----------

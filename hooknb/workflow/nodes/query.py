@@ -80,7 +80,9 @@ class Query(Node, frozen=True, tag="query"):
             known = ", ".join(_COMPILERS)
             raise SettingError("language", f"{self.language!r} is not one of {known}")
         if isinstance(self.over, str) and not has_templates(self.over):
-            raise SettingError("over", f"{self.over!r} is no template such as {{{{ body.items }}}}")
+            raise SettingError(
+                "over", f"{self.over!r} is not a template such as {{{{ body.items }}}}"
+            )
         _compiled(self.language, self.query)
 
     def line(self) -> tuple[Any, ...]:
@@ -290,7 +292,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if value is None or isinstance(value, (str, int, float)):
         return value
-    raise ExpressionError(f"the query gave {type(value).__name__}, which is no JSON value")
+    raise ExpressionError(f"the query gave {type(value).__name__}, which is not a JSON value")
 
 
 _COMPILERS: Final[dict[str, Callable[[str], _Program]]] = {

@@ -231,7 +231,7 @@ class Request(Node, frozen=True, tag="request"):
             "data": _data(fields, received, self.max_size),
         }
         if status >= _FAILED_FROM and not self.ignore_status:
-            context.end("failed", f"{method} {url.shown} answered {status}", result=result)
+            context.end("failed", f"{method} {url.shown} responded with {status}", result=result)
         return result
 
     def _content(self, context: Context, url: Url) -> tuple[dict[str, str], bytes | None]:
@@ -281,7 +281,7 @@ class Request(Node, frozen=True, tag="request"):
                 verify=self.verify,
             )
         except TimeoutError as error:
-            raise RequestError(f"{sent}: no answer came within {self.timeout:g} s") from error
+            raise RequestError(f"{sent}: no response within {self.timeout:g} s") from error
         except (OSError, HooknbError) as error:
             raise RequestError(f"{sent}: {str(error) or type(error).__name__}") from error
 

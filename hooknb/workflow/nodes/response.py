@@ -32,7 +32,7 @@ _BODILESS: Final = frozenset({204, 205, 304})
 class Response(Node, frozen=True, tag="response", dict=True):
     """Answer the caller and end the execution.
 
-    As a hook's ``response=`` it is the fixed answer of an asynchronous hook; among the nodes of
+    As a hook's ``response=`` it is the fixed response of an asynchronous hook; among the nodes of
     a synchronous one, the first that is reached answers.
 
     Among the nodes, templates work anywhere in the body, in header values and in the status
@@ -106,7 +106,7 @@ def check_response(status: Any, headers: Any, body: Any) -> None:
         _check_status(status, status)
     check_headers(headers, _RESERVED, "the server")
     if status in _BODILESS and body not in ("ok", "", b"", None):
-        raise SettingError("body", f"an answer of status {status} has no body; leave it empty")
+        raise SettingError("body", f"a response of status {status} has no body; leave it empty")
     # A template is some text until it is filled: what is wrong around it is wrong now.
     render_response(200 if varies else status, headers, body)
 

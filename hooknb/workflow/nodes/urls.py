@@ -121,7 +121,7 @@ def check_hosts(hosts: Any) -> tuple[str, ...]:
         if host != "*" and found is None:
             raise SettingError(
                 place,
-                f'{host!r} is no host; write "api.example.com", "api.example.com:8443" or "*"',
+                f'{host!r} is not a host; write "api.example.com", "api.example.com:8443" or "*"',
             )
         if found is None or host == "*":
             checked.append("*")
@@ -279,7 +279,7 @@ def _split(url: str, setting: str) -> Url:
     found = None if _CONTROL.search(url) else _URL.fullmatch(url)
     if found is None:
         raise SettingError(
-            setting, f"{_cut(url)!r} is no address such as https://api.example.com/orders"
+            setting, f"{_cut(url)!r} is not an address such as https://api.example.com/orders"
         )
     scheme = found["scheme"].lower()
     port = int(found["port"] or _PORTS[scheme])
@@ -299,9 +299,9 @@ def _plain_host(host: str, setting: str) -> str:
     try:
         plain = host.lower() if host.isascii() else host.encode("idna").decode().lower()
     except UnicodeError as error:
-        raise SettingError(setting, f"{host!r} is no host") from error
+        raise SettingError(setting, f"{host!r} is not a host") from error
     if not _HOST.fullmatch(plain):
-        raise SettingError(setting, f"{host!r} is no host")
+        raise SettingError(setting, f"{host!r} is not a host")
     return plain
 
 
