@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     Integer,
+    LargeBinary,
     Table,
     bindparam,
     column,
@@ -297,7 +298,18 @@ _IS_FIXED_KEPT: Final = Prepared(
         fixed_responses.c.revision == bindparam("number"),
     )
 )
-_KEEP_FIXED: Final = Prepared(insert(fixed_responses))
+# A hook that was deleted meanwhile has no revision to keep it for.
+_KEEP_FIXED: Final = Prepared(
+    insert(fixed_responses).from_select(
+        fixed_responses.columns.keys(),
+        select(
+            workflows.c.id,
+            bindparam("number", type_=Integer),
+            bindparam("headers", type_=LargeBinary),
+            bindparam("body", type_=LargeBinary),
+        ).where(workflows.c.id == bindparam("of")),
+    )
+)
 
 
 @cache
@@ -342,14 +354,15 @@ def _insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]
 
 
 def _give_ids(connection: Connection, prepared: Prepared, counts: Counter[int]) -> dict[int, int]:
-    """Raise a counter of each workflow by a count; return the first ids that were given."""
+    """Raise a counter of each workflow by a count; return the first ids that were given.
+
+    A workflow that was deleted is left out.
+    """
     first = {}
     for workflow_id, count in counts.items():
         row = prepared.run(connection, prepared.row(of=workflow_id, count=count)).fetchone()
-        if row is None:
-            message = "its hook was deleted"
-            raise StoreError(message)
-        first[workflow_id] = row[0] - count + 1
+        if row is not None:
+            first[workflow_id] = row[0] - count + 1
     return first
 
 
@@ -398,6 +411,9 @@ def _apply_deliveries(
     # The write lock is held: nobody else gives ids meanwhile.
     ids = _give_ids(connection, _NEXT_DELIVERY, Counter(item.workflow_id for item in new))
     for delivery in new:
+        if delivery.workflow_id not in ids:
+            message = "its hook was deleted"
+            raise StoreError(message)
         delivery.id = ids[delivery.workflow_id]
         ids[delivery.workflow_id] += 1
         if arrival is not None:
@@ -434,8 +450,9 @@ def _insert_jobs(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Non
     ids = _give_ids(connection, _NEXT_JOB, Counter(row[0] for row in rows))
     numbered = []
     for workflow_id, *rest in rows:
-        numbered.append((workflow_id, ids[workflow_id], *rest))
-        ids[workflow_id] += 1
+        if workflow_id in ids:
+            numbered.append((workflow_id, ids[workflow_id], *rest))
+            ids[workflow_id] += 1
     _insert_all(connection, jobs, numbered)
 
 
@@ -448,7 +465,10 @@ def _apply_responses(
         known = _IS_FIXED_KEPT.row(of=workflow_id, number=revision)
         if _IS_FIXED_KEPT.run(connection, known).fetchone() is None:
             body = item.body[:max_kept]
-            _KEEP_FIXED.run(connection, (workflow_id, revision, item.headers, body))
+            parameters = _KEEP_FIXED.row(
+                of=workflow_id, number=revision, headers=item.headers, body=body
+            )
+            _KEEP_FIXED.run(connection, parameters)
     _insert_all(connection, responses, [item.row(max_kept) for item in new])
 
 

@@ -302,6 +302,25 @@ def test_a_deleted_workflow_leaves_nothing_behind(store):
     assert again.revision == 1
 
 
+def test_what_comes_late_for_a_deleted_workflow_is_left_out_without_a_word(store, caplog):
+    doomed, other = Stored(store, "doomed", b"1"), Stored(store, "neighbour", b"1")
+    ids = doomed.send(owner="somebody"), other.send(owner="somebody")
+    late = [
+        hook.new_response(number, revision=1)
+        for hook, number in zip((doomed, other), ids, strict=True)
+    ]
+    ends = [
+        hook.new_end(number, hook.job(number, "n"))
+        for hook, number in zip((doomed, other), ids, strict=True)
+    ]
+    store.delete("doomed")
+    store.submit(*late, *ends)
+    store.flush()
+    assert not caplog.records
+    assert store.delivery(other.id, ids[1]).response.body == b"ok"
+    assert [job.node for job in store.execution(other.id, ids[1]).jobs] == ["n"]
+
+
 def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
     store = backed.store
     gone = Stored(store, "gone", b"1")

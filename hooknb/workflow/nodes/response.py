@@ -151,7 +151,7 @@ def _filled(context: Context, template: str) -> int:
 def render_response(
     status: int | str, headers: dict[str, str], body: Any, *, default_type: bool = True
 ) -> SentResponse:
-    """Return the answer's bytes and complete headers.
+    """Return the bytes and complete headers of the response.
 
     Parameters
     ----------
