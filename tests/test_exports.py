@@ -104,7 +104,7 @@ def test_parquet_gives_back_what_was_written(tmp_path: Path, came: list[Delivery
     for name in ("content_type", "reason", "detail", "status", "duration_ms"):
         written = [None if pd.isna(value) else value for value in frame[name]]
         assert written == [getattr(delivery, name) for delivery in came]
-    for delivery, pairs, body in zip(came, frame["headers"], frame["answer_body"], strict=True):
+    for delivery, pairs, body in zip(came, frame["headers"], frame["response_body"], strict=True):
         assert [(pair["name"], pair["value"]) for pair in pairs] == delivery.headers
         assert body == (None if delivery.response is None else delivery.response.body)
 

@@ -246,8 +246,8 @@ def test_wrong_paths_are_kept_as_typed():
 @pytest.mark.parametrize(
     ("part", "row", "problem"),
     [
-        ("headers", Row(path="X Id"), "no name of a header"),
-        ("headers", Row(path=""), "no name of a header"),
+        ("headers", Row(path="X Id"), "not the name of a header"),
+        ("headers", Row(path=""), "not the name of a header"),
         ("body", Row(alias="Order"), "write its path"),
         ("body", Row(path="a", alias="x\ty"), "control characters"),
         ("body", Row(path="a", type="integer", typed="1.5"), "no integer"),
