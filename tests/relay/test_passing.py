@@ -672,8 +672,8 @@ def test_publishing_says_what_is_missing(folder: Path, runtime, relay, monkeypat
     with pytest.raises(PublicationError, match=r"no Jupyter server .*: start JupyterLab"):
         hook.publish()
     for url, said in (
-        (f"{relay.url}api/", "answers 403 .*; install hooknb"),
-        (f"{relay.url}nothing/", "answers 404 .*; install hooknb"),
+        (f"{relay.url}api/", "responds with 403 .*; install hooknb"),
+        (f"{relay.url}nothing/", "responds with 404 .*; install hooknb"),
         ("http://127.0.0.1:9/", "does not respond .*; start it again"),
     ):
         write_down(folder, url)
@@ -719,7 +719,7 @@ def test_a_server_that_redirects_to_a_login_is_not_the_relay(folder, runtime) ->
 
     with kernel(redirect) as port:
         write_down(folder, f"http://127.0.0.1:{port}/")
-        with pytest.raises(PublicationError, match=r"answers 302 .*; install hooknb"):
+        with pytest.raises(PublicationError, match=r"responds with 302 .*; install hooknb"):
             runtime.webhook("orders").publish()
 
 
