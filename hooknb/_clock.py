@@ -53,7 +53,7 @@ class Clock:
         return round((time.perf_counter() - started) * 1e6)
 
     def of_execution(self, _number: int) -> Clock:
-        """Return the clock that the execution of that id goes by."""
+        """Return the clock of the execution of that id."""
         return self
 
 

@@ -143,7 +143,7 @@ class PublicationError(ServerError):
 
 
 class RecordNotFoundError(HooknbError, LookupError):
-    """There is no delivery, execution, revision or workflow of that id or name."""
+    """A delivery, execution, revision or workflow of that id or name does not exist."""
 
 
 class WaitTimeoutError(HooknbError, TimeoutError):

@@ -200,7 +200,7 @@ class Engine:
         self.advance(run.queue)
 
     def clock_of(self, execution: QueuedExecution) -> Clock:
-        """Return what an execution goes by."""
+        """Return the clock of an execution."""
         return self._services.clock.of_execution(execution.id)
 
     def context(self, execution: QueuedExecution, workflow_id: int, clock: Clock) -> Context:

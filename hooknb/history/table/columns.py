@@ -183,7 +183,7 @@ def _inferred(newest: Sequence[StoredRequest]) -> list[tuple[str, str]]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield the paths of whatever is no object with something in it; lists are kept whole."""
+    """Yield the paths of all leaves; a list or an empty object is a leaf."""
     if value is MISSING or value is TOO_LARGE or value == {}:
         return
     count = 0

@@ -99,7 +99,7 @@ class Feed:
         return len(self._kept.refused)
 
     def now(self) -> int:
-        """Return the time that the hook's runtime goes by, in microseconds since 1970.
+        """Return the time of the hook's runtime, in microseconds since 1970.
 
         A fixed clock stands still while deliveries arrive: by it, it is the second of the newest.
         """
@@ -139,7 +139,7 @@ class Feed:
     # -- the table ------------------------------------------------------------------------------
 
     def columns(self) -> list[Column]:
-        """Return the columns: the configured variables, or up to five leaves of what came.
+        """Return the columns: the configured variables, or up to five leaves of the deliveries.
 
         They stay the same until the configured variables change or the hook is cleared. Of the
         configured ones objects and lists are left out, unless there is nothing else. Leaves are
