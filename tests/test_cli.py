@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 import hooknb
 from hooknb import BasicAuth, Delay, Hook, Response, Runtime
 from hooknb.cli import app
-from hooknb.cli.following import Following, Seen
-from hooknb.cli.texts import as_json, written_out
+from hooknb.cli.following import Entry, Follower
+from hooknb.cli.terminal import as_json, escape
 from hooknb.history.table import compile_filter
 from hooknb.store import Reading
 
@@ -119,8 +119,8 @@ def test_a_store_that_is_not_there_is_never_made(command, tmp_path: Path, monkey
 # -- texts
 
 
-def test_what_a_terminal_would_obey_is_written_out() -> None:
-    shown = written_out(NASTY + "\ud800\U000e0041\u2028\n", keep="\n")
+def test_what_a_terminal_would_obey_is_escape() -> None:
+    shown = escape(NASTY + "\ud800\U000e0041\u2028\n", keep="\n")
     assert shown == (
         "\\x1b[31m[bold]red[/bold]\\x9b2J\\u202egnp\\x0d\\x07\\ud800\\U000e0041\\u2028\n"
     )
@@ -198,12 +198,12 @@ def test_what_cannot_be_sent_is_said(stored_runtime: Runtime, store: Path) -> No
         (["orders", "--query", "s3cret"], "equals sign"),
         (["orders", "--file", "nothing.json"], "cannot be read"),
         (["orders", "--method", "A B"], "not a method"),
-        (["ftp://example.org/"], "begins with http"),
+        (["ftp://example.org/"], "write http:// or https://"),
         (["http://[::1/"], "write one such as"),
         (["http://a..b/"], "host"),
-        (["http://127.0.0.1:1/€ ?ü"], "got no response"),
-        (["https://127.0.0.1:1/"], "got no response"),
-        (["shop"], "it has orders"),
+        (["http://127.0.0.1:1/€ ?ü"], "no response from 127.0.0.1:1: "),
+        (["https://127.0.0.1:1/"], "no response from 127.0.0.1:1: "),
+        (["shop"], "which has: orders"),
     ):
         failed = run("send", *arguments, "--store", store, code=1)
         assert problem in failed.stderr.replace("\n", " ")
@@ -219,7 +219,7 @@ def test_credentials_go_nowhere_while_nobody_serves_the_store(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", port)) as stranger:
         stranger.settimeout(0)
         failed = run("send", "orders", "--json", "{}", "--store", path, code=1)
-        assert "not served now" in failed.stderr.replace("\n", " ")
+        assert "is not being served" in failed.stderr.replace("\n", " ")
         with pytest.raises(BlockingIOError):
             stranger.accept()
 
@@ -233,12 +233,12 @@ def test_answers_are_shown_written_out_and_in_colour_on_a_terminal(
     stored_runtime.webhook("data", sync=True, nodes=[data])
     plain = run("send", "text", "--json", "{}", "--store", store).stdout
     assert "X-Odd: [red]x" in plain
-    assert plain.endswith(written_out(NASTY) + "\n")
+    assert plain.endswith(escape(NASTY) + "\n")
     for name in ("text", "data"):
         done = run("send", name, "--json", "{}", "--store", store, env={"FORCE_COLOR": "1"})
         assert "\x1b[32m20" in done.stdout
         left = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
-        assert written_out(left, keep="\n") == left
+        assert escape(left, keep="\n") == left
         assert "[bold]" in left
     assert '"big": 9007199254740993' in run("send", "data", "--json", "{}", "--store", store).stdout
     raw = run("send", "text", "--json", "{}", "--raw", "--store", store)
@@ -262,8 +262,8 @@ def test_a_terminal_gets_nothing_raw(
     assert process.wait() == 0
     shown = b"".join(pieces).decode().replace("\r\n", "\n")
     left = re.sub(r"\x1b\[[0-9;]*m", "", shown)
-    assert written_out(left, keep="\n") == left
-    assert written_out(NASTY) in left
+    assert escape(left, keep="\n") == left
+    assert escape(NASTY) in left
 
 
 # -- tail
@@ -330,7 +330,7 @@ def test_what_another_process_gets_is_followed(tmp_path: Path) -> None:
     assert (refused["status"], refused["reason"]) == (400, "invalid json")
 
 
-def test_lines_are_written_out(stored_runtime: Runtime, store: Path, monkeypatch) -> None:
+def test_lines_are_escape(stored_runtime: Runtime, store: Path, monkeypatch) -> None:
     def fail(_context: Any) -> None:
         raise ValueError(NASTY)
 
@@ -343,20 +343,20 @@ def test_lines_are_written_out(stored_runtime: Runtime, store: Path, monkeypatch
         line = tail.stdout.readline()
     assert "\x1b[32m  200" in line
     left = re.sub(r"\x1b\[[0-9;]*m", "", line)
-    assert written_out(left, keep="\n") == left
+    assert escape(left, keep="\n") == left
     assert name in left
     assert "ValueError: \\x1b[31m[bold]red[/bold]" in left
     assert "body.text=\\x1b[31m[bold]red" in left
 
 
-def news(following: Following, runtime: Runtime) -> list[Seen]:
+def news(follower: Follower, runtime: Runtime) -> list[Entry]:
     """Give what is new, once all that was answered is on the disk."""
     runtime.store.flush()
-    return list(following.news())
+    return list(follower.news())
 
 
-def followed(path: Path, text: str = "", names: dict[int, str] | None = None) -> Following:
-    return Following(Reading(path), names, compile_filter(text))
+def followed(path: Path, text: str = "", names: dict[int, str] | None = None) -> Follower:
+    return Follower(Reading(path), names, compile_filter(text))
 
 
 def test_the_newest_come_first_and_later_ones_are_news(
@@ -408,7 +408,7 @@ def test_only_what_a_filter_finds_is_followed(
 def test_who_waits_and_what_fails_later_is_given_twice(
     stored_runtime: Runtime, store: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("hooknb.cli.following._PATIENCE", 0.0)
+    monkeypatch.setattr("hooknb.cli.following._PENDING_SECONDS", 0.0)
     gate, arrived = threading.Event(), threading.Event()
 
     def wait(_context: Any) -> None:
@@ -421,51 +421,51 @@ def test_who_waits_and_what_fails_later_is_given_twice(
 
     slow = stored_runtime.webhook("slow", sync=True, nodes=[wait, Response(202)])
     failing = stored_runtime.webhook("failing", nodes=[fail])
-    following = followed(store)
-    assert list(following.newest(5)) == []
+    follower = followed(store)
+    assert list(follower.newest(5)) == []
     waiting = threading.Thread(target=slow.send, kwargs={"json": {}})
     waiting.start()
     arrived.wait(30)
     failing.send(json={})
-    assert [(seen.hook, seen.status) for seen in news(following, stored_runtime)] == [
+    assert [(seen.hook, seen.status) for seen in news(follower, stored_runtime)] == [
         ("slow", None),
         ("failing", 200),
     ]
-    assert news(following, stored_runtime) == []
+    assert news(follower, stored_runtime) == []
     gate.set()
     waiting.join()
     slow.wait()
     failing.wait()
-    assert [(seen.hook, seen.status, seen.reason) for seen in news(following, stored_runtime)] == [
+    assert [(seen.hook, seen.status, seen.reason) for seen in news(follower, stored_runtime)] == [
         ("slow", 202, None),
         ("failing", 200, "KeyError: 'amount'"),
     ]
-    assert news(following, stored_runtime) == []
+    assert news(follower, stored_runtime) == []
 
 
 def test_a_store_that_goes_away_is_said(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with Runtime(path, port=0) as runtime:
         runtime.webhook("orders")
-        following = followed(path)
-        assert list(following.newest(5)) == []
+        follower = followed(path)
+        assert list(follower.newest(5)) == []
         path.rename(tmp_path / "moved.db")
         with pytest.raises(hooknb.StoreUnavailableError, match="deleted or replaced"):
-            list(following.news())
+            list(follower.news())
         (tmp_path / "moved.db").rename(path)
 
 
 def test_cleared_deliveries_do_not_disturb(stored_runtime: Runtime, store: Path) -> None:
     hook = stored_runtime.webhook("orders", nodes=[Delay(0.01)])
-    following = followed(store)
-    assert list(following.newest(5)) == []
+    follower = followed(store)
+    assert list(follower.newest(5)) == []
     hook.send(json={})
     hook.wait()
     hook.clear()
-    assert news(following, stored_runtime) == []
+    assert news(follower, stored_runtime) == []
     hook.send(json={})
     hook.wait()
-    assert [seen.id for seen in news(following, stored_runtime)] == [2]
+    assert [seen.id for seen in news(follower, stored_runtime)] == [2]
 
 
 # -- export
@@ -479,7 +479,7 @@ def test_deliveries_are_exported_with_a_filter(
         hook.send(json={"n": number}, headers={"Authorization": "Bearer s3cret"})
     target = tmp_path / "out.jsonl"
     done = run("export", "orders", target, "--filter", "body.n > 0", "--store", store)
-    assert done.stdout == f"2 deliveries to {target}\n"
+    assert done.stdout == f"2 deliveries written to {target}\n"
     lines = target.read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [2, 3]
     assert "s3cret" not in target.read_text()
@@ -505,7 +505,7 @@ def test_what_cannot_be_exported_is_said(store: Path, stored_runtime: Runtime, t
         (["orders", tmp_path / "out.har", "--format", "xml"], "none of"),
         (["orders", tmp_path / "out.har", "--filter", "body."], "filter"),
         (["orders", tmp_path / "nowhere" / "out.har"], "cannot be written"),
-        (["shop", tmp_path / "out.har"], "it has orders"),
+        (["shop", tmp_path / "out.har"], "which has: orders"),
     ):
         failed = run("export", *arguments, "--store", store, code=1)
         assert problem in failed.stderr.replace("\n", " ")

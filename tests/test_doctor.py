@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hooknb import Runtime
 from hooknb.cli import app
-from hooknb.cli.doctor import examine
+from hooknb.cli.doctor.examination import examine
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,6 @@ def test_where_everything_is_there_nothing_is_wrong(place: Path) -> None:
     for subject in ("ipywidgets front end", "anywidget front end", "store", "port", "settings"):
         assert seen[subject]["state"] == "ok"
     assert states(seen)["Jupyter server"] == "warning"
-    assert states(seen)["public URL"] == "warning"
     assert list(place.iterdir()) == []
 
 
@@ -58,9 +57,9 @@ def test_lines_say_the_state_and_what_to_do() -> None:
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("wrong"))
-    assert lines[at].startswith("wrong    store: there is none at ")
-    assert lines[at].endswith("nothing[red].db")
-    assert lines[at + 1] == "         → name another one with --store"
+    assert lines[at].startswith("wrong    store: ")
+    assert lines[at].endswith("nothing[red].db does not exist")
+    assert lines[at + 1] == "         → name another store with --store"
     assert any(line.startswith("ok       Python: ") for line in lines)
 
 
@@ -85,7 +84,7 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
 def test_a_port_that_another_program_has_is_said(tmp_path: Path, monkeypatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         monkeypatch.setenv("HOOKNB_PORT", str(stranger.getsockname()[1]))
-        monkeypatch.setattr("hooknb.cli.doctor.stores._PATIENCE", 0.2)
+        monkeypatch.setattr("hooknb.cli.doctor.stores._MAX_SECONDS", 0.2)
         seen = found()
     assert seen["port"]["state"] == "warning"
     assert "another program" in seen["port"]["text"]
@@ -115,6 +114,15 @@ def test_settings_that_cannot_be_are_said(monkeypatch) -> None:
     seen = found(code=1)
     assert seen["settings"]["state"] == "wrong"
     assert "HOOKNB_PORT" in seen["settings"]["remedy"]
+
+
+def test_an_unknown_public_url_is_a_warning_only_on_jupyterhub() -> None:
+    def public_url(**environ: str) -> str:
+        environ["PATH"] = os.environ["PATH"]
+        return next(one for one in examine(environ=environ) if one.subject == "public URL").state
+
+    assert public_url() == "ok"
+    assert public_url(JUPYTERHUB_SERVICE_PREFIX="/user/me/") == "warning"
 
 
 def test_a_public_url_that_is_set_is_known() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import hooknb
-from hooknb.cli.following import Following
+from hooknb.cli.following import Follower
 from hooknb.history import exports
 from hooknb.history.table import Feed, compile_filter, details
 from hooknb.records import KEPT_REFUSED_BYTES
@@ -40,7 +40,7 @@ def readings(hook: hooknb.Hook, folder: Path) -> dict[str, Any]:
         feed.refresh()
         [row] = feed.rows([0])
         shown = details(store, workflow_id, 1, trigger)
-        [seen] = Following(store, {workflow_id: "orders"}, compile_filter("")).newest(1)
+        [seen] = Follower(store, {workflow_id: "orders"}, compile_filter("")).newest(1)
     hook.export(folder / "kept.jsonl")
     [line] = (folder / "kept.jsonl").read_text().splitlines()
     [exported] = exports.read_lines(folder / "kept.jsonl")

@@ -1,4 +1,4 @@
-"""The command ``hooknb``: what is not worth a notebook, from a shell."""
+"""The command ``hooknb``: check, send, follow and export from a shell."""
 
 from __future__ import annotations
 

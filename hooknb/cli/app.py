@@ -11,11 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 import hooknb
-from hooknb.cli.console import error_console, line
-from hooknb.cli.doctoring import doctor
-from hooknb.cli.exporting import export
-from hooknb.cli.requests import send
-from hooknb.cli.tailing import tail
+from hooknb.cli.doctor import doctor
+from hooknb.cli.export import export
+from hooknb.cli.send import send
+from hooknb.cli.tail import tail
+from hooknb.cli.terminal import print_error
 from hooknb.errors import HooknbError
 
 __all__ = ["app", "main"]
@@ -24,29 +24,26 @@ _FAILED: Final = 1
 
 
 class _Group(TyperGroup):
-    """Says what went wrong in a line, where it is hooknb that says it."""
+    """Reports the errors of hooknb and of the operating system in one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run a command."""
         try:
             return super().invoke(ctx)
-        except HooknbError as error:
-            error_console().print(line(("error: ", "bold red"), str(error)), end="\n")
-            raise typer.Exit(_FAILED) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read has enough
-                raise
-            error_console().print(line(("error: ", "bold red"), str(error)), end="\n")
+        except (HooknbError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # whoever reads the output has closed it: typer ends without a word
+            print_error(error)
             raise typer.Exit(_FAILED) from None
 
 
 app = typer.Typer(
     cls=_Group,
     name="hooknb",
-    help="Webhooks inside Jupyter, from a shell: check what works here, send to a "
-    "hook, follow deliveries as they arrive, and export them to a file.",
+    help="Webhooks inside Jupyter, from a shell: check the installation, send to a hook, follow "
+    "deliveries as they arrive, and export them to a file.",
     add_completion=False,
-    rich_markup_mode="markdown",  # joins the lines of a paragraph
+    rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,18 +64,18 @@ def _common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version, and end."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command; the one there is ends at once."""
+    """Declare the options that precede a command."""
     del version
 
 
 def main() -> None:
-    """Run the command line and end the process: 1 where something is wrong, 2 for a wrong call."""
+    """Run the command line and exit: with 1 if something is wrong, with 2 for a wrong call."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
-            # What cannot be written in the terminal's encoding is written as an escape.
+            # Characters that the terminal's encoding does not have are written as escapes.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app(prog_name="hooknb")

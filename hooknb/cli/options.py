@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Options and look-ups that several commands share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hooknb.errors import SettingError
 from hooknb.settings import DEFAULT_STORE
 from hooknb.store import Reading
 
-__all__ = ["FilterOption", "StoreOption", "opened", "workflow_ids"]
+__all__ = ["FilterOption", "StoreOption", "open_store", "workflow_names"]
 
 _STORE_HELP: Final = (
-    f"The store: a path or sqlite:///path. By default that of HOOKNB_STORE, or {DEFAULT_STORE}."
+    f"The store: a path or sqlite:///path. By default HOOKNB_STORE, or {DEFAULT_STORE}."
 )
 
 StoreOption: TypeAlias = Annotated[
@@ -28,36 +28,36 @@ FilterOption: TypeAlias = Annotated[
     typer.Option(
         "--filter",
         metavar="TEXT",
-        help="Only what it finds: a status (4xx, >=400), accepted, refused or pending, "
+        help="Only matching deliveries: a status (4xx, >=400), accepted, refused or pending, "
         "an expression in CEL (body.amount > 100), or any text.",
     ),
 ]
 
 
-def opened(store: str | None) -> Reading:
-    """Open the store that a command names, for reading.
+def open_store(store: str | None) -> Reading:
+    """Open a store for reading; ``None`` is the default one.
 
     Raises
     ------
     StoreError
-        There is none, or it cannot be opened.
+        It does not exist, or cannot be opened.
     """
     return Reading(store or Path(DEFAULT_STORE))
 
 
-def workflow_ids(store: Reading, name: str | None = None) -> dict[int, str]:
-    """Return the names of the workflows of a store by their ids; of one alone where it is named.
+def workflow_names(store: Reading, name: str | None = None) -> dict[int, str]:
+    """Return the names of a store's workflows by id: of all, or of one.
 
     Raises
     ------
     SettingError
-        The store has none of that name.
+        The store has no workflow of that name.
     """
     names = store.workflow_names()
     if name is None:
         return names
     found = {number: known for number, known in names.items() if known == name}
     if not found:
-        there = ", ".join(names.values()) or "none at all"
-        raise SettingError(name, f"the store {store.path} has no hook of that name; it has {there}")
+        there = ", ".join(names.values()) or "none"
+        raise SettingError(name, f"no hook of that name in {store.path}, which has: {there}")
     return found

@@ -75,7 +75,7 @@ def send(
     headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
     timeout: float,
 ) -> HttpResponse:
-    """Send one request and wait for its answer; see :meth:`hooknb.Hook.send`."""
+    """Send one request and wait for its response; see :meth:`hooknb.Hook.send`."""
     if not isinstance(method, str) or not METHOD.fullmatch(method):
         raise SettingError("method", f"{method!r} is not a method; write 'POST'")
     content, content_type = _content(body, is_json=is_json)
@@ -89,7 +89,7 @@ def send(
 
 
 def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) -> HttpResponse:
-    """Send a request, its fields and its query exactly as they are, and wait for the answer.
+    """Send a request, its fields and its query exactly as they are, and wait for the response.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     request
         What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
     auth
-        What lets the request in where it does not carry that itself, or ``None``.
+        The credentials, for a request that does not carry them itself, or ``None``.
     timeout
         Seconds.
 
@@ -107,7 +107,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     SettingError
         A header field cannot be sent.
     ServerError
-        There was no answer in time.
+        There was no response in time.
     """
     if auth is not None:
         request = auth.apply(request)
@@ -119,6 +119,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     parts = urlsplit(url)
     path = (parts.path or "/") + request.subpath
     target = f"{path}?{request.query}" if request.query else path
+    where = parts.netloc.rpartition("@")[2]
     kind = _SecureConnection if parts.scheme == "https" else _Connection
     seconds = checked_timeout(timeout)
     if seconds is not None and seconds > _LONGEST:
@@ -142,14 +143,15 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         )
     except TimeoutError as error:
         within = "" if seconds is None else f" within {seconds:g} s"
-        message = f"no response{within}"
+        message = f"no response from {where}{within}; allow more time with timeout"
         raise ServerError(message) from error
     except http.client.InvalidURL:
         # The error has the whole URL, and with it the key.
         problem = "it has blanks or control characters; write them as %20 and the like"
         raise SettingError("params", problem) from None
     except (OSError, http.client.HTTPException) as error:
-        message = f"the request got no response: {type(error).__name__}: {error}"
+        why = getattr(error, "strerror", None) or error or type(error).__name__
+        message = f"no response from {where}: {why}; check the URL, and that something serves it"
         raise ServerError(message) from error
     finally:
         connection.close()
@@ -166,7 +168,7 @@ def _check_pairs(fields: list[Any]) -> None:
 
 
 class _Connection(http.client.HTTPConnection):
-    """One whose request line may hold any byte that came in one, as Latin-1."""
+    """A connection whose request line may hold any byte that was received in one, as Latin-1."""
 
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hooknb.ui
-from hooknb.cli.texts import written_out
+from hooknb.cli.terminal import escape
 from hooknb.history.table import Details
 from hooknb.records import Status
 from hooknb.ui.parts.tones import response_tone
@@ -95,7 +95,7 @@ def test_the_browser_writes_out_the_characters_that_a_terminal_does() -> None:
         r"\\u(?:\{(\w+)\}|(\w{4}))", lambda at: rf"\U{int(at[1] or at[2], 16):08x}", unseen
     )
     every = "".join(map(chr, range(sys.maxunicode + 1)))
-    assert re.findall(pattern, every) == [sign for sign in every if written_out(sign) != sign]
+    assert re.findall(pattern, every) == [sign for sign in every if escape(sign) != sign]
 
 
 def test_each_tab_of_a_delivery_is_drawn_again_when_what_it_shows_changes() -> None:

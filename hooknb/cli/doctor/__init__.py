@@ -1,8 +1,7 @@
-"""Whether hooknb works here: what there is, and what to do about what there is not."""
+"""``hooknb doctor``: whether hooknb works here, and how to fix what does not."""
 
 from __future__ import annotations
 
-from hooknb.cli.doctor.examining import examine
-from hooknb.cli.doctor.findings import Finding
+from hooknb.cli.doctor.command import doctor
 
-__all__ = ["Finding", "examine"]
+__all__ = ["doctor"]

@@ -1,4 +1,4 @@
-"""What is installed beside hooknb, against what hooknb needs."""
+"""The versions of Python and of the packages that hooknb needs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from typing import Final
 from packaging.requirements import Requirement
 
 import hooknb
-from hooknb.cli.doctor.findings import Finding, ok, warning, wrong
+from hooknb.cli.doctor.finding import Finding, ok, warning, wrong
 
-__all__ = ["packages"]
+__all__ = ["check_packages"]
 
 _SHOWN: Final = ("ipykernel", "ipywidgets", "anywidget")
 
 
-def packages() -> Iterator[Finding]:
-    """Yield the versions of Python, hooknb and the kernel's packages, and whatever does not fit."""
+def check_packages() -> Iterator[Finding]:
+    """Check the versions of Python, hooknb and the packages that hooknb needs."""
     needs = metadata.metadata("hooknb")["Requires-Python"] if _version("hooknb") else None
     version = platform.python_version()
     if needs is not None and version not in Requirement(f"python{needs}").specifier:
-        yield wrong("Python", f"{version}, and hooknb needs {needs}", "make an environment with it")
+        yield wrong(
+            "Python",
+            f"{version}, but hooknb needs {needs}",
+            "create an environment with a newer Python",
+        )
     else:
         yield ok("Python", f"{version} ({sys.executable})")
     yield ok("hooknb", hooknb.__version__)
@@ -44,9 +48,9 @@ def _package(needed: Requirement) -> Iterator[Finding]:
     version = _version(needed.name)
     remedy = f'{sys.executable} -m pip install "{needed.name}{needed.specifier}"'
     if version is None:
-        yield wrong(needed.name, "it is not installed", remedy)
+        yield wrong(needed.name, "not installed", remedy)
     elif not needed.specifier.contains(version, prereleases=True):
-        yield wrong(needed.name, f"version {version}, and hooknb needs {needed.specifier}", remedy)
+        yield wrong(needed.name, f"version {version}, but hooknb needs {needed.specifier}", remedy)
     elif needed.name in _SHOWN:
         yield ok(needed.name, version)
 

@@ -1,7 +1,7 @@
-"""What the Python that runs a Jupyter server has: run there, as a program that prints JSON.
+"""Inspects the Python environment of a Jupyter server: a program run there, which prints JSON.
 
-The server's environment may be another than the kernel's, and hooknb may be missing in it: this
-file imports nothing but the standard library and, where it is there, ``jupyter_core``.
+The server's environment may differ from the kernel's and lack hooknb, so this file imports only the
+standard library and, where it is installed, ``jupyter_core``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FRONT_ENDS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": 
 
 
 def look() -> dict[str, Any]:
-    """Look at this environment.
+    """Inspect this environment.
 
     Returns
     -------
     dict
-        ``python`` (the program); ``versions`` of packages, null where one is not installed;
-        ``front_ends``: the folder of each package's extension of JupyterLab, or null; ``relay``:
-        whether hooknb's server extension can be imported; ``enabled``: whether the configuration
-        of this environment switches it on.
+        ``python``, the interpreter; ``versions`` of packages, null for one that is not installed;
+        ``front_ends``, the folder of each package's JupyterLab extension, or null; ``relay``,
+        whether hooknb's server extension can be imported; ``enabled``, whether the configuration
+        of this environment enables it.
     """
     return {
         "python": sys.executable,
@@ -85,4 +85,4 @@ def _is_enabled() -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look()))  # noqa: T201 - its output is how it answers
+    print(json.dumps(look()))  # noqa: T201 - its output is its result

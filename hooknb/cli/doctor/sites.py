@@ -1,4 +1,4 @@
-"""Where Jupyter servers run, and what they find there: it need not be where kernels run."""
+"""The environments of the Jupyter servers, which may differ from those of the kernels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, Final
 from hooknb.cli.doctor import probe
 from hooknb.relay.addresses import JupyterServer, own_server, running_servers
 
-__all__ = ["Site", "sites"]
+__all__ = ["Site", "find_sites"]
 
-_PATIENCE: Final = 30.0  # seconds that another Python may take to say what it has
+_MAX_SECONDS: Final = 30.0  # for inspecting another environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,11 @@ class Site:
     Attributes
     ----------
     python
-        The program.
+        The interpreter; ``""`` if it is unknown.
     server
-        The one that runs there; ``None`` for this environment while none runs.
+        The server that runs there; ``None`` for this environment if no server runs.
     seen
-        As of :func:`hooknb.cli.doctor.probe.look`; ``None`` where it could not be looked at.
+        The result of :func:`hooknb.cli.doctor.probe.look`; ``None`` if the inspection failed.
     """
 
     python: str
@@ -39,7 +39,7 @@ class Site:
 
 
 def _servers() -> list[JupyterServer]:
-    """Find the Jupyter server that started this process; all of this user where none did."""
+    """Return the Jupyter server that started this process, or else all servers of this user."""
     try:
         from jupyter_core.paths import jupyter_runtime_dir
     except ImportError:
@@ -49,10 +49,10 @@ def _servers() -> list[JupyterServer]:
     return running_servers(runtime) if own is None else [own]
 
 
-def sites() -> list[Site]:
-    """Look at the environments of the servers that run; at this one where none does.
+def find_sites() -> list[Site]:
+    """Return the environments of the running servers, or this environment if none runs.
 
-    Blocks while other Pythons say what they have, 30 s each at the most.
+    Blocks while other environments are inspected, for up to 30 s each.
     """
     looked: dict[str, dict[str, Any] | None] = {}
     found = []
@@ -65,13 +65,13 @@ def sites() -> list[Site]:
 
 
 def _program(pid: int) -> tuple[str, dict[str, str]]:
-    """Return the Python that a process runs, and its environment; ``""`` where it is not known."""
-    import psutil  # the kernel's, so that it is there
+    """Return the interpreter of a process and its environment variables; ``""`` if unknown."""
+    import psutil  # ipykernel requires it
 
     try:
         process = psutil.Process(pid)
         words, environ = process.cmdline(), process.environ()
-        # Named as it was called: behind the link of an environment stands another one's Python.
+        # As it was called: the interpreter of a virtual environment is a link to another one.
         named = words[0] if words else ""
         path = named if os.sep in named else shutil.which(named, path=environ.get("PATH"))
         if path and not Path(path).is_absolute():
@@ -85,13 +85,13 @@ def _program(pid: int) -> tuple[str, dict[str, str]]:
 
 def _look(python: str, environ: dict[str, str]) -> dict[str, Any] | None:
     try:
-        done = subprocess.run(  # noqa: S603 - the program of a server of this very user
+        done = subprocess.run(  # noqa: S603 - the interpreter of a server of this user
             [python, probe.__file__],
             env=environ,
             capture_output=True,
             text=True,
             check=True,
-            timeout=_PATIENCE,
+            timeout=_MAX_SECONDS,
         )
         seen: dict[str, Any] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

@@ -1,4 +1,4 @@
-"""The store, who serves it, and on which ports."""
+"""The store, the processes that serve it, and their ports."""
 
 from __future__ import annotations
 
@@ -10,45 +10,48 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hooknb.cli.doctor.findings import Finding, ok, warning, wrong
+from hooknb.cli.doctor.finding import Finding, ok, warning, wrong
+from hooknb.cli.terminal import count
 from hooknb.errors import HooknbError
 from hooknb.settings import RuntimeSettings
 from hooknb.store import Reading, store_path
 
-__all__ = ["ports", "store"]
+__all__ = ["check_ports", "check_store"]
 
-_PATIENCE: Final = 2.0  # seconds that a port may take to respond
+_MAX_SECONDS: Final = 2.0  # for a response from a port
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PROBLEM: Final = "application/problem+json"
 
 
-def store(target: str | os.PathLike[str], *, must_be_there: bool) -> Iterator[Finding]:
-    """Look at a store: whether it can be read, who may, and who serves it; changes nothing.
+def check_store(target: str | os.PathLike[str], *, must_exist: bool) -> Iterator[Finding]:
+    """Check that a store can be read, its permissions, and who serves it; changes nothing.
 
     Parameters
     ----------
     target
         A path, ``sqlite:///path`` or ``":memory:"``.
-    must_be_there
-        Whether it is wrong that there is none; otherwise the first hook makes it.
+    must_exist
+        Whether a missing store is wrong; otherwise the first hook creates it.
     """
     path = store_path(target)
     if path is None:
-        yield ok("store", "in memory: it ends with its process, and nobody else sees it")
+        yield ok("store", "in memory; it ends with its process")
         return
     if not path.exists():
-        if must_be_there:
-            yield wrong("store", f"there is none at {path}", "name another one with --store")
+        if must_exist:
+            yield wrong("store", f"{path} does not exist", "name another store with --store")
         elif (problem := _unmakeable(path)) is not None:
-            yield wrong("store", problem, "make the folder writable, or set HOOKNB_STORE")
+            yield wrong(
+                "store", problem, "make the folder writable, or set HOOKNB_STORE to another path"
+            )
         else:
-            yield ok("store", f"none yet; the first hook makes {path}")
+            yield ok("store", f"none yet; the first hook creates {path}")
         return
     try:
         reading = Reading(path)
     except HooknbError as error:
         problem, _, remedy = str(error).partition("; ")
-        yield wrong("store", problem, remedy or "name another store")
+        yield wrong("store", problem, remedy or "name another store with --store")
         return
     with contextlib.closing(reading):
         yield _described(reading)
@@ -62,8 +65,8 @@ def _described(reading: Reading) -> Finding:
     size = sum(file.stat().st_size for file in files if file.exists())
     return ok(
         "store",
-        f"{reading.path}: version {reading.version}, {_size(size)}, {_count(hooks, 'hook')}, "
-        f"{_count(deliveries, 'delivery')}",
+        f"{reading.path}: version {reading.version}, {_size(size)}, {count(hooks, 'hook')}, "
+        f"{count(deliveries, 'delivery')}",
     )
 
 
@@ -71,8 +74,8 @@ def _permissions(path: Path) -> Iterator[Finding]:
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         yield wrong(
             "permissions",
-            f"{path} cannot be written by this user",
-            "make the file and its folder writable, or name another store",
+            f"you cannot write {path}",
+            "make the file and its folder writable, or name another store with --store",
         )
     elif path.stat().st_mode & _OTHERS:
         yield warning(
@@ -81,19 +84,19 @@ def _permissions(path: Path) -> Iterator[Finding]:
             f"chmod 600 {path}",
         )
     else:
-        yield ok("permissions", "readable by its owner only")
+        yield ok("permissions", "only you can read the store")
 
 
 def _served(reading: Reading) -> Finding:
     found = reading.served_by()
     if not found:
-        return ok("served by", "no process now; hooks respond while a notebook serves them")
-    names = ", ".join("one that is not known" if pid is None else str(pid) for pid in found)
+        return ok("served by", "no process; hooks respond while a notebook serves them")
+    names = ", ".join("one that is unknown" if pid is None else str(pid) for pid in found)
     return ok("served by", f"{'process' if len(found) == 1 else 'processes'} {names}")
 
 
-def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator[Finding]:
-    """Look at the ports that the settings name, or that hooks of the store were served on last.
+def check_ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator[Finding]:
+    """Check the port in the settings, or those on which the store was last served.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator
         if settings.port is None:
             wanted = dict.fromkeys(reading.ports())
     if not wanted:
-        yield ok("port", "any free one, when the first hook is made")
+        yield ok("port", "the first hook takes a free one")
     for port in wanted:
         yield _port(settings.local_host, port, served=served)
 
@@ -123,14 +126,13 @@ def _port(host: str, port: int, *, served: bool) -> Finding:
     return warning(
         "port",
         f"{port}: {who}",
-        "close what listens there before the hooks are served, or their URLs change; "
-        "or set HOOKNB_PORT",
+        "end that program, or else your hooks get another port and new URLs; or set HOOKNB_PORT",
     )
 
 
 def _responses(host: str, port: int) -> bool | None:
-    """Whether a hooknb responds at a port; ``None`` where nothing listens. Leaves no delivery."""
-    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    """Whether hooknb responds at a port, ``None`` if nothing listens; leaves no delivery."""
+    connection = http.client.HTTPConnection(host, port, timeout=_MAX_SECONDS)
     try:
         connection.connect()
     except OSError:
@@ -153,12 +155,7 @@ def _unmakeable(path: Path) -> str | None:
         folder = folder.parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return None
-    return f"it cannot be made: {folder} is not a folder that this user can write to"
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
+    return f"it cannot be created: {folder} is not a folder that you can write to"
 
 
 def _size(size: float) -> str:

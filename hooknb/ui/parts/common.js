@@ -61,7 +61,7 @@ export function h(tag, attributes, ...children) {
 const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
 
 // Characters that have no shape, or that turn the order of what is around them, are written out:
-// those of hooknb.cli.texts.
+// those of hooknb.cli.terminal.
 const UNSEEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 

@@ -1,4 +1,4 @@
-"""What an examination finds."""
+"""What a check finds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ State: TypeAlias = Literal["ok", "warning", "wrong"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     subject
-        What was looked at, in a word or two.
+        What was checked, in a word or two.
     state
-        ``ok``; ``warning`` where something may be missed; ``wrong`` where something cannot work.
+        ``ok``; ``warning`` if something may be missing; ``wrong`` if something cannot work.
     text
         What was found.
     remedy
-        What to do about it; ``None`` where nothing has to be done.
+        What to do about it; ``None`` if nothing has to be done.
     """
 
     subject: str
@@ -33,15 +33,15 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """Say that something is as it should be."""
+    """Return a finding that needs no action."""
     return Finding(subject=subject, state="ok", text=text)
 
 
 def warning(subject: str, text: str, remedy: str) -> Finding:
-    """Say that something may be missed."""
+    """Return a finding about something that may be missing."""
     return Finding(subject=subject, state="warning", text=text, remedy=remedy)
 
 
 def wrong(subject: str, text: str, remedy: str) -> Finding:
-    """Say that something cannot work."""
+    """Return a finding about something that cannot work."""
     return Finding(subject=subject, state="wrong", text=text, remedy=remedy)

@@ -1,4 +1,4 @@
-"""``hooknb export``: the deliveries of a hook as a file."""
+"""The command ``hooknb export``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hooknb.cli.console import error_console, line, output_console
-from hooknb.cli.options import FilterOption, StoreOption, opened, workflow_ids
+from hooknb.cli.options import FilterOption, StoreOption, open_store, workflow_names
+from hooknb.cli.terminal import count, line, stderr, stdout
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.table import compile_filter, matching_ids
 from hooknb.records import Delivery
@@ -21,18 +21,16 @@ __all__ = ["export"]
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The hook: its name in the store.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the hook.")],
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help="The file; its suffix says the format: .jsonl, .har or .parquet."
-        ),
+        typer.Argument(metavar="FILE", help="The file to write: .jsonl, .har or .parquet."),
     ],
     filter_text: FilterOption = "",
     format_name: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="FORMAT", help="jsonl, har or parquet, whatever the suffix."
+            "--format", metavar="FORMAT", help="jsonl, har or parquet, whatever the suffix of FILE."
         ),
     ] = None,
     *,
@@ -40,40 +38,39 @@ def export(
         bool,
         typer.Option(
             "--secrets",
-            help="Write credentials in headers as they came; otherwise they are masked.",
+            help="Include credentials in headers, which are masked otherwise.",
         ),
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Write the deliveries of a hook to a file, oldest first: JSON lines, HAR or Parquet.
+    """Write the deliveries of a hook to a file.
 
-    JSON lines hold every byte, and hook.replay() sends them again. An existing file is
-    replaced.
+    As JSON lines, HAR or Parquet, oldest first; an existing file is replaced. JSON lines hold
+    every byte, and hook.replay() sends them again.
     """
     from hooknb.history import exports  # the other commands start without it
 
-    exports.format_of(file, format_name)  # before anything is looked for
-    asked = compile_filter(filter_text)
-    with contextlib.closing(opened(store)) as reading:
-        [workflow] = workflow_ids(reading, name)
+    exports.format_of(file, format_name)  # raises before the search
+    condition = compile_filter(filter_text)
+    with contextlib.closing(open_store(store)) as reading:
+        [workflow] = workflow_names(reading, name)
         with _progress() as progress:
-            looking = progress.add_task("looking", total=None)
-            ids = matching_ids(reading, workflow, asked)
-            progress.update(looking, description="writing", total=len(ids), completed=0)
-            count = exports.export(
+            task = progress.add_task("searching", total=None)
+            ids = matching_ids(reading, workflow, condition)
+            progress.update(task, description="writing", total=len(ids), completed=0)
+            written = exports.export(
                 _deliveries(reading, workflow, ids),
                 file,
                 format_name,
-                lambda written: progress.update(looking, completed=written),
+                lambda done: progress.update(task, completed=done),
                 secrets=secrets,
             )
-    noun = "delivery" if count == 1 else "deliveries"
-    output_console().print(line(f"{count:,} {noun} to {file}"), end="\n")
+    stdout().print(line(f"{count(written, 'delivery')} written to {file}"), end="\n")
 
 
 def _deliveries(store: Reading, workflow: int, ids: list[int]) -> Iterator[Delivery]:
     for number in ids:
-        # What is cleared or pruned meanwhile is left out.
+        # It may be cleared meanwhile.
         with contextlib.suppress(RecordNotFoundError):
             yield store.delivery(workflow, number)
 
@@ -85,5 +82,5 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     ]
-    console = error_console()
+    console = stderr()
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

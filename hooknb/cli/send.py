@@ -1,7 +1,8 @@
-"""``hooknb send``: a request to a hook."""
+"""The command ``hooknb send``."""
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 import re
 import sys
@@ -15,9 +16,8 @@ import typer
 from rich.syntax import Syntax
 from rich.text import Text
 
-from hooknb.cli.console import line, output_console, status_style
-from hooknb.cli.options import StoreOption, opened, workflow_ids
-from hooknb.cli.texts import written_out
+from hooknb.cli.options import StoreOption, open_store, workflow_names
+from hooknb.cli.terminal import escape, line, status_style, stdout
 from hooknb.client.outgoing import JSON, Outgoing
 from hooknb.client.sending import HttpResponse, exchange
 from hooknb.errors import PayloadError, ServerError, SettingError
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 _METHOD: Final = re.compile(r"[A-Za-z-]+")
-_RESERVED: Final = "%!#$&'()*+,/:;=?@[]~"  # what stands in URLs, escapes included
-_FAILED: Final = 400  # from this status on a response is a failure
-_MOST_COLOURED: Final = 256 * 1024  # bytes; colouring takes its time
+_RESERVED: Final = "%!#$&'()*+,/:;=?@[]~"  # characters that URLs contain, escapes included
+_MIN_FAILED: Final = 400  # the lowest status of a failure
+_MAX_COLOURED_BYTES: Final = 256 * 1024  # colouring more is slow
 
 Target = tuple[str, Auth | None, str]
-"""The URL without its query, credentials, and the method to take where none is asked for."""
+"""A URL, its credentials, and the default method."""
 
 
 def send(
@@ -46,66 +46,65 @@ def send(
         str,
         typer.Argument(
             metavar="NAME|URL",
-            help="The hook: its name in the store, which must be served now, or any URL.",
+            help="The name of a hook that is being served, or any URL.",
         ),
     ],
     *,
     json_text: Annotated[
         str | None,
-        typer.Option("--json", metavar="TEXT", help="A body in JSON, sent as it is written."),
+        typer.Option("--json", metavar="TEXT", help="A JSON body, sent as written."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="TEXT", help="A body of any text, without a media type."),
+        typer.Option(
+            "--data", metavar="TEXT", help="A text body; set its media type with --header."
+        ),
     ] = None,
     file: Annotated[
         str | None,
         typer.Option(
             "--file",
             metavar="PATH",
-            help="The bytes of a file as the body, its media type by its suffix; - reads standard "
-            "input.",
+            help="A file as the body, its media type by its suffix; - is standard input.",
         ),
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(
-            "--header", metavar="'NAME: VALUE'", help="A header field; may be given repeatedly."
-        ),
+        typer.Option("--header", metavar="'NAME: VALUE'", help="A header; may be repeated."),
     ] = None,
     query: Annotated[
         list[str] | None,
-        typer.Option(
-            "--query", metavar="NAME=VALUE", help="A pair of the query; may be given repeatedly."
-        ),
+        typer.Option("--query", metavar="NAME=VALUE", help="A query parameter; may be repeated."),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
             "--method",
             metavar="METHOD",
-            help="The method: by default POST, or the first that the hook takes.",
+            help="By default POST, or the first method that the hook accepts.",
         ),
     ] = None,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", help="How long to wait.", min=0.001),
+        typer.Option(
+            "--timeout", metavar="SECONDS", help="How long to wait for the response.", min=0.001
+        ),
     ] = 60.0,
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="Write the body of the response alone: its bytes, escaped on a terminal."
+            "--raw", help="Print only the body of the response; a terminal gets it escaped."
         ),
     ] = False,
     fail: Annotated[
         bool,
-        typer.Option("--fail", help="Exit with 1 if the status of the response is 400 or more."),
+        typer.Option("--fail", help="Exit with 1 if the status is 400 or more."),
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Send a request to a hook, and print the response: status, headers, body.
+    """Send a request to a hook and print the response.
 
-    To a name it goes with the hook's own credentials, to the port where it is served.
+    A hook is found by its name in the store, and the request carries its credentials.
     """
     content, content_type = _content(json_text, data, file)
     fields = Headers(_field(text) for text in header or ())
@@ -123,19 +122,21 @@ def send(
     try:
         response = exchange(url, request, auth=auth, timeout=timeout)
     except UnicodeError as error:
-        raise SettingError("URL", f"its host is none: {error}") from error
-    console = output_console()
+        raise SettingError(
+            "URL", f"invalid host: {error}; write one such as http://127.0.0.1:8765/…"
+        ) from error
+    console = stdout()
     if raw and not sys.stdout.isatty():
         sys.stdout.flush()
         sys.stdout.buffer.write(response.body)
         sys.stdout.flush()
     else:
         _show(console, response, only_body=raw)
-    if fail and response.status >= _FAILED:
+    if fail and response.status >= _MIN_FAILED:
         raise typer.Exit(1)
 
 
-# -- where to
+# -- the target
 
 
 def _address(text: str) -> Target:
@@ -146,7 +147,7 @@ def _address(text: str) -> Target:
         raise SettingError("URL", f"{error}; write one such as http://127.0.0.1:8765/…") from error
     if parts.scheme not in {"http", "https"} or not host:
         raise SettingError(
-            "URL", "it is none that can be sent to; write one that begins with http:// or https://"
+            "URL", f"{parts.scheme}:// cannot be sent to; write http:// or https:// and a host"
         )
     _, auth = split_credentials(text)
     where = f"[{host}]" if ":" in host else host
@@ -157,26 +158,23 @@ def _address(text: str) -> Target:
 
 
 def _stored(name: str, store: str | None) -> Target:
-    """Look a hook up. Its credentials go out only where its store is served by somebody."""
-    reading = opened(store)
-    try:
-        workflow_ids(reading, name)
+    """Find a hook by its name; its credentials are sent only if some process serves the store."""
+    with contextlib.closing(open_store(store)) as reading:
+        workflow_names(reading, name)
         address = reading.address(name)
         if address is None or address.port is None or not reading.served_by():
             message = (
-                f"{name!r} is not served now: no process has the store {reading.path} open; run "
+                f"{name!r} is not being served: no process has the store {reading.path} open; run "
                 f"its notebook, or hooknb.serve({name!r})"
             )
             raise ServerError(message)
-    finally:
-        reading.close()
     trigger = trigger_of(address.definition)
     usual = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
     base = RuntimeSettings.from_environment().local_url(address.port)
     return f"{base}/hook/{address.key}", trigger.auth, usual
 
 
-# -- what
+# -- the request
 
 
 def _content(
@@ -188,14 +186,14 @@ def _content(
         if value is not None
     ]
     if len(given) > 1:
-        raise SettingError(given[1], f"give one body, not {' and '.join(given)}")
+        raise SettingError(given[1], f"write one body, not {' and '.join(given)}")
     if json_text is not None:
         body = _argument(json_text)
         try:
             decode_json(body)
         except PayloadError as error:
             problem = (
-                f"{error.detail} To send it all the same, write --data and "
+                f"{error.detail} To send it as it is, write --data and "
                 f"--header 'Content-Type: {JSON}'"
             )
             raise SettingError("--json", problem) from error
@@ -208,7 +206,7 @@ def _content(
 
 
 def _argument(text: str) -> bytes:
-    """Return the bytes of an argument as the shell passed them."""
+    """Return the bytes that the shell passed as an argument."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -230,7 +228,7 @@ def _method(text: str) -> str:
 def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        # The text may be a secret whose name was forgotten.
+        # Without the text, which may be a secret whose name was left out.
         raise SettingError("--header", "a colon is missing; write 'Name: value'")
     return name.strip(), value.strip()
 
@@ -262,17 +260,17 @@ def _show(console: Console, response: HttpResponse, *, only_body: bool) -> None:
 def _body(response: HttpResponse) -> Text:
     if (
         kind(response.headers.get("Content-Type")) == "json"
-        and len(response.body) <= _MOST_COLOURED
+        and len(response.body) <= _MAX_COLOURED_BYTES
     ):
         try:
-            # Numbers stay as they are written, whatever their size.
+            # Keeps numbers as written, whatever their size.
             body = msgspec.json.format(response.body, indent=2).decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             body = response.text
-        shown = Syntax("", "json", theme="ansi_dark").highlight(written_out(body, keep="\n"))
+        shown = Syntax("", "json", theme="ansi_dark").highlight(escape(body, keep="\n"))
         shown.rstrip()
         return shown
-    return Text(written_out(response.text, keep="\n\t").rstrip("\n"))
+    return Text(escape(response.text, keep="\n\t").rstrip("\n"))
 
 
 def _phrase(status: int) -> str:
