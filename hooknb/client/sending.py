@@ -150,7 +150,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         problem = "it has blanks or control characters; write them as %20 and the like"
         raise SettingError("params", problem) from None
     except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or error or type(error).__name__
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         message = f"no response from {where}: {why}; check the URL, and that something serves it"
         raise ServerError(message) from error
     finally:

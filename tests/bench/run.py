@@ -1,4 +1,4 @@
-"""``make bench``: what was asked, and what was seen, as ratios within one run.
+"""``make bench``: targets and what was measured, as ratios within one run.
 
 Each measure compares two things on the same machine at the same time, in turns, and takes the
 median of the turns; absolute figures only help to read them. Loads stay on the loopback and are
@@ -36,8 +36,8 @@ class Row:
     """One line of the table."""
 
     what: str
-    asked: str
-    seen: str
+    target: str
+    measured: str
     holds: bool
 
 
@@ -164,7 +164,7 @@ def frames() -> list[Row]:
             first >= 1,
         ),
         Row(
-            "the same, asked for again after ten more: time",
+            "the same, again after ten more deliveries: time",
             "under 0.1",
             f"{again:.3f} ({seen['again_s'] * 1000:.0f} ms)",
             again < 0.1,
@@ -261,9 +261,9 @@ def main() -> int:
         *shown(),
         *executions(),
     ]
-    print("| what | asked | seen | |\n| --- | --- | --- | --- |")
+    print("| what | target | measured | |\n| --- | --- | --- | --- |")
     for row in rows:
-        print(f"| {row.what} | {row.asked} | {row.seen} | {'holds' if row.holds else 'MISSED'} |")
+        print(f"| {row.what} | {row.target} | {row.measured} | {'holds' if row.holds else 'missed'} |")
     taken = time.monotonic() - began
     print(f"\n{taken:.0f} s in all; {TURNS} turns of {SECONDS} s, {CONNECTIONS} connections")
     return 0 if all(row.holds for row in rows) else 1
