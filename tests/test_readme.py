@@ -49,9 +49,9 @@ def table_names(start: str, end: str) -> set[str]:
 
 def test_the_tables_of_settings_are_complete() -> None:
     parameters = set(inspect.signature(hooknb.Runtime.webhook).parameters) - {"self", "name"}
-    assert table_names("## The settings of a hook", "The runtime behind it") == parameters
+    assert table_names("## The settings of a hook", "## The settings of a runtime") == parameters
     fields = {field.name for field in dataclasses.fields(RuntimeSettings) if field.init}
-    assert table_names("The runtime behind it", "## What comes back") == fields
+    assert table_names("## The settings of a runtime", "## Calls") == fields
 
 
 def test_every_room_is_on_the_map() -> None:

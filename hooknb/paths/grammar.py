@@ -198,7 +198,7 @@ def _bracket(text: str, start: int) -> tuple[Part, int]:
         raise PathError(
             text,
             at + 1,
-            'here "]" is missing; a key in brackets is quoted, a position has only digits',
+            '"]" is missing here; a key in brackets is quoted, a position has only digits',
         )
     return part, at + 1
 

@@ -263,7 +263,8 @@ def main() -> int:
     ]
     print("| what | target | measured | |\n| --- | --- | --- | --- |")
     for row in rows:
-        print(f"| {row.what} | {row.target} | {row.measured} | {'holds' if row.holds else 'missed'} |")
+        verdict = "holds" if row.holds else "missed"
+        print(f"| {row.what} | {row.target} | {row.measured} | {verdict} |")
     taken = time.monotonic() - began
     print(f"\n{taken:.0f} s in all; {TURNS} turns of {SECONDS} s, {CONNECTIONS} connections")
     return 0 if all(row.holds for row in rows) else 1
