@@ -500,7 +500,7 @@ class Hook:
             could not respond to itself.
         """
         if json is not _UNSET and data is not None:
-            raise SettingError("data", "give json or data, not both")
+            raise SettingError("data", "write json or data, not both")
         with self._waiting("send"):
             return send(
                 self.local_url,
@@ -696,7 +696,7 @@ class Hook:
         self._check_open()
         if self._runtime.is_server_thread:
             raise ServerError(
-                "hook.wait() would hold up the thread that it waits for; call it from a cell"
+                "hook.wait() would block the thread that it waits for; call it from a cell"
             )
         state, timeout = self._state, checked_timeout(timeout)
         more = 0 if n is None else checked_count(n, 0)
@@ -709,7 +709,9 @@ class Hook:
             )
             came, unfinished = state.arrived - before, state.unfinished
         if self._state.closed:
-            message = f"hook {self.name!r} was closed during the wait"
+            message = (
+                f"hook {self.name!r} was closed during the wait; make it again to wait for more"
+            )
             raise ServerError(message)
         if not done:
             wanted = "" if n is None else f"{came} of {n} more deliveries arrived; "
@@ -812,12 +814,18 @@ class Hook:
         try:
             number = await asyncio.wait_for(arrived, timeout)
         except TimeoutError:
-            message = f"{self.name}: no delivery arrived within {timeout:g} s"
+            message = (
+                f"{self.name}: no delivery arrived within {timeout:g} s; send one, or set a longer "
+                "timeout"
+            )
             raise WaitTimeoutError(message) from None
         finally:
             self._state.listeners.remove(listen)
         if number is None:
-            raise ServerError(f"hook {self.name!r} was closed while it was waited for")
+            message = (
+                f"hook {self.name!r} was closed during the wait; make it again to wait for more"
+            )
+            raise ServerError(message)
         return self.delivery(number)
 
     # -- executions and the end ----------------------------------------------------------------
@@ -894,7 +902,9 @@ class Hook:
 
         compiled = compile_filter(text)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-            raise SettingError("limit", f"{limit!r} is not a whole number, or None")
+            raise SettingError(
+                "limit", f"{limit!r} is not a whole number; write one such as 100, or None for all"
+            )
         self._flush()
         return matching_ids(self._store, self._workflow_id, compiled, limit)
 
@@ -1001,10 +1011,12 @@ def as_id(id: Any) -> int:
         number = operator.index(id)
     except TypeError:
         raise RecordNotFoundError(
-            f"{id!r} is not an id; write the number of the frame's row"
+            f"{id!r} is not an id; write a number from the index of a frame"
         ) from None
     if not 0 < number < 2**63:
-        raise RecordNotFoundError(f"there is nothing with the id {number}")
+        raise RecordNotFoundError(
+            f"{number} is not an id; ids count from 1, see the index of a frame"
+        )
     return number
 
 

@@ -171,13 +171,13 @@ def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
         )
         raise AssertionError(message) from None
     except ValueError as error:
-        message = f"{shown} is not JSON: {error}; mend it, or run pytest with --hooknb-update"
+        message = f"{shown} is not JSON: {error}; correct it, or run pytest with --hooknb-update"
         raise AssertionError(message) from None
     if kept != text:
         message = (
             f"what hook {name!r} received (+) is not what {shown} holds (-):\n\n"
             f"{_difference(kept, text)}\n\n"
-            "Where the new one is right, run pytest with --hooknb-update and commit the file."
+            "If the new one is right, run pytest with --hooknb-update and commit the file."
         )
         raise AssertionError(message)
 
@@ -188,7 +188,7 @@ def _write(path: Path, text: str, config: pytest.Config) -> None:
     if written.get(path, text) != text:
         message = (
             f"{_shown(path, config)} was written in this run with other deliveries; give each "
-            "snapshot a name of its own"
+            "snapshot its own name"
         )
         raise AssertionError(message)
     path.parent.mkdir(exist_ok=True)

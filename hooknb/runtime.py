@@ -214,7 +214,7 @@ class Runtime:
             if stored is None:
                 known = ", ".join(map(repr, self.store.names())) or "none"
                 raise RecordNotFoundError(
-                    f"there is no workflow {name!r} in this store; there is {known}"
+                    f"there is no workflow {name!r} in this store; it has: {known}"
                 )
             state = self._states.get(name)
             workflow = load_definition(
@@ -264,7 +264,8 @@ class Runtime:
         with self._lock:
             self._open()
             if self._states.get(state.name) is not state:
-                raise ServerError(f"hook {state.name!r} is no longer served")
+                message = f"hook {state.name!r} is no longer served; make it again to change it"
+                raise ServerError(message)
             current = state.served.workflow
             workflow, enabled = apply_changes(current, change(current))
             self._serve(workflow, enabled=state.enabled if enabled is None else enabled)
@@ -323,7 +324,7 @@ class Runtime:
         stored = {row[0]: row[2] for row in self.store.revisions(state.workflow_id)}
         if number not in stored:
             known = ", ".join(map(str, stored))
-            raise RecordNotFoundError(f"there is no revision {number} of this hook; it has {known}")
+            raise RecordNotFoundError(f"this hook has no revision {number}; it has {known}")
         workflow = load_definition(
             stored[number],
             functions,
@@ -406,7 +407,10 @@ class Runtime:
         aborted as ``shutdown``. What waits is run when the store is served again.
         """
         if self.is_server_thread:
-            raise ServerError("a runtime cannot be closed by one of its own async nodes")
+            message = (
+                "a runtime cannot be closed by one of its own async nodes; close it from a cell"
+            )
+            raise ServerError(message)
         with self._lock:
             if self._closed:
                 return

@@ -108,7 +108,8 @@ class RuntimeSettings:
         """Refuse invalid settings; the error names the setting and the remedy."""
         if not isinstance(self.store, (str, os.PathLike)) or not os.fspath(self.store):
             raise SettingError(
-                "store", f'{self.store!r} is not a path, a sqlite:/// URL or ":memory:"'
+                "store",
+                f'{self.store!r} is not a store; write a path, a sqlite:/// URL or ":memory:"',
             )
         if not isinstance(self.host, str) or not self.host:
             raise SettingError("host", f"{self.host!r} is not a host; write '127.0.0.1'")
@@ -119,7 +120,7 @@ class RuntimeSettings:
             # It is not shown: it may hold a password.
             raise SettingError(
                 "public_url",
-                "that is not a URL without credentials; write 'https://example.org/base'",
+                "it is not a web URL, or contains credentials; write 'https://example.org/base'",
             )
         _check_executor(self.executor)
         if self.switch_interval is not None:
@@ -130,7 +131,7 @@ class RuntimeSettings:
         _whole("max_depth", self.max_depth, 0, 1000)
         _whole("max_kept_response", self.max_kept_response, 0, 2**31)
         if not isinstance(self.env, Mapping):
-            raise SettingError("env", "write a dict of texts by name")
+            raise SettingError("env", 'write a dict of texts, such as {"REGION": "north"}')
         for name in ("header_timeout", "body_timeout", "drain"):
             _seconds(name, getattr(self, name))
         self._check_deterministic()
@@ -155,13 +156,13 @@ class RuntimeSettings:
         if not _is_loopback(self.host):
             raise SettingError(
                 "deterministic",
-                f"its keys can be guessed, and host={self.host!r} lets others than this machine "
-                "use them; leave out host, or deterministic",
+                f"its keys can be guessed, and host={self.host!r} opens the hooks to other "
+                "machines; leave out host, or deterministic",
             )
         if self.public_url is not None:
             raise SettingError(
                 "deterministic",
-                "its keys can be guessed, and public_url lets others than this machine use them; "
+                "its keys can be guessed, and public_url opens the hooks to other machines; "
                 "leave out public_url (HOOKNB_PUBLIC_URL), or deterministic "
                 "(HOOKNB_DETERMINISTIC)",
             )
@@ -217,7 +218,7 @@ class RuntimeSettings:
         chosen = environ.get("HOOKNB_DETERMINISTIC", "")
         deterministic = _SWITCHES.get(chosen.strip().lower())
         if deterministic is None:
-            raise SettingError("HOOKNB_DETERMINISTIC", f"{chosen!r} is neither 1 nor 0")
+            raise SettingError("HOOKNB_DETERMINISTIC", f"{chosen!r} is not a switch; write 1 or 0")
         return cls(
             store=environ.get("HOOKNB_STORE") or default_store(deterministic=deterministic),
             host=environ.get("HOOKNB_HOST") or "127.0.0.1",
@@ -229,10 +230,15 @@ class RuntimeSettings:
 
 def _check_hosts(hosts: object) -> None:
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
-        raise SettingError("allowed_hosts", "write a list of host names")
+        raise SettingError(
+            "allowed_hosts", "write a list of host names, such as ['hooks.example.org']"
+        )
     for name in hosts:
         if not isinstance(name, str):
-            raise SettingError("allowed_hosts", f"{name!r} is not a host name")
+            raise SettingError(
+                "allowed_hosts",
+                f"{name!r} is not a host name; write one such as 'hooks.example.org'",
+            )
 
 
 def _check_executor(executor: object) -> None:
@@ -300,7 +306,9 @@ def checked_timeout(timeout: object) -> float | None:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not seconds >= 0:
-        raise SettingError("timeout", f"{timeout!r} is not a number of seconds, or None for ever")
+        raise SettingError(
+            "timeout", f"{timeout!r} is not a number of seconds; write 10, or None for no limit"
+        )
     return None if seconds > threading.TIMEOUT_MAX else seconds
 
 
@@ -311,4 +319,6 @@ def _seconds(setting: str, value: object) -> None:
         or not math.isfinite(value)
         or value <= 0
     ):
-        raise SettingError(setting, f"{value!r} is not a number of seconds above 0")
+        raise SettingError(
+            setting, f"{value!r} is not a number of seconds above 0; write one such as 10"
+        )

@@ -502,7 +502,7 @@ def test_what_cannot_be_exported_is_said(store: Path, stored_runtime: Runtime, t
     hook.send(json={})
     for arguments, problem in (
         (["orders", tmp_path / "out.txt"], "rename it"),
-        (["orders", tmp_path / "out.har", "--format", "xml"], "none of"),
+        (["orders", tmp_path / "out.har", "--format", "xml"], "not a format"),
         (["orders", tmp_path / "out.har", "--filter", "body."], "filter"),
         (["orders", tmp_path / "nowhere" / "out.har"], "cannot be written"),
         (["shop", tmp_path / "out.har"], "which has: orders"),

@@ -346,9 +346,9 @@ def test_a_pipe_is_written_to(runtime: hooknb.Runtime, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "format", "said"),
     [
-        ("came.csv", None, r"path: 'came.csv' ends in none of .jsonl, .har, .parquet"),
-        ("came", None, "rename it, or name the format"),
-        ("came.jsonl", "csv", "format: 'csv' is none of jsonl, har, parquet"),
+        ("came.csv", None, r"path: 'came.csv' does not end in .jsonl or .har or .parquet"),
+        ("came", None, "rename it, or set the format"),
+        ("came.jsonl", "csv", "format: 'csv' is not a format; write one of jsonl, har, parquet"),
         ("no/such/came.jsonl", None, "cannot be written: No such file or directory"),
     ],
 )
@@ -470,7 +470,7 @@ def test_nothing_is_sent_where_one_line_cannot_be(
     hook.export(path)
     line = json.loads(path.read_text())
     path.write_text(json.dumps(line) + "\n" + json.dumps({**line, **changes}) + "\n")
-    with pytest.raises(SettingError, match=r"came\.jsonl, delivery 1: .*request line"):
+    with pytest.raises(SettingError, match=r"came\.jsonl, delivery 1: .*not valid in a request"):
         hook.replay(path)
     path.write_text(json.dumps({**line, "body": 0}).replace('"body": 0', f'"body": {"[" * 10**5}'))
     with pytest.raises(SettingError, match="line 1: that is not a delivery"):
@@ -481,7 +481,7 @@ def test_nothing_is_sent_where_one_line_cannot_be(
 def test_a_pipe_is_not_loaded(runtime: hooknb.Runtime, tmp_path: Path) -> None:
     hook, pipe = runtime.webhook("orders"), tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    with pytest.raises(SettingError, match="is not a file"):
+    with pytest.raises(SettingError, match="is not a regular file"):
         hook.replay(pipe)
 
 

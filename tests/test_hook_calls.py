@@ -116,8 +116,8 @@ def test_the_keys_of_nodes_stay(runtime: Runtime) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"colour": 1}, "colour: there is no such setting; there are sync, methods, .* enabled"),
-        ({"name": "other"}, "name: it stays: another name is another hook"),
+        ({"colour": 1}, "colour: there is no such setting; write one of sync, methods, .* enabled"),
+        ({"name": "other"}, "name: a hook cannot be renamed"),
         ({"enabled": "yes"}, "enabled: 'yes' is neither"),
         ({"max_body": 0}, "max_body"),
         ({"body": ["a", "a"]}, r"body\[1\]"),
@@ -601,7 +601,7 @@ def test_the_default_runtime_serves_what_is_stored(tmp_path) -> None:
     try:
         hooknb.serve("orders")
     except hooknb.RecordNotFoundError as error:
-        assert "there is none" in str(error)
+        assert "it has: none" in str(error)
     os.environ["HOOKNB_STORE"] = "other.db"  # nothing was decided so far
     url = hooknb.webhook("orders").url
     assert hooknb.workflows() == ["orders"]

@@ -465,7 +465,7 @@ def test_functions_are_bound_by_key_and_by_name(runtime: Runtime):
 @pytest.mark.parametrize(
     ("functions", "message"),
     [
-        ([later], r"functions\[0\]: no node waits for later; functions to be given: total"),
+        ([later], r"functions\[0\]: no node calls later; the nodes call: total"),
         ([5], r"functions\[0\]: 5 is not a function"),
         ("total", "functions: write a list"),
         (5, "functions: write a list"),

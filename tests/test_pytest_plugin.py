@@ -194,7 +194,7 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
             "E*: what hook 'test_named_after_the_test[[]1[]]' received (+) is not what snap*:",
             'E       -      "b": 1.0',
             'E       +      "b": 1',
-            "E*Where the new one is right, run pytest with --hooknb-update and commit the file.",
+            "E*If the new one is right, run pytest with --hooknb-update and commit the file.",
             "E*snapshots/test_shop.test_named_after_the_test[[]2].json is not JSON: *",
         ]
     )

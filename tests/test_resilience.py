@@ -130,7 +130,7 @@ def test_an_async_node_that_would_stop_its_own_thread_is_told(runtime: Runtime):
     runtime.webhook("m", nodes=[closes]).send(json=1)
     for name in ("n", "m"):
         runtime.hooks[name].wait()
-    assert "hold up the thread" in hook.execution(1).jobs[0].error
+    assert "block the thread" in hook.execution(1).jobs[0].error
     assert "cannot be closed by" in runtime.hooks["m"].execution(1).jobs[0].error
 
 

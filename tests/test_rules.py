@@ -66,9 +66,9 @@ def test_what_holds(rules, expected):
         ([], r"^at: \[\] is not a rule"),
         (None, r"^at: None is not a rule"),
         ("body.x == 1", r"^at: 'body.x == 1' is not a rule"),
-        ({}, r"^at\.left: is missing"),
-        ({"left": 1}, r"^at\.operator: is missing"),
-        ({"left": 1, "operator": "=="}, r"^at\.right: is missing"),
+        ({}, r"^at\.left: it is missing"),
+        ({"left": 1}, r"^at\.operator: it is missing"),
+        ({"left": 1, "operator": "=="}, r"^at\.right: it is missing"),
         ({"left": 1, "operator": ["=="], "right": 1}, r"^at\.operator: \['=='\] is not one of"),
         ({"left": 1, "op": "=="}, r"^at: 'op' is not one of left, operator, right, all, any"),
         ({"all": TRUE}, r"^at\.all: .* is not a list of rules"),
@@ -111,9 +111,9 @@ def nested(levels: int) -> dict:
 def test_groups_nest_a_hundred_levels_deep():
     check_rules(nested(99))
     assert holds(nested(99), SCOPE)
-    with pytest.raises(SettingError, match=r"at most 100 levels"):
+    with pytest.raises(SettingError, match=r"100 levels are the most"):
         check_rules(nested(100))
-    with pytest.raises(SettingError, match=r"at most 100 levels"):
+    with pytest.raises(SettingError, match=r"100 levels are the most"):
         check_rules(nested(100_000))
 
 

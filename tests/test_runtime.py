@@ -137,12 +137,12 @@ def test_the_environment_sets_the_default_runtime(tmp_path) -> None:
     ("settings", "message"),
     [
         ({"port": 70_000}, "port: 70000 is not a whole number from 0 to 65535"),
-        ({"store": ""}, "store: '' is not a path"),
+        ({"store": ""}, "store: '' is not a store"),
         ({"store": "postgresql://x/y"}, "store: postgresql is not supported"),
-        ({"public_url": "nowhere"}, "public_url: that is not a URL without credentials"),
+        ({"public_url": "nowhere"}, "public_url: it is not a web URL, or contains credentials"),
         (
             {"public_url": "http://u:p@h.example"},
-            "public_url: that is not a URL without credentials",
+            "public_url: it is not a web URL, or contains credentials",
         ),
         ({"allowed_hosts": "a"}, "allowed_hosts: write a list"),
         ({"workers": 0}, "workers: 0 is not"),

@@ -59,13 +59,13 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
         raise SettingError(
             f"delivery {delivery.id}",
             f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
-            "it cannot be sent again as it came",
+            "a part cannot be sent again; ask its sender to repeat it, with a higher max_body",
         )
     target = delivery.subpath + delivery.query_string
     if not (METHOD.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
         raise SettingError(
             f"delivery {delivery.id}",
-            "its method, its path or its query cannot stand in a request line",
+            "its method, path or query is not valid in a request, so it cannot be sent again",
         )
     headers = delivery.header_map
     left_out = _OWN | {name.strip().lower() for name in headers.get("Connection", "").split(",")}

@@ -164,7 +164,7 @@ def _check_pairs(fields: list[Any]) -> None:
             or len(field) != 2  # noqa: PLR2004 - name and value
             or not all(isinstance(part, str) for part in field)
         ):
-            raise SettingError("headers", "write a mapping of names to texts, or pairs of both")
+            raise SettingError("headers", "write a mapping of names to texts, or a list of pairs")
 
 
 class _Connection(http.client.HTTPConnection):
@@ -183,11 +183,11 @@ def _put_field(connection: http.client.HTTPConnection, name: str, value: str) ->
     try:
         connection.putheader(name, value)
     except UnicodeEncodeError as error:
-        problem = f"a header can hold Latin-1 only: {error.reason} at {error.start}"
+        problem = f"a header can contain Latin-1 only; encode the character at {error.start}"
         raise SettingError(f"headers[{name!r}]", problem) from None
     except (TypeError, ValueError):
         raise SettingError(
-            f"headers[{name!r}]", "that is not a header: write a name, and text without line breaks"
+            f"headers[{name!r}]", "it is not a header; write a name, and text without line breaks"
         ) from None
 
 
@@ -201,13 +201,15 @@ def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
             return body.encode(), None
         except UnicodeEncodeError as error:
             raise SettingError(
-                "data", f"half of a surrogate pair at {error.start + 1}; send bytes"
+                "data", f"it has half of a surrogate pair at {error.start + 1}; send bytes"
             ) from error
     if isinstance(body, (bytes, bytearray)):
         return bytes(body), None
     if isinstance(body, (Mapping, Sequence)):
         return urlencode(_pairs(body), doseq=True).encode(), FORM
-    raise SettingError("data", f"{type(body).__name__} is not bytes, text, a mapping or pairs")
+    raise SettingError(
+        "data", f"{type(body).__name__} cannot be sent; write bytes, text, a mapping or pairs"
+    )
 
 
 def _query(params: str | Pairs | None) -> str:

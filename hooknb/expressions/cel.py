@@ -177,7 +177,9 @@ def compile_expression(text: str) -> Expression:
         try:
             program = cel.compile(_with_clock(text, steps))
         except ValueError as error:
-            raise SettingError("expression", f"{text!r} is nested too deep") from error
+            raise SettingError(
+                "expression", f"{text!r} is nested too deep; use a Code node"
+            ) from error
     operands = tuple(_operands(tokens, text))
     chains = [parts for _, parts in operands if isinstance(parts, tuple)]
     whole = len(operands) == 1 and operands[0][0] == text.strip() and bool(chains)

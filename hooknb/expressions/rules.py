@@ -93,7 +93,7 @@ def holds(rules: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
 
 def _check(rules: Any, place: str, depth: int) -> None:
     if depth > _DEEPEST:
-        raise SettingError(place, f"rules are nested at most {_DEEPEST} levels deep")
+        raise SettingError(place, f"the rules are nested too deep; {_DEEPEST} levels are the most")
     if not isinstance(rules, dict):
         raise SettingError(
             place,
@@ -123,14 +123,16 @@ def _check_leaf(rules: dict[str, Any], place: str) -> None:
             )
     for key in _SIDES[:2]:
         if key not in rules:
-            raise SettingError(f"{place}.{key}", "is missing; a rule has left, operator and right")
+            raise SettingError(
+                f"{place}.{key}", "it is missing; a rule has left, operator and right"
+            )
     operator = rules["operator"]
     if not isinstance(operator, str) or operator not in OPERATORS:
         raise SettingError(
             f"{place}.operator", f"{_shown(operator)} is not one of {', '.join(OPERATORS)}"
         )
     if operator not in UNARY and "right" not in rules:
-        raise SettingError(f"{place}.right", f"is missing; {operator!r} compares with it")
+        raise SettingError(f"{place}.right", f"it is missing; {operator!r} compares with it")
     if operator in _PATTERNS and not has_templates(rules["right"]):
         check_pattern(rules["right"], f"{place}.right")
 

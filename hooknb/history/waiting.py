@@ -75,7 +75,9 @@ def wait_for(
         with state.changed:
             before = (state.arrived, state.unfinished)
         if state.closed:
-            message = f"hook {state.name!r} was closed during the wait"
+            message = (
+                f"hook {state.name!r} was closed during the wait; make it again to wait for more"
+            )
             raise ServerError(message)
         store.flush()
         found = search.look(end)

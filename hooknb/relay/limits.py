@@ -74,7 +74,8 @@ class Limits:
         for name, value in settings.items():
             if name not in known:
                 raise SettingError(
-                    f"HooknbRelay.{name}", f"there is no such limit; there is {', '.join(known)}"
+                    f"HooknbRelay.{name}",
+                    f"there is no such limit; write one of {', '.join(known)}",
                 )
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
                 raise SettingError(f"HooknbRelay.{name}", f"{value!r} is not a number above 0")

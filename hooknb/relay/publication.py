@@ -104,10 +104,13 @@ class Publication:
             registration cannot be written.
         """
         if while_away not in {202, 503}:
-            raise SettingError("while_away", f"{while_away!r} is neither 202 nor 503")
+            raise SettingError(
+                "while_away", f"{while_away!r} is not a status for it; write 202 or 503"
+            )
         if self._settings.deterministic:
             raise SettingError(
-                "deterministic", "its keys can be guessed, so that its hooks are not published"
+                "deterministic",
+                "its keys can be guessed, so no hook can be published; leave out deterministic",
             )
         if self._settings.host.lower() not in _REACHED_AT:
             raise SettingError(
@@ -260,7 +263,7 @@ def _looking() -> Iterator[None]:
         yield
     except OSError as error:
         raise PublicationError(
-            f"what is published cannot be looked at now ({error}); try again once that is mended"
+            f"the publications cannot be read ({error}); correct that, and try again"
         ) from error
 
 

@@ -29,12 +29,12 @@ def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Work
         if setting == "name":
             raise SettingError(
                 "name",
-                "it stays: another name is another hook, with a URL of its own; "
-                "hooknb.webhook(name, …) serves one",
+                "a hook cannot be renamed; hooknb.webhook(name, …) makes one of another name, "
+                "with its own URL",
             )
         if setting not in _SETTINGS:
             known = ", ".join(_SETTINGS)
-            raise SettingError(setting, f"there is no such setting; there are {known}")
+            raise SettingError(setting, f"there is no such setting; write one of {known}")
     others = {name: value for name, value in settings.items() if name != "enabled"}
     made = define(**{**workflow.settings(), **others}, before=workflow.nodes)
     return made, check_switch(settings["enabled"]) if "enabled" in settings else None

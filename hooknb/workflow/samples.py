@@ -166,7 +166,7 @@ class _Builder:
         if count > max(len(made), _MOST_ELEMENTS):
             raise SettingError(
                 f"sample of {paths.format(path)!r}",
-                f"no list of {count:,} elements is made up for it; the most is {_MOST_ELEMENTS:,}",
+                f"it cannot have a list of {count:,} elements; {_MOST_ELEMENTS:,} is the most",
             )
         made += [None] * (count - len(made))
         return made

@@ -92,7 +92,9 @@ class Variable(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             _check_alias(self.path, self.alias)
         if self.type is not None and self.type not in VariableType.__args__:  # type: ignore[attr-defined]
             known = ", ".join(VariableType.__args__)  # type: ignore[attr-defined]
-            raise SettingError(f"type of {self.path!r}", f"{self.type!r} is none of {known}")
+            raise SettingError(
+                f"type of {self.path!r}", f"{self.type!r} is not a type; write one of {known}"
+            )
 
     def __hash__(self) -> int:
         """Hash without the sample, which may be a list or a dict."""
@@ -240,7 +242,7 @@ def split_column(name: str) -> tuple[str, str]:
         return part, path
     if rest.startswith(".") and path[:1] in {"", "["}:
         raise SettingError(
-            "name", f'a key is missing behind the dot of {name!r}; an empty one is {part}[""]'
+            "name", f'a key is missing after the dot of {name!r}; an empty one is {part}[""]'
         )
     paths.parse(path)
     return part, path
@@ -289,7 +291,7 @@ def _json(sample: str | bytes | bytearray) -> Any:
     except UnicodeEncodeError as error:
         line = sample.count("\n", 0, error.start) + 1  # type: ignore[arg-type]
         raise SampleError(
-            f"Half of a surrogate pair at line {line}, character {error.start + 1}."
+            f"Half of a surrogate pair at line {line}, character {error.start + 1}; remove it."
         ) from error
     if not raw.strip():
         raise SampleError("The sample is empty at line 1, column 1; paste a body, such as {}.")
@@ -344,7 +346,9 @@ def _type(path: str, value: Any) -> VariableType:
     for known, name in _TYPES.items():
         if isinstance(value, known):
             return name
-    raise SampleError(f"At {path or 'the top'} stands {_named(value)}, which no request can hold.")
+    raise SampleError(
+        f"At {path or 'the top'} there is {_named(value)}, which a request cannot contain."
+    )
 
 
 def _entries(path: str, value: dict[Any, Any] | Sequence[Any]) -> Iterator[tuple[str | int, Any]]:

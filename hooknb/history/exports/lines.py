@@ -112,7 +112,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:
     try:
         if path.exists() and not path.is_file():
             raise SettingError(
-                "path", f"{str(path)!r} is not a file; it is read twice, so save it first"
+                "path",
+                f"{str(path)!r} is not a regular file; it is read twice, so save it first",
             )
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):

@@ -38,12 +38,12 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
             return found
         raise SettingError(
             "path",
-            f"{os.fspath(path)!r} ends in none of {', '.join(_SUFFIXES)}; rename it, or name the "
-            f"format: {' or '.join(map(repr, FORMATS))}",
+            f"{os.fspath(path)!r} does not end in {' or '.join(_SUFFIXES)}; rename it, or set "
+            f"the format to {' or '.join(map(repr, FORMATS))}",
         )
     if format in FORMATS:
         return format
-    raise SettingError("format", f"{format!r} is none of {', '.join(FORMATS)}")
+    raise SettingError("format", f"{format!r} is not a format; write one of {', '.join(FORMATS)}")
 
 
 def export(

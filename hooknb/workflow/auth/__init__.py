@@ -77,4 +77,4 @@ def _kind(tag: Any) -> type[Auth]:
         if kind.__struct_config__.tag == tag:
             return kind
     known = ", ".join(str(kind.__struct_config__.tag) for kind in SCHEMES)
-    raise SettingError("auth.type", f"{tag!r} is not a scheme; there are {known}")
+    raise SettingError("auth.type", f"{tag!r} is not a scheme; write one of {known}")

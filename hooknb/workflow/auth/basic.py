@@ -44,7 +44,7 @@ class BasicAuth(Auth, frozen=True, tag="basic"):
                     f"auth.{name}", "Basic authentication needs both a user name and a password"
                 )
             if has_control(value):
-                raise SettingError(f"auth.{name}", "leave control characters out of it")
+                raise SettingError(f"auth.{name}", "it contains control characters; remove them")
         if ":" in self.user:
             raise SettingError("auth.user", "a colon ends the user name (RFC 7617); leave it out")
 

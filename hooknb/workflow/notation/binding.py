@@ -118,8 +118,8 @@ class _Listed:
                 has = ", ".join(names) or "none"
                 raise SettingError(
                     f"functions[{index}]",
-                    f"no node waits for {name_of(function)}; functions to be given: {has}. "
-                    "One of another name is given by its node's key: functions={'key': function}",
+                    f"no node calls {name_of(function)}; the nodes call: {has}. To use one of "
+                    "another name, write functions={'key of the node': function}",
                 )
 
 

@@ -90,12 +90,16 @@ def _check(data: Any, place: str, depth: int = 0) -> None:
     elif isinstance(data, float) and not math.isfinite(data):
         raise SettingError(place, f"{data} cannot be written in JSON; write null, or text")
     elif isinstance(data, int) and data.bit_length() > _MOST_BITS:
-        raise SettingError(place, "a whole number of more than 4,000 digits; write it as text")
+        raise SettingError(
+            place, "it is a whole number of more than 4,000 digits; write it as text"
+        )
     elif isinstance(data, str) and not data.isascii():
         try:
             data.encode()
         except UnicodeEncodeError as error:
-            raise SettingError(place, f"{data!r} has half of a surrogate pair") from error
+            raise SettingError(
+                place, f"{data!r} has half of a surrogate pair; remove it"
+            ) from error
 
 
 def read(text: str | bytes) -> dict[str, Any]:
@@ -110,7 +114,9 @@ def read(text: str | bytes) -> dict[str, Any]:
     _check_version(data.pop("version", VERSION))
     for name in data:
         if name not in SETTINGS:
-            raise SettingError(name, f"there is no such setting; there are {', '.join(SETTINGS)}")
+            raise SettingError(
+                name, f"there is no such setting; write one of {', '.join(SETTINGS)}"
+            )
     if "name" not in data:
         raise SettingError("name", "it is missing; write the name of the workflow")
     settings = dict(data)
@@ -151,7 +157,7 @@ def _decoded(text: str | bytes) -> dict[str, Any]:
 
 def _list(value: Any, place: str) -> list[Any]:
     if not isinstance(value, list):
-        raise SettingError(place, f"{value!r} is not a list")
+        raise SettingError(place, f"{value!r} is not a list; write [ … ]")
     return value
 
 
