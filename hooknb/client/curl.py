@@ -64,7 +64,7 @@ def _method(method: str, *, has_body: bool) -> list[str]:
         return []
     if method != "HEAD":
         return [f"-X {shlex.quote(method)}"]
-    # The answer to HEAD announces a body that does not come, for which curl would wait.
+    # The response to HEAD announces a body that is not sent, for which curl would wait.
     return ["-X HEAD --ignore-content-length -H 'Connection: close'"] if has_body else ["--head"]
 
 

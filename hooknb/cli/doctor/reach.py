@@ -21,7 +21,7 @@ def check_front_ends(site: Site) -> Iterator[Finding]:
         yield warning(
             "Jupyter server",
             f"none is running; checked the environment of {site.python} instead",
-            "to check a server, run `!hooknb doctor` in a cell, or in a terminal of JupyterLab",
+            "to check a server, run `hooknb doctor` in a terminal of JupyterLab",
         )
     else:
         yield ok(
