@@ -90,7 +90,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     @property
     def watched(self) -> bool:
         """Whether somebody can see it, as far as is known."""
-        return any(visible for visible, _ in self._heard_of())
+        return any(visible for visible, _ in tuple(self._views.values()))
 
     @property
     def is_open(self) -> bool:
@@ -104,15 +104,12 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         The browser may be gone, or the kernel too busy to hear of it.
         """
         now = time.monotonic()
-        heard = [at for visible, at in self._heard_of() if visible]
+        # The publisher asks without the lock.
+        heard = [at for visible, at in tuple(self._views.values()) if visible]
         if heard and now - max(heard) > _FORGOTTEN_SECONDS:
             with self.lock:
                 self.forget_views()
         return all(now - at > _SILENT_SECONDS for at in heard)
-
-    def _heard_of(self) -> tuple[tuple[bool, float], ...]:
-        """Return what is known of the views; the publisher asks without the lock."""
-        return tuple(self._views.values())
 
     def opened(self) -> None:
         """Say everything: a view was opened, for the first time or after a reload."""
@@ -166,11 +163,12 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     def say_error(self, about: str, error: Exception, view: str | None = None) -> None:
         """Say what went wrong, to the view that caused it or to all."""
+        text = str(error)
         if not isinstance(error, HooknbError):
             _LOG.error("%s: %s", about, error, exc_info=error)
+            text = f"{type(error).__name__}: {error}"
         setting = error.setting if isinstance(error, SettingError) else None
         to = {} if view is None else {"to": view}
-        text = str(error) if isinstance(error, HooknbError) else f"{type(error).__name__}: {error}"
         self.say("error", about=about, setting=setting, message=text, **to)
 
     def aside(
