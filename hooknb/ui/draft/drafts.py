@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -63,7 +64,7 @@ class Draft:
     base
         That definition.
     begun
-        How many times it began; forms that saw another number have to be filled anew.
+        How many times it began; forms that saw another number are filled anew.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -114,9 +115,9 @@ class Draft:
             _known(name)
         for name, value in settings.items():
             if name in PARTS:
-                self.set_rows(name, () if value is None else value)
+                self.set_rows(name, value or ())
             elif name == "nodes":
-                self._put(with_keys(as_nodes(() if value is None else value), self.nodes))
+                self._put(with_keys(as_nodes(value or ()), self.nodes))
             else:
                 self._values[name] = value
         self._forget()
@@ -130,7 +131,7 @@ class Draft:
             Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``. The draft
             stays as it is.
         """
-        made, problems, _ = self._outcome()
+        made, problems, _ = self._outcome
         if made is None:
             raise problems[0]
         return made
@@ -138,12 +139,12 @@ class Draft:
     @property
     def changed(self) -> bool:
         """Whether the definition differs from :attr:`base`, or cannot be made."""
-        return self._outcome()[2]
+        return self._outcome[2]
 
     @property
     def problems(self) -> tuple[SettingError, ...]:
         """What is wrong, everything that can be told at once; empty where it can be applied."""
-        return self._outcome()[1]
+        return self._outcome[1]
 
     def problem(self, setting: str) -> str:
         """Say what is wrong with a setting, or inside of it; ``""`` where nothing is."""
@@ -168,15 +169,11 @@ class Draft:
         self.reset(hook.workflow)
 
     def _forget(self) -> None:
-        self._made: _Outcome | None = None
+        self.__dict__.pop("_outcome", None)
 
+    @cached_property
     def _outcome(self) -> _Outcome:
-        """Return the definition or what is wrong, and whether it was changed; made once."""
-        if self._made is None:
-            self._made = self._tried()
-        return self._made
-
-    def _tried(self) -> _Outcome:
+        """The definition or what is wrong, and whether it was changed; made once."""
         problems: list[SettingError] = []
         settings: dict[str, Any] = {part: self._read_rows(part, problems) for part in PARTS}
         for name, value in self._values.items():
@@ -220,7 +217,7 @@ class Draft:
         return found
 
     def parse(self, part: str, sample: Any) -> int:
-        """Add a row for every path of a sample.
+        """Add a row for every path of a sample, and return how many paths it has.
 
         Those that are there keep their places and aliases; see
         :func:`hooknb.ui.draft.variable_table.merged`.
@@ -231,11 +228,6 @@ class Draft:
             ``query`` or ``body``.
         sample
             As :func:`hooknb.parse_query` and :func:`hooknb.parse_body` take it.
-
-        Returns
-        -------
-        int
-            How many paths the sample has.
 
         Raises
         ------
@@ -283,13 +275,7 @@ class Draft:
         return nodes
 
     def find(self, key: str) -> Node:
-        """Return the node of that key.
-
-        Raises
-        ------
-        SettingError
-            There is none.
-        """
+        """Return the node of that key; raises a :class:`SettingError` where there is none."""
         return arrangement.located(self.nodes, key)[1]
 
     def place_of(self, key: str) -> Place:
@@ -299,7 +285,7 @@ class Draft:
     def add(
         self, place: Place | tuple[str | None, str | None, int], node: Node | Callable[..., Any]
     ) -> str:
-        """Put a node into a list, and give its key: its own, or another where that is taken.
+        """Put a node into a list, and return its key: its own, or another where that is taken.
 
         Parameters
         ----------
@@ -316,7 +302,7 @@ class Draft:
         return made.key
 
     def replace(self, key: str, node: Node) -> str:
-        """Put another node in the place of one, and give its key.
+        """Put another node in the place of one, and return its key.
 
         Without a key of its own it keeps the one of the node that it replaces.
 
