@@ -21,8 +21,8 @@ from hooknb.ui.trigger import TriggerTab
 from hooknb.ui.workflow import WorkflowTab
 
 if TYPE_CHECKING:
+    from hooknb.history.watching import Watch
     from hooknb.hook import Hook
-    from hooknb.ui.watched import Watched
 
 __all__ = ["HookPanel"]
 
@@ -60,7 +60,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.lock = threading.RLock()
-        self.watch: Watched = hook.watch()
+        self.watch: Watch = hook.watch()
         self.feed = self.watch.feed
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None

@@ -175,6 +175,9 @@ class Calls:
     def workflows(self) -> list[str]:
         return self._runtime.workflows()
 
+    def store_users(self) -> list[int | None]:
+        return hooknb.runtime.store_users()
+
     def webhook(self, name: str, *, sync: bool) -> Hook:
         return self._runtime.webhook(name, sync=sync)
 

@@ -16,16 +16,13 @@ from hooknb.ui.draft.typed import read_setting
 from hooknb.ui.draft.variable_table import Row, merged, taken
 from hooknb.workflow import Workflow, define, notation
 from hooknb.workflow.nodes import Node, as_nodes, walk, with_keys
-from hooknb.workflow.variables import Variable, column, parse_body, parse_query
+from hooknb.workflow.variables import PARTS, Variable, column, parse_body, parse_query
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
     from hooknb.records import Delivery
 
 __all__ = ["PARTS", "Draft", "Place", "Preview", "Row"]
-
-PARTS: Final = ("headers", "query", "body")
-"""Parts of a request that variables are taken from."""
 
 _SETTINGS: Final = tuple(name for name in notation.SETTINGS if name != "name")
 

@@ -15,7 +15,7 @@ from hooknb.payloads.headers import masked
 from hooknb.ui.draft.typed import shown_json
 from hooknb.ui.parts.controls import counted
 from hooknb.workflow.samples import is_small
-from hooknb.workflow.variables import Variable, VariableType, as_variables
+from hooknb.workflow.variables import Variable, VariableType, as_variables, sampled
 
 if TYPE_CHECKING:
     from hooknb.records import Delivery
@@ -26,15 +26,6 @@ TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 
 MAX_SAMPLE_CHARACTERS: Final = 2_000
 """Characters of a sample that are shown in its cell; a longer one is not edited there."""
-
-_KINDS: Final[dict[str, tuple[type, ...]]] = {
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "null": (type(None),),
-    "list": (list,),
-    "object": (dict,),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +97,12 @@ class Row:
         return is_plain and self.type != "file" and len(self.shown_sample) <= MAX_SAMPLE_CHARACTERS
 
     def variable(self, part: str) -> Variable:
-        """Read it.
-
-        Parameters
-        ----------
-        part
-            ``headers``, ``query`` or ``body``.
+        """Read it as a variable of ``headers``, ``query`` or ``body``.
 
         Raises
         ------
         SettingError
-            It is none; the setting is empty, since only the table knows which row it is.
+            It cannot be; the setting is empty, since only the table knows which row it is.
         """
         if self.path is None:
             raise SettingError("", "write its path")
@@ -145,13 +131,10 @@ class Row:
             if self.type is None:
                 return text
             raise SettingError("", f"the sample {text!r} is no {self.type}") from error
-        kinds = _KINDS.get(self.type or "")
-        fits = kinds is None or (
-            isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
-        )
-        if self.type == "file" or not fits:
-            raise SettingError("", f"the sample {text!r} is no {self.type}")
-        return value
+        kind = sampled("", value).type
+        if self.type in {None, kind} or (self.type == "number" and kind == "integer"):
+            return value
+        raise SettingError("", f"the sample {text!r} is no {self.type}")
 
 
 def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
