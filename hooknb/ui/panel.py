@@ -36,17 +36,11 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     Whatever a button does is one documented call of :class:`hooknb.Hook`. All views of it agree:
     they show this one object.
 
-    Parameters
-    ----------
-    hook
-        Whose panel it is.
-
     Attributes
     ----------
-    watch
-        What the parts read of the hook beyond its calls; used under ``lock``.
-    feed
-        The deliveries as rows, of ``watch``.
+    watch, feed
+        What the parts read of the hook beyond its calls, and of that the deliveries as rows;
+        used under ``lock``.
     draft
         What the forms have changed and nobody has applied.
     selected
@@ -76,11 +70,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         self._link = ipywidgets.jslink((self.head, "tab"), (self._stack, "selected_index"))
         super().__init__(children=[self.head, self._stack])
         self.add_class("hk-panel")
-        self.parts = [
-            part
-            for part in (*_parts(self.head), *(part for tab in tabs for part in _parts(tab)))
-            if isinstance(part, Part)
-        ]
+        self.parts = _parts(self)
         for part in self.parts:
             part.when_watched = self.poke
         PUBLISHER.add(self)
@@ -186,9 +176,9 @@ def _end_closed(name: str) -> None:
             panel.end()
 
 
-def _parts(widget: Any) -> list[Any]:
-    """Return a widget and all below it."""
-    found = [widget]
+def _parts(widget: Any) -> list[Part]:
+    """Return the parts among a widget and all below it."""
+    found = [widget] if isinstance(widget, Part) else []
     for child in getattr(widget, "children", ()):
         found += _parts(child)
     return found
