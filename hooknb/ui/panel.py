@@ -123,7 +123,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         return all(part.silent for part in self.parts if part.watched)
 
     def publish(self) -> int:
-        """Say what has changed, and give the number of messages."""
+        """Say what has changed, and return the number of messages."""
         with self.lock:
             hook = self.hook
             try:
@@ -150,10 +150,6 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def view(self) -> dict[str, Any]:
         """Return what a cell shows of it, by media type."""
         return view_of(self)
-
-    def use_sample(self, delivery: int) -> None:
-        """Put a delivery's body and query into the trigger's forms; under the lock."""
-        self.trigger.use(self.hook.delivery(delivery))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panel, and a summary where widgets cannot be shown."""

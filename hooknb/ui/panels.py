@@ -95,11 +95,6 @@ class HookList(Part):
 class Panels(ipywidgets.VBox):  # type: ignore[misc]
     """The panels of all hooks, one at a time, and *New webhook*.
 
-    Parameters
-    ----------
-    calls
-        What the buttons call.
-
     Attributes
     ----------
     list

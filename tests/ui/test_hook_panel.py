@@ -71,7 +71,7 @@ def test_nothing_secret_and_nothing_that_came_is_in_what_is_saved(hook: Hook) ->
     said = look(panel)
     with panel.lock:
         panel.choose(number)
-        panel.use_sample(number)
+        panel.trigger.use(hook.delivery(number))
     panel.workflow.editor.choose(hook.workflow.nodes[0].key)
     panel.trigger.body.parse.click()
     panel.publish()

@@ -192,7 +192,7 @@ class Deliveries(Part):
         """Put a delivery's body and query into the trigger's forms, as samples."""
         if (number := _id(content)) is not None:
             self._follows = False
-            self._panel.use_sample(number)
+            self._panel.trigger.use(self._panel.hook.delivery(number))
             self.say("sampled", id=number)
 
     def on_curl(self, content: dict[str, Any]) -> None:

@@ -48,13 +48,21 @@ export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) {
-      element.setAttribute(name, value);
-    }
+    else setAttribute(element, name, value);
   }
   element.append(...given(children));
   return element;
+}
+
+/**
+ * Sets an attribute, or takes it away where the value is false or nothing.
+ * @param {Element} element
+ * @param {string} name
+ * @param {any} value
+ */
+export function setAttribute(element, name, value) {
+  if (value === false || value === null || value === undefined) element.removeAttribute(name);
+  else element.setAttribute(name, value === true ? "" : value);
 }
 
 /**

@@ -72,8 +72,6 @@ class Field(Heard):
         What stands in it while it is empty.
     on_change
         Called with the text after it was changed in a browser; under the lock.
-    lock
-        As of :class:`~hooknb.ui.parts.part.Part`.
 
     Attributes
     ----------
@@ -171,8 +169,6 @@ class Choice(Heard):
         What else there is to say about it, shown below it.
     on_change
         Called with the value after it was chosen in a browser; under the lock.
-    lock
-        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     module = "parts/choice.js"

@@ -50,7 +50,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     when_watched
         Called under the lock when somebody can see it who could not before.
     when_published
-        Called by the publisher while it is seen, under the lock; gives the number of messages.
+        Called by the publisher while it is seen, under the lock; returns the number of messages.
     """
 
     module: ClassVar[str] = ""
@@ -76,14 +76,9 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def __init_subclass__(cls, **settings: Any) -> None:
         """Note which messages it takes: its own methods, none of those that widgets have."""
         super().__init_subclass__(**settings)
-        if "module" in vars(cls):
-            bundle.register(cls.module)
-        own = {
-            name.removeprefix("on_"): method
-            for name, method in vars(cls).items()
-            if name.startswith("on_")
-        }
-        cls._handlers = cls._handlers | own
+        own = vars(cls).items()
+        handlers = {name.removeprefix("on_"): one for name, one in own if name.startswith("on_")}
+        cls._handlers = cls._handlers | handlers
 
     # -- views ----------------------------------------------------------------------------------
 
@@ -115,7 +110,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """Say everything: a view was opened, for the first time or after a reload."""
 
     def publish(self) -> int:
-        """Say what has changed, and give the number of messages; called by the publisher."""
+        """Say what has changed, and return the number of messages; called by the publisher."""
         return 0 if self.when_published is None else self.when_published()
 
     def say(self, kind: str, **content: Any) -> None:
@@ -176,23 +171,15 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     ) -> None:
         """Do what may wait for a response on a thread of its own, so that nothing is held up.
 
-        Parameters
-        ----------
-        about
-            The kind under which an error is said.
-        work
-            Called without the lock.
-        then
-            Called under the lock with what it gave.
-        view
-            The one that asked: what either of them raises is said to it.
+        ``then`` is called under the lock with what ``work`` returned. What either of them raises
+        is said to the view that asked, as an error about ``about``.
         """
 
         def run() -> None:
             try:
-                given = work()
+                done = work()
                 with self.lock:
-                    then(given)
+                    then(done)
             except Exception as error:  # noqa: BLE001 - it is said where it was caused
                 with self.lock:
                     self.say_error(about, error, view)

@@ -29,19 +29,14 @@ class Published(Protocol):
         """Whether those who see it were not heard of for a while."""
 
     def publish(self) -> int:
-        """Say what has changed; give the number of messages."""
+        """Say what has changed, and return the number of messages."""
 
 
 class Publisher:
     """Goes round everything that is watched, and says at most ten messages a second.
 
     Changes are looked for, not told of: a server under load does nothing for those who watch. The
-    thread starts with the first that is watched, and sleeps while nothing is.
-
-    Parameters
-    ----------
-    sleep
-        How to wait; seconds.
+    thread starts with the first that is watched, and waits while nothing is.
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
