@@ -75,17 +75,19 @@ class HookList(Part):
             if now < self._next:
                 return 0
             self._next = now + _LIST_SECONDS
-            before, self._said = self._said, {}
+            failure: HooknbError | None = None
             try:
-                self._said = self._listed()
+                listed = self._listed()
             except HooknbError as error:
-                self._said = {"error": str(error)}
-                if self._said != before:
-                    self.say_error("hooks", error)
+                failure, listed = error, {"error": str(error)}
+            if listed == self._said:
+                return 0
+            self._said = listed
+            if failure is not None:
+                self.say_error("hooks", failure)
             else:
-                if self._said != before:
-                    self.say("hooks", **self._said)
-            return int(self._said != before)
+                self.say("hooks", **listed)
+            return 1
 
     def on_choose(self, content: dict[str, Any]) -> None:
         """Show a hook; serve it first where it is only stored."""

@@ -28,15 +28,7 @@ _SETTINGS: Final = tuple(name for name in notation.SETTINGS if name != "name")
 
 
 class Preview(NamedTuple):
-    """What the variables would take from a delivery.
-
-    Attributes
-    ----------
-    taken, total
-        How many of them would come, and how many there are.
-    missing
-        The columns of the others.
-    """
+    """How many of the variables a delivery has, of how many, and the columns of the others."""
 
     taken: int
     total: int
@@ -51,15 +43,10 @@ class Draft:
 
     Not locked: whoever shares one shares a lock too.
 
-    Parameters
-    ----------
-    workflow
-        What is edited, and what :attr:`changed` compares with.
-
     Attributes
     ----------
     base
-        That definition.
+        The definition that it began with, and that :attr:`changed` compares with.
     begun
         How many times it began; forms that saw another number are filled anew.
     """
@@ -120,13 +107,12 @@ class Draft:
         self._forget()
 
     def workflow(self) -> Workflow:
-        """Make the definition.
+        """Make the definition; the draft stays as it is.
 
         Raises
         ------
         SettingError
-            Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``. The draft
-            stays as it is.
+            Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``.
         """
         made, problems, _ = self._outcome
         if made is None:
@@ -153,13 +139,8 @@ class Draft:
     def apply(self, hook: Hook) -> None:
         """Make it the hook's new revision, by :meth:`hooknb.Hook.configure`, and begin again.
 
-        What it says is all that counts: also settings that it did not touch and that were changed
-        elsewhere in the meantime become what they are here.
-
-        Raises
-        ------
-        SettingError
-            It cannot be made; nothing of it is lost.
+        Settings that were changed elsewhere in the meantime become what they are here. Where it
+        raises as :meth:`workflow` does, nothing of the draft is lost.
         """
         workflow = self.workflow()
         hook.configure(**{name: _value(workflow, name) for name in _SETTINGS})

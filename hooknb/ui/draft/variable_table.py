@@ -34,12 +34,8 @@ class Row:
 
     Attributes
     ----------
-    path
-        As typed; ``None`` where nothing was typed yet, since ``""`` is all of the part.
-    alias
-        As typed; ``""`` for none.
-    type
-        One of :data:`TYPES`, or ``None``.
+    path, alias
+        As typed. The path is ``None`` where nothing was typed yet: ``""`` is all of the part.
     sample
         The value of the sample that it was taken from.
     typed
