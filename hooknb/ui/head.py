@@ -97,7 +97,7 @@ class Head(Part):
             )
             if response.delivery is not None:
                 panel.choose(response.delivery)
-                # A test is no choice of a row: what comes later is followed.
+                # A test does not choose a row: what comes later is followed.
                 panel.deliveries.follow()
 
         self.aside("test", hook.send_sample, then, str(content.get("view")))

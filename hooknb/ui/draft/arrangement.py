@@ -12,16 +12,7 @@ from typing import NamedTuple, TypeAlias
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes import Condition, Node, walk
 
-__all__ = [
-    "Nodes",
-    "Place",
-    "added",
-    "located",
-    "moved",
-    "place_of",
-    "removed",
-    "replaced",
-]
+__all__ = ["Nodes", "Place", "added", "located", "moved", "place_of", "removed", "replaced"]
 
 Nodes: TypeAlias = tuple[Node, ...]
 

@@ -86,7 +86,7 @@ class Row:
 
     @property
     def is_editable(self) -> bool:
-        """Whether its sample can be typed: it is no list, object or file, and not too long."""
+        """Whether its sample can be typed: short, and neither a list, an object nor a file."""
         if self.typed is not None:
             return True
         is_plain = self.sample is None or isinstance(self.sample, (str, int, float))
@@ -126,11 +126,11 @@ class Row:
         except (PayloadError, UnicodeEncodeError) as error:
             if self.type is None:
                 return text
-            raise SettingError("", f"the sample {text!r} is no {self.type}") from error
+            raise SettingError("", f"the sample {text!r} is not of type {self.type}") from error
         kind = sampled("", value).type
         if self.type in {None, kind} or (self.type == "number" and kind == "integer"):
             return value
-        raise SettingError("", f"the sample {text!r} is no {self.type}")
+        raise SettingError("", f"the sample {text!r} is not of type {self.type}")
 
 
 def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:

@@ -39,15 +39,9 @@ _OTHER: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
 def code(module: str, *, carries: bool) -> str:
-    """Return the code of a part's widget.
+    """Return the code of a part's widget: that of all parts, or the line that asks for its own.
 
-    Parameters
-    ----------
-    module
-        The module of the part.
-    carries
-        Whether the code of all parts is in it. A page needs one such part; which one it shows
-        first does not matter.
+    A page needs one part that ``carries``; which one it shows first does not matter.
     """
     whole = _whole()
     place = _PLACE.format(digest=hashlib.sha256(whole.encode()).hexdigest()[:16])

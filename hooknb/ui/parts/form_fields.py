@@ -55,10 +55,6 @@ class Field(Heard):
 
     Parameters
     ----------
-    label
-        What it is for.
-    value
-        The text in it.
     lines
         How many are shown; of more than one it takes line breaks.
     password
@@ -68,8 +64,6 @@ class Field(Heard):
         Whether it is code.
     hidden
         Whether only screen readers get the label.
-    placeholder
-        What stands in it while it is empty.
     on_change
         Called with the text after it was changed in a browser; under the lock.
 
@@ -77,6 +71,8 @@ class Field(Heard):
     ----------
     error, note
         What is wrong with the text, and what else there is to say about it: shown below it.
+    placeholder
+        What stands in it while it is empty.
     enabled
         Whether it can be typed into.
     """
@@ -161,8 +157,6 @@ class Choice(Heard):
 
     Parameters
     ----------
-    label
-        What it is for.
     options
         Labels and values. Without any it is a switch between ``False`` and ``True``.
     note
