@@ -155,10 +155,8 @@ def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
             kept[at] = replace(row, path=kept[at].path, alias=kept[at].alias)
     # What comes before every path that is known has nothing to stand behind.
     first = behind.pop(-1, [])
-    found = first if at >= 0 else []
-    for index, row in enumerate(kept):
-        found += [row, *behind.get(index, ())]
-    return found + ([] if at >= 0 else first)
+    others = [one for index, row in enumerate(kept) for one in (row, *behind.get(index, ()))]
+    return first + others if at >= 0 else others + first
 
 
 def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:
