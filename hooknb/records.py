@@ -90,6 +90,11 @@ class Status(Enum):
         """Whether it ended, and not well: failed, raised, or stopped from outside."""
         return self.is_over and self is not Status.RESOLVED
 
+    @property
+    def tone(self) -> str:
+        """How it looks: ``wait`` while more is to come, then ``ok`` or ``bad``."""
+        return "bad" if self.is_bad else "ok" if self.is_over else "wait"
+
 
 class JobError(Enum):
     """Errors of jobs that are told by what they are; the value is what the store keeps."""

@@ -23,6 +23,8 @@ from hooknb.intake.hosting import Hosting
 from hooknb.intake.served import HookState, Served
 from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
+from hooknb.store import store_path
+from hooknb.store.ownership import living
 from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
 from hooknb.workflow.auth import Auth
 from hooknb.workflow.definitions import apply_changes, check_switch, load_definition, nodes_of
@@ -590,6 +592,20 @@ def workflows() -> list[str]:
         # Not kept: the first hook reads the environment anew.
         with _made() as runtime:
             return runtime.workflows()
+
+
+def store_users() -> list[int | None]:
+    """Return the ids of the other processes that use the store of the default runtime.
+
+    ``None`` stands for a process whose id the system does not say. Without a default runtime, the
+    store is that of another one of this process, or else the one that a default runtime would use.
+    """
+    with _registry.lock():
+        runtime = _registry.default() or next(iter(_registry.runtimes()), None)
+        chosen = RuntimeSettings.from_environment().store
+        path = store_path(chosen) if runtime is None else runtime.store.path
+    found = [] if path is None else living(path)
+    return [pid for pid in dict.fromkeys(found) if pid != os.getpid()]
 
 
 def hooks() -> dict[str, Hook]:

@@ -378,14 +378,16 @@ def test_no_cycle_keeps_alive_what_a_node_that_raised_had_in_its_hands(
 
 
 def test_a_status_says_itself_whether_it_is_over_and_bad() -> None:
-    told = {status.name: (status.is_over, status.is_bad, status.label) for status in Status}
+    told = {
+        status.name: (status.is_over, status.is_bad, status.label, status.tone) for status in Status
+    }
     assert told == {
-        "QUEUED": (False, False, "queued"),
-        "STARTED": (False, False, "pending"),
-        "RESOLVED": (True, False, "resolved"),
-        "FAILED": (True, True, "failed"),
-        "ERROR": (True, True, "error"),
-        "ABORTED": (True, True, "aborted"),
+        "QUEUED": (False, False, "queued", "wait"),
+        "STARTED": (False, False, "pending", "wait"),
+        "RESOLVED": (True, False, "resolved", "ok"),
+        "FAILED": (True, True, "failed", "bad"),
+        "ERROR": (True, True, "error", "bad"),
+        "ABORTED": (True, True, "aborted", "bad"),
     }
 
 

@@ -10,7 +10,6 @@ from hooknb.store import queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hooknb.store import Store
     from hooknb.workflow import Trigger
@@ -72,11 +71,6 @@ class Watch:
     def masked_url(self) -> str:
         """The hook's URL with the user name and a mask before the host."""
         return self._url()
-
-    @property
-    def store_path(self) -> Path | None:
-        """The file of the hook's store; ``None`` where it is in memory."""
-        return self._store.path
 
     @cached_property
     def feed(self) -> Feed:

@@ -2,26 +2,8 @@
 // The head of the panel: what the hook is, its URL, its switch, and the tabs.
 
 import {
-  bdi,
-  copyButton,
-  grouped,
-  h,
-  milliseconds,
-  part,
-  replace,
-  sayingLine,
+  bdi, button, copyButton, grouped, h, milliseconds, part, replace, sayingLine,
 } from "./parts/common.js";
-
-function switchButton(turn) {
-  return h("button", {
-    type: "button",
-    role: "switch",
-    class: "hk-switch",
-    "aria-checked": "false",
-    "aria-label": "enabled",
-    onclick: (event) => turn(event.currentTarget.getAttribute("aria-checked") !== "true"),
-  });
-}
 
 export default part((ctx) => {
   const { el, model } = ctx;
@@ -32,7 +14,13 @@ export default part((ctx) => {
   const badges = h("span", { class: "hk-badges" });
   const counts = h("span", { class: "hk-soft hk-counts" });
   const stateWord = h("span", { class: "hk-soft" });
-  const turn = switchButton((on) => ctx.send("switch", { on }));
+  const isOn = () => turn.getAttribute("aria-checked") === "true";
+  const turn = button([], () => ctx.send("switch", { on: !isOn() }), {
+    role: "switch",
+    class: "hk-switch",
+    "aria-checked": "false",
+    "aria-label": "enabled",
+  });
   const url = h("div", { class: "hk-field hk-mono hk-url", role: "group", "aria-label": "URL" });
   const { element: note, say, end } = sayingLine();
   ctx.cleanup(end);
@@ -44,37 +32,24 @@ export default part((ctx) => {
   const copyCurl = copyButton("Copy as curl", async () => (await ctx.ask("curl", {})).text, {
     title: "Copy a command that sends a test: hook.curl()",
   });
-  const test = h(
-    "button",
-    {
-      type: "button",
-      class: "hk-button hk-primary",
-      title: "Send a request made of the trigger's samples: hook.send_sample()",
-      onclick: () => {
-        test.disabled = true;
-        say("sending …");
-        ctx.send("test", {});
-      },
-    },
-    "Send a test",
-  );
+  const sendTest = () => {
+    test.disabled = true;
+    say("sending …");
+    ctx.send("test", {});
+  };
+  const test = button("Send a test", sendTest, {
+    class: "hk-button hk-primary",
+    title: "Send a request made of the trigger's samples: hook.send_sample()",
+  });
 
   const count = h("span", { class: "hk-badge hk-count" });
-  const labels = model.get("tabs").map((label, index) => (index === 0 ? [label, " ", count] : label));
+  const open = (index) => {
+    model.set("tab", index);
+    model.save_changes();
+  };
   // No tabs to a screen reader: what they show is in other widgets, which have no such role.
-  const buttons = labels.map((label, index) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "hk-tab",
-        onclick: () => {
-          model.set("tab", index);
-          model.save_changes();
-        },
-      },
-      ...[label].flat(),
-    ),
+  const buttons = model.get("tabs").map((label, index) =>
+    button(index === 0 ? [label, " ", count] : label, () => open(index), { class: "hk-tab" }),
   );
   const tabs = h("div", { role: "group", class: "hk-tabs", "aria-label": "Parts of the panel" }, buttons);
   const follow = () =>

@@ -21,17 +21,12 @@ __all__ = ["Head"]
 class Head(Part):
     """State, name, mode, revision, counts and median time; the URL; Copy, Send a test; the switch.
 
-    Parameters
-    ----------
-    panel
-        Whose head it is.
-    tabs
-        The titles of the tabs.
-
     Attributes
     ----------
     tab
         The position of the open tab; the browser keeps it in step with what stands below.
+    tabs
+        The titles of the tabs.
     """
 
     module = "head.js"
@@ -41,7 +36,7 @@ class Head(Part):
 
     def __init__(self, panel: HookPanel, tabs: list[str]) -> None:
         self._panel = panel
-        self._said: dict[str, Any] | None = None
+        self._said: dict[str, Any] = {}
         self._median: float | None = None
         super().__init__(lock=panel.lock, tabs=tabs)
 
@@ -67,8 +62,8 @@ class Head(Part):
 
     def opened(self) -> None:
         """Say all of it."""
-        self._said = self._state()
-        self.say("state", **self._said)
+        self._said = {}
+        self.publish()
 
     def publish(self) -> int:
         """Say it where it has changed."""
@@ -102,7 +97,7 @@ class Head(Part):
             )
             if response.delivery is not None:
                 panel.choose(response.delivery)
-                # A test is no choice of a row: what comes later is followed.
+                # A test does not choose a row: what comes later is followed.
                 panel.deliveries.follow()
 
         self.aside("test", hook.send_sample, then, str(content.get("view")))

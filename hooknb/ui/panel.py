@@ -21,8 +21,8 @@ from hooknb.ui.trigger import TriggerTab
 from hooknb.ui.workflow import WorkflowTab
 
 if TYPE_CHECKING:
+    from hooknb.history.watching import Watch
     from hooknb.hook import Hook
-    from hooknb.ui.watched import Watched
 
 __all__ = ["HookPanel"]
 
@@ -36,17 +36,11 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     Whatever a button does is one documented call of :class:`hooknb.Hook`. All views of it agree:
     they show this one object.
 
-    Parameters
-    ----------
-    hook
-        Whose panel it is.
-
     Attributes
     ----------
-    watch
-        What the parts read of the hook beyond its calls; used under ``lock``.
-    feed
-        The deliveries as rows, of ``watch``.
+    watch, feed
+        What the parts read of the hook beyond its calls, and of that the deliveries as rows;
+        used under ``lock``.
     draft
         What the forms have changed and nobody has applied.
     selected
@@ -60,7 +54,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.lock = threading.RLock()
-        self.watch: Watched = hook.watch()
+        self.watch: Watch = hook.watch()
         self.feed = self.watch.feed
         self.draft = Draft(hook.workflow)
         self.selected: int | None = None
@@ -76,11 +70,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         self._link = ipywidgets.jslink((self.head, "tab"), (self._stack, "selected_index"))
         super().__init__(children=[self.head, self._stack])
         self.add_class("hk-panel")
-        self.parts = [
-            part
-            for part in (*_parts(self.head), *(part for tab in tabs for part in _parts(tab)))
-            if isinstance(part, Part)
-        ]
+        self.parts = _parts(self)
         for part in self.parts:
             part.when_watched = self.poke
         PUBLISHER.add(self)
@@ -133,7 +123,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         return all(part.silent for part in self.parts if part.watched)
 
     def publish(self) -> int:
-        """Say what has changed, and give the number of messages."""
+        """Say what has changed, and return the number of messages."""
         with self.lock:
             hook = self.hook
             try:
@@ -161,10 +151,6 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         """Return what a cell shows of it, by media type."""
         return view_of(self)
 
-    def use_sample(self, delivery: int) -> None:
-        """Put a delivery's body and query into the trigger's forms; under the lock."""
-        self.trigger.use(self.hook.delivery(delivery))
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panel, and a summary where widgets cannot be shown."""
         return self.hook._repr_mimebundle_()
@@ -186,9 +172,9 @@ def _end_closed(name: str) -> None:
             panel.end()
 
 
-def _parts(widget: Any) -> list[Any]:
-    """Return a widget and all below it."""
-    found = [widget]
+def _parts(widget: Any) -> list[Part]:
+    """Return the parts among a widget and all below it."""
+    found = [widget] if isinstance(widget, Part) else []
     for child in getattr(widget, "children", ()):
         found += _parts(child)
     return found

@@ -1,7 +1,7 @@
 // @ts-check
 // All hooks of the kernel, one of which is shown below.
 
-import { bdi, h, part, replace, visible } from "./parts/common.js";
+import { bdi, button, h, part, replace, visible } from "./parts/common.js";
 
 export default part((ctx) => {
   const list = h("div", { class: "hk-hooks", role: "group", "aria-label": "Hooks" });
@@ -12,21 +12,15 @@ export default part((ctx) => {
     const focused = list.contains(document.activeElement) ? message.chosen : null;
     replace(
       list,
-      message.hooks.map((hook) =>
-        h(
-          "button",
-          {
-            type: "button",
-            class: "hk-hook",
-            "aria-pressed": String(hook.name === message.chosen),
-            title: hook.stored ? "Serve it as it stands in the store: hooknb.serve(name)" : null,
-            onclick: () => ctx.send("choose", { name: hook.name }),
-          },
-          h("span", { class: `hk-dot hk-dot-${hook.tone}`, "aria-hidden": "true" }),
-          bdi(hook.name),
-          h("span", { class: "hk-soft" }, hook.said),
-        ),
-      ),
+      message.hooks.map((hook) => {
+        const dot = h("span", { class: `hk-dot hk-dot-${hook.tone}`, "aria-hidden": "true" });
+        const label = [dot, bdi(hook.name), h("span", { class: "hk-soft" }, hook.said)];
+        return button(label, () => ctx.send("choose", { name: hook.name }), {
+          class: "hk-hook",
+          "aria-pressed": String(hook.name === message.chosen),
+          title: hook.stored ? "Serve it as it stands in the store: hooknb.serve(name)" : null,
+        });
+      }),
       message.hooks.length === 0
         ? h("span", { class: "hk-soft" }, "No hook is served yet: name one, and make it.")
         : null,

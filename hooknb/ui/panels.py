@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
-from hooknb.settings import RuntimeSettings
-from hooknb.store import store_path
-from hooknb.store.ownership import living
 from hooknb.ui.parts.controls import button, view_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.parts.part import Part
@@ -21,8 +17,6 @@ from hooknb.ui.parts.publisher import PUBLISHER
 from hooknb.ui.parts.tones import HOOK_TONES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hooknb.hook import Hook
 
 __all__ = ["Calls", "Panels"]
@@ -33,13 +27,16 @@ _MODES: Final = (("asynchronous", False), ("synchronous", True))
 
 
 class Calls(Protocol):
-    """What the buttons call: the functions of :mod:`hooknb`."""
+    """What the panels call: the functions of :mod:`hooknb.runtime`."""
 
     def hooks(self) -> Mapping[str, Hook]:
         """Return the hooks being served, by name."""
 
     def workflows(self) -> list[str]:
         """Name what the store holds."""
+
+    def store_users(self) -> list[int | None]:
+        """Return the ids of the other processes that use the store."""
 
     def webhook(self, name: str, *, sync: bool) -> Hook:
         """Serve a new workflow."""
@@ -62,37 +59,35 @@ class HookList(Part):
     ) -> None:
         self._choose = choose
         self._listed = listed
-        self._said: dict[str, Any] | None = None
+        self._said: dict[str, Any] = {}
         self._next = 0.0
         super().__init__(lock=lock)
 
     def opened(self) -> None:
         """Say all of it."""
-        self._said = self._listed()
-        self.say("hooks", **self._said)
+        self._said, self._next = {}, 0.0
+        self.publish()
 
     def publish(self) -> int:
         """Say it where it has changed; looked for once a second."""
         with self.lock:
-            return self._say_changes()
-
-    def _say_changes(self) -> int:
-        now = time.monotonic()
-        if now < self._next:
-            return 0
-        self._next = now + _LIST_SECONDS
-        try:
-            listed = self._listed()
-        except HooknbError as error:
-            listed = {"error": str(error)}
-            if listed != self._said:
-                self.say_error("hooks", error)
-        if listed == self._said:
-            return 0
-        self._said = listed
-        if "hooks" in listed:
-            self.say("hooks", **listed)
-        return 1
+            now = time.monotonic()
+            if now < self._next:
+                return 0
+            self._next = now + _LIST_SECONDS
+            failure: HooknbError | None = None
+            try:
+                listed = self._listed()
+            except HooknbError as error:
+                failure, listed = error, {"error": str(error)}
+            if listed == self._said:
+                return 0
+            self._said = listed
+            if failure is not None:
+                self.say_error("hooks", failure)
+            else:
+                self.say("hooks", **listed)
+            return 1
 
     def on_choose(self, content: dict[str, Any]) -> None:
         """Show a hook; serve it first where it is only stored."""
@@ -101,11 +96,6 @@ class HookList(Part):
 
 class Panels(ipywidgets.VBox):  # type: ignore[misc]
     """The panels of all hooks, one at a time, and *New webhook*.
-
-    Parameters
-    ----------
-    calls
-        What the buttons call.
 
     Attributes
     ----------
@@ -132,7 +122,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             "name",
             placeholder="name of a new webhook",
             lock=self._lock,
-            on_change=lambda _: self._forgive(),
+            on_change=lambda _: self._say_error(""),
         )
         self.mode = Choice("mode", _MODES, lock=self._lock)
         self.make = button(
@@ -176,14 +166,8 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         if now >= self._next_stored:
             self._next_stored = now + _STORE_SECONDS
             self._stored = self._calls.workflows()
-            self._others = _not_served(self._store())
+            self._others = _not_served(self._calls.store_users())
         return self._stored
-
-    def _store(self) -> Path | None:
-        """Return where the store is: that of the hooks, or else the one that they would have."""
-        for hook in self._calls.hooks().values():
-            return hook.watch().store_path
-        return store_path(RuntimeSettings.from_environment().store)
 
     def choose(self, name: str) -> None:
         """Show the panel of a hook; one that is only stored is served first."""
@@ -193,26 +177,22 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             self.place.children = [hook.panel]
         PUBLISHER.wake()
 
-    def _forgive(self) -> None:
-        """Complain no longer: another name is being typed."""
-        self.name.error = ""
+    def _say_error(self, text: str) -> None:
+        self.name.error = text
 
     def _new(self) -> None:
         name = self.name.value
         if not name.strip():
-            self.name.error = "write a name"
+            self._say_error("write a name")
             return
+        # The name stays: what is typed next might be taken away with it.
+        self._say_error("")
         try:
-            if name in self._calls.hooks() or name in self._calls.workflows():
-                self.choose(name)
-            else:
+            if name not in self._calls.hooks() and name not in self._calls.workflows():
                 self._calls.webhook(name, sync=self.mode.value)
-                self.choose(name)
+            self.choose(name)
         except (HooknbError, UnicodeError) as error:
-            self.name.error = str(error)
-        else:
-            # The name stays: what is typed next might be taken away with it.
-            self.name.error = ""
+            self._say_error(str(error))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the panels, and the names where widgets cannot be shown."""
@@ -227,11 +207,9 @@ def _new(arrived: int) -> str:
     return f"{arrived:,} new" if arrived else "nothing new"
 
 
-def _not_served(store: Path | None) -> str:
-    """Say how a hook is that is not served here: by whom else the store is used is known."""
-    found = [] if store is None else living(store)
-    others = [pid for pid in dict.fromkeys(found) if pid != os.getpid()]
-    if not others:
+def _not_served(users: list[int | None]) -> str:
+    """Say how a hook is that is not served here, and who else uses its store."""
+    if not users:
         return "stored, not served"
-    named = ["another process" if pid is None else f"process {pid}" for pid in others]
+    named = ["another process" if pid is None else f"process {pid}" for pid in users]
     return f"stored; the store is also used by {' and '.join(named)}"

@@ -275,6 +275,7 @@ def test_the_jobs_of_an_execution(source: Source) -> None:
         "node": "inner",
         "type": "code",
         "status": "resolved",
+        "tone": "ok",
         "start_ms": 1.0,
         "duration_ms": 1.0,
         "result": '{"é": 1}',

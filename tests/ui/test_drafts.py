@@ -250,11 +250,11 @@ def test_wrong_paths_are_kept_as_typed():
         ("headers", Row(path=""), "not the name of a header"),
         ("body", Row(alias="Order"), "write its path"),
         ("body", Row(path="a", alias="x\ty"), "control characters"),
-        ("body", Row(path="a", type="integer", typed="1.5"), "no integer"),
-        ("body", Row(path="a", type="integer", typed="true"), "no integer"),
-        ("body", Row(path="a", type="boolean", typed="yes"), "no boolean"),
-        ("body", Row(path="a", type="file", typed="1"), "no file"),
-        ("body", Row(path="a", type="number", typed="NaN"), "no number"),
+        ("body", Row(path="a", type="integer", typed="1.5"), "not of type integer"),
+        ("body", Row(path="a", type="integer", typed="true"), "not of type integer"),
+        ("body", Row(path="a", type="boolean", typed="yes"), "not of type boolean"),
+        ("body", Row(path="a", type="file", typed="1"), "not of type file"),
+        ("body", Row(path="a", type="number", typed="NaN"), "not of type number"),
     ],
 )
 def test_wrong_rows_say_why(part, row, problem):

@@ -71,7 +71,7 @@ def test_nothing_secret_and_nothing_that_came_is_in_what_is_saved(hook: Hook) ->
     said = look(panel)
     with panel.lock:
         panel.choose(number)
-        panel.use_sample(number)
+        panel.trigger.use(hook.delivery(number))
     panel.workflow.editor.choose(hook.workflow.nodes[0].key)
     panel.trigger.body.parse.click()
     panel.publish()
@@ -174,6 +174,9 @@ class Calls:
 
     def workflows(self) -> list[str]:
         return self._runtime.workflows()
+
+    def store_users(self) -> list[int | None]:
+        return hooknb.runtime.store_users()
 
     def webhook(self, name: str, *, sync: bool) -> Hook:
         return self._runtime.webhook(name, sync=sync)

@@ -9,6 +9,7 @@ from hooknb.history.table.filters import Filter, compile_filter
 from hooknb.history.table.flow import FlowCounts
 from hooknb.history.table.rows import Row
 from hooknb.history.table.scanning import matching_ids
+from hooknb.history.table.texts import file_text, is_file
 
 __all__ = [
     "Column",
@@ -19,6 +20,8 @@ __all__ = [
     "Row",
     "compile_filter",
     "details",
+    "file_text",
+    "is_file",
     "matching_ids",
     "short_titles",
 ]

@@ -69,12 +69,13 @@ class Details(TypedDict):
         ``hex`` of its first 8 KiB, 16 bytes a line, with offset and ASCII; ``size``, the bytes that
         came; ``kept``, those that were kept; ``in_text`` and ``in_hex``, those that are shown so.
     ``execution``
-        ``None`` where there is none, else ``status`` (a word), ``reason``, ``duration_ms``,
-        ``revision``, ``recovered``, ``missing``, ``more`` (jobs that are left out) and ``jobs`` in
-        the order of their starts, at most 200: ``node``, ``type``, ``status`` (a running one is
-        ``pending``), ``start_ms`` from the execution's start, ``duration_ms`` (``None`` while it
-        runs), ``result`` (JSON; empty for none), ``output``, ``error`` (or ``None``) and
-        ``branch``, the way that a Condition or Switch went (or ``None``).
+        ``None`` where there is none, else ``status`` (a word), ``tone`` and ``is_over`` of it,
+        ``reason``, ``duration_ms``, ``revision``, ``recovered``, ``missing``, ``more`` (jobs that
+        are left out) and ``jobs`` in the order of their starts, at most 200: ``node``, ``type``,
+        ``status`` (a running one is ``pending``) with its ``tone``, ``start_ms`` from the
+        execution's start, ``duration_ms`` (``None`` while it runs), ``result`` (JSON; empty for
+        none), ``output``, ``error`` (or ``None``) and ``branch``, the way that a Condition or
+        Switch went (or ``None``).
     """
 
     id: int
@@ -241,8 +242,11 @@ def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | 
         total = queries.count_jobs(store, workflow_id, number)
     start = jobs[0].started_us if read.started_us is None and jobs else read.started_us
     missing = [] if read.missing is None else json.loads(read.missing)
+    status = Status(read.status)
     return {
-        "status": Status(read.status).word,
+        "status": status.word,
+        "tone": status.tone,
+        "is_over": status.is_over,
         "reason": None if read.reason is None else cut(read.reason, _LONGEST),
         "duration_ms": _between(read.started_us, read.finished_us),
         "revision": read.revision,
@@ -260,6 +264,7 @@ def _job(start: int, job: queries.JobDetails) -> dict[str, Any]:
         "node": sendable(job.node),
         "type": sendable(job.type),
         "status": status.label,
+        "tone": status.tone,
         "start_ms": (job.started_us - start) / 1000,
         "duration_ms": _between(job.started_us, job.finished_us),
         "result": _result(job.result, is_repr=bool(job.is_repr)),

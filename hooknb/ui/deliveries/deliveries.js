@@ -3,7 +3,7 @@
 
 import { clockTime, deliveryTable } from "./delivery_table.js";
 import { deliveryDetail } from "./detail.js";
-import { copyButton, grouped, h, part, replace, sayingLine, visible } from "../parts/common.js";
+import { button, copyButton, grouped, h, part, replace, sayingLine, visible } from "../parts/common.js";
 
 const FILTER_MS = 250;
 const PENDING_MS = 1500;
@@ -81,17 +81,10 @@ export default part((ctx) => {
     },
   });
   const filterNote = h("div", { class: "hk-filter-note hk-soft", role: "status" });
-  const pause = h(
-    "button",
-    {
-      type: "button",
-      class: "hk-button",
-      "aria-pressed": "false",
-      title: "Show nothing new for a while; it goes on being kept",
-      onclick: () => ctx.send("pause", { on: !state.paused }),
-    },
-    "Pause",
-  );
+  const pause = button("Pause", () => ctx.send("pause", { on: !state.paused }), {
+    "aria-pressed": "false",
+    title: "Show nothing new for a while; it goes on being kept",
+  });
 
   function noFilterError() {
     filterNote.className = "hk-filter-note hk-soft";
@@ -137,30 +130,17 @@ export default part((ctx) => {
 
   const { element: said, say, end } = sayingLine();
   const inPython = h("code", { class: "hk-mono" });
-  const again = h(
-    "button",
-    {
-      type: "button",
-      class: "hk-button",
-      title: "Send the same request again: hook.replay(id)",
-      onclick: () => {
-        again.disabled = true;
-        say("sending …");
-        ctx.send("replay", { id: selected });
-      },
-    },
-    "Send again",
-  );
-  const sample = h(
-    "button",
-    {
-      type: "button",
-      class: "hk-button",
-      title: "Put its body and query into the Trigger tab as samples",
-      onclick: () => ctx.send("sample", { id: selected }),
-    },
-    "Use as sample",
-  );
+  const sendAgain = () => {
+    again.disabled = true;
+    say("sending …");
+    ctx.send("replay", { id: selected });
+  };
+  const again = button("Send again", sendAgain, {
+    title: "Send the same request again: hook.replay(id)",
+  });
+  const sample = button("Use as sample", () => ctx.send("sample", { id: selected }), {
+    title: "Put its body and query into the Trigger tab as samples",
+  });
   const curl = copyButton(
     "Copy as curl",
     async () => (await ctx.ask("curl", { id: selected })).text,
@@ -174,8 +154,8 @@ export default part((ctx) => {
     pause.textContent = state.paused ? `Resume (${grouped(state.fresh)} new)` : "Pause";
     pause.setAttribute("aria-pressed", String(state.paused));
     const isFiltered = state.filter !== "";
+    const scanning = state.scanned < state.kept;
     if (!filterNote.classList.contains("hk-error")) {
-      const scanning = state.scanned < state.kept;
       const progress = scanning ? ` · ${grouped(state.scanned)} looked at …` : "";
       filterNote.textContent = isFiltered
         ? `${grouped(state.total)} of ${grouped(state.kept)}${progress}`
@@ -185,15 +165,13 @@ export default part((ctx) => {
     if (heard && state.total === 0) {
       if (state.kept === 0 || !isFiltered) {
         text = "No deliveries yet. Send a test, or give the URL to a sender.";
-      } else {
-        text = state.scanned < state.kept ? "Looking …" : "The filter finds nothing.";
-      }
+      } else text = scanning ? "Looking …" : "The filter finds nothing.";
     }
     table.say(text);
   }
 
   function drawChosen() {
-    for (const button of [again, sample, curl]) button.disabled = selected === null;
+    for (const one of [again, sample, curl]) one.disabled = selected === null;
     python.hidden = selected === null;
     inPython.textContent = `hook.delivery(${selected})`;
   }
@@ -212,27 +190,17 @@ export default part((ctx) => {
     detail.show(details, id === null ? nothingChosen() : `#${id} is not kept any more.`);
   }
 
-  replace(
-    ctx.el,
-    h(
-      "div",
-      { class: "hk-deliveries" },
-      h(
-        "div",
-        { class: "hk-panes" },
-        h(
-          "section",
-          { class: "hk-list", "aria-label": "Deliveries" },
-          bars,
-          h("div", { class: "hk-filters" }, filter, pause),
-          filterNote,
-          table.element,
-        ),
-        detail.element,
-      ),
-      h("div", { class: "hk-bar" }, again, sample, curl, said, python),
-    ),
+  const list = h(
+    "section",
+    { class: "hk-list", "aria-label": "Deliveries" },
+    bars,
+    h("div", { class: "hk-filters" }, filter, pause),
+    filterNote,
+    table.element,
   );
+  const panes = h("div", { class: "hk-panes" }, list, detail.element);
+  const bar = h("div", { class: "hk-bar" }, again, sample, curl, said, python);
+  replace(ctx.el, h("div", { class: "hk-deliveries" }, panes, bar));
   drawChosen();
   detail.show(null, "");
 

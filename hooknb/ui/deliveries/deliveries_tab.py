@@ -1,4 +1,4 @@
-"""What came: the list on the left, the chosen delivery on the right."""
+"""The deliveries: the list on the left, the chosen one on the right."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.table import short_titles
-from hooknb.ui.deliveries.windows import Windows, read_window
+from hooknb.ui.deliveries.windows import Windows
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import is_over, response_tone, status_tone
+from hooknb.ui.parts.tones import response_tone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hooknb.client.sending import HttpResponse
-    from hooknb.history.table.columns import Column
     from hooknb.history.table.details import Details, Tree
     from hooknb.ui.panel import HookPanel
 
@@ -45,11 +42,6 @@ class Deliveries(Part):
     Messages of views
         ``window``, ``filter``, ``pause``, ``choose``, ``hold``, ``take``, ``replay``, ``sample``,
         ``curl``.
-
-    Parameters
-    ----------
-    panel
-        Whose part it is.
     """
 
     title = "Deliveries"
@@ -67,7 +59,7 @@ class Deliveries(Part):
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
         self._said: dict[str, Any] = {}
-        self._details: dict[str, Any] | None = None
+        self._details: Details | None = None
         self._details_revision = 0
         self._next_details = self._next_look = self._next_follow = 0.0
         super().__init__(lock=panel.lock)
@@ -92,7 +84,7 @@ class Deliveries(Part):
         self.say("update", **update)
 
     def publish(self) -> int:
-        """Say what has changed; give the number of messages: at most one, but for a choice."""
+        """Say what has changed, and return the number of messages: one, but for a choice."""
         self._scan()
         self._windows.keep(self._views)
         seen = self._signature()
@@ -134,17 +126,16 @@ class Deliveries(Part):
     # -- what views ask for ---------------------------------------------------------------------
 
     def on_window(self, content: dict[str, Any]) -> None:
-        """Note where a view looks, and give the rows that it lacks."""
-        window = read_window(content)
+        """Note where a view looks, and send the rows that it lacks."""
         view = str(content.get("view"))
-        self._windows.look(view, window)
+        window = self._windows.look(view, content)
         if content.get("lacks") is not True:
             return
         generation = self._generation
-        first, end = 0, 0
-        rows: list[list[Any]] = []
+        found: tuple[int, int, list[list[Any]]] = 0, 0, []
         if content.get("generation") == generation == self._panel.feed.generation:
-            first, end, rows = self._windows.response(window.first, window.end, self._total())
+            found = self._windows.response(window.first, window.end, self._total())
+        first, end, rows = found
         self.say("rows", to=view, generation=generation, first=first, end=end, rows=rows)
 
     def on_filter(self, content: dict[str, Any]) -> None:
@@ -201,7 +192,7 @@ class Deliveries(Part):
         """Put a delivery's body and query into the trigger's forms, as samples."""
         if (number := _id(content)) is not None:
             self._follows = False
-            self._panel.use_sample(number)
+            self._panel.trigger.use(self._panel.hook.delivery(number))
             self.say("sampled", id=number)
 
     def on_curl(self, content: dict[str, Any]) -> None:
@@ -227,12 +218,11 @@ class Deliveries(Part):
     def _total(self) -> int:
         """Count the rows that are shown; while paused those that were there then."""
         feed = self._panel.feed
-        if self._last_shown is None:
-            return feed.matched
-        return bisect_right(feed.ids(), self._last_shown)
+        paused = self._last_shown
+        return feed.matched if paused is None else bisect_right(feed.ids(), paused)
 
     def _moved(self) -> dict[str, int] | None:
-        """Find the windows' places again where ordinals have changed, else give ``None``."""
+        """Find the windows' places again where ordinals have changed, else return ``None``."""
         feed = self._panel.feed
         if feed.generation == self._generation:
             return None
@@ -256,7 +246,7 @@ class Deliveries(Part):
     def _changes(self) -> dict[str, Any]:
         """Return what differs from what was said before."""
         panel, feed = self._panel, self._panel.feed
-        total = self._total()
+        total, columns = self._total(), feed.columns()
         state: dict[str, Any] = {
             "generation": self._generation,
             "total": total,
@@ -265,7 +255,10 @@ class Deliveries(Part):
             "fresh": feed.matched - total,
             "filter": self._filter,
             "paused": self._last_shown is not None,
-            "columns": _columns(feed.columns()),
+            "columns": [
+                [item.name, item.title, item.numeric, short]
+                for item, short in zip(columns, short_titles(columns), strict=True)
+            ],
             "strip": self._strip(),
             "place": None if panel.selected is None else feed.ordinal(panel.selected),
         }
@@ -279,8 +272,7 @@ class Deliveries(Part):
         A strip without anything is always the same: while nothing comes, nothing is said.
         """
         if self._last_shown is not None and "strip" in self._said:
-            strip: list[Any] = self._said["strip"]
-            return strip
+            return list(self._said["strip"])
         now = self._panel.feed.now()
         bars = self._panel.feed.strip(now, _BARS, _BAR_MICROSECONDS // 1_000_000)
         every, refused = [bar[0] for bar in bars], [bar[1] for bar in bars]
@@ -322,13 +314,13 @@ class Deliveries(Part):
         self._details = None
         if number is not None:
             try:
-                found = panel.watch.details(number)
+                self._details = found = panel.watch.details(number)
                 _trim(found["body"])
                 _trim(found["query"])
-                self._details = _toned(found)
+                if found["response"] is not None:
+                    found["response"]["tone"] = response_tone(found["response"]["status"])
             except RecordNotFoundError:
-                # It was pruned, or cleared, since it was chosen; the view says so.
-                self._details = None
+                pass  # It was pruned, or cleared, since it was chosen; the view says so.
         now = time.monotonic()
         # Large ones take their time, which is the server's as well.
         self._next_details = now + 10 * (now - started)
@@ -350,33 +342,10 @@ class Deliveries(Part):
         if before is None or not (is_other or is_due):
             return None
         self._read_details()
-        after = self._details
-        if after is None:
+        if (after := self._details) is None:
             return None
         changed = {key: value for key, value in after.items() if before.get(key, ...) != value}
         return {**changed, "id": after["id"]} if changed else None
-
-
-def _columns(columns: Sequence[Column]) -> list[list[Any]]:
-    """Return name, title, whether it is numeric, and short title of each."""
-    shorts = short_titles(columns)
-    return [
-        [item.name, item.title, item.numeric, short]
-        for item, short in zip(columns, shorts, strict=True)
-    ]
-
-
-def _toned(found: Details) -> dict[str, Any]:
-    """Return a delivery's details with the tones of what they say."""
-    response, execution = found["response"], found["execution"]
-    if response is not None:
-        response = {**response, "tone": response_tone(response["status"])}
-    if execution is not None:
-        word = execution["status"]
-        jobs = [{**job, "tone": status_tone(job["status"])} for job in execution["jobs"]]
-        about = {"tone": status_tone(word), "is_over": is_over(word), "jobs": jobs}
-        execution = {**execution, **about}
-    return {**found, "response": response, "execution": execution}
 
 
 def _trim(tree: Tree) -> None:

@@ -16,13 +16,9 @@ export function clockTime(milliseconds) {
   return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
 }
 
-// Whether nothing about a row changes any more; null is one that is gone.
-function isSettled(row) {
-  return row === null || row[SETTLED];
-}
-
-function gridCell(content, kind, title) {
-  return h("span", { role: "gridcell", class: `hk-grid-cell ${kind ?? ""}`, title }, content);
+function gridCell(content, kind, title, about) {
+  const attributes = { role: "gridcell", class: `hk-grid-cell ${kind ?? ""}`, title, ...about };
+  return h("span", attributes, content);
 }
 
 function responseBadge(row) {
@@ -37,13 +33,10 @@ function responseBadge(row) {
 
 // columns: [name, title, numeric, short title].
 function headCells(columns) {
-  const cell = (content, kind, about) =>
-    h("span", { role: "columnheader", class: `hk-grid-cell ${kind ?? ""}`, ...about }, content);
+  const cell = (content, kind, title, label) =>
+    gridCell(content, kind, title, { role: "columnheader", "aria-label": label });
   const own = columns.map(([name, title, numeric, short]) =>
-    cell(bdi(short), numeric ? "hk-right" : "", {
-      title: visible(name),
-      "aria-label": visible(title),
-    }),
+    cell(bdi(short), numeric ? "hk-right" : "", visible(name), visible(title)),
   );
   return [
     cell("#"),
@@ -57,11 +50,7 @@ function headCells(columns) {
 function rowCells(row, columns) {
   return [
     gridCell(String(row[ID]), "hk-mono"),
-    gridCell(
-      clockTime(row[RECEIVED]),
-      "hk-mono hk-soft",
-      new Date(row[RECEIVED]).toISOString(),
-    ),
+    gridCell(clockTime(row[RECEIVED]), "hk-mono hk-soft", new Date(row[RECEIVED]).toISOString()),
     gridCell(responseBadge(row)),
     ...middleCells(row, columns),
     gridCell(milliseconds(row[TOOK]), "hk-right hk-mono hk-soft"),
@@ -74,9 +63,8 @@ function middleCells(row, columns) {
   if (row[REASON] !== null) {
     const about = columns.map(([, title], at) => `${visible(title)}: ${visible(texts[at] ?? "")}`);
     const title = [visible(row[REASON]), ...(row[REFUSED] ? [] : about)].join("\n");
-    const cell = gridCell(bdi(row[REASON]), "hk-error hk-wide", title);
-    cell.setAttribute("aria-colspan", String(Math.max(1, columns.length)));
-    return [cell];
+    const span = { "aria-colspan": String(Math.max(1, columns.length)) };
+    return [gridCell(bdi(row[REASON]), "hk-error hk-wide", title, span)];
   }
   if (columns.length === 0) return [gridCell("")];
   return columns.map(([, , numeric], at) => {
@@ -200,13 +188,11 @@ export function deliveryTable({ look, choose }) {
 
   function widen(row) {
     let wider = false;
-    row[CELLS].forEach((text, at) => {
-      if (at >= widths.length) return;
+    row[CELLS].slice(0, widths.length).forEach((text, at) => {
       const width = Math.min(180, text.length * 7.3 + 14);
-      if (width > widths[at]) {
-        widths[at] = Math.ceil(width);
-        wider = true;
-      }
+      if (width <= widths[at]) return;
+      widths[at] = Math.ceil(width);
+      wider = true;
     });
     return wider;
   }
@@ -233,14 +219,13 @@ export function deliveryTable({ look, choose }) {
     let next = body.firstChild;
     for (const ordinal of wanted) {
       let element = drawn.get(ordinal);
-      if (element === undefined) {
+      const isNew = element === undefined;
+      if (isNew) {
         element = h("div", { role: "row", class: "hk-grid-row" });
         element.ordinal = ordinal;
         drawn.set(ordinal, element);
-        fill(element, rows.get(ordinal));
-      } else if (element.row !== rows.get(ordinal)) {
-        fill(element, rows.get(ordinal));
       }
+      if (isNew || element.row !== rows.get(ordinal)) fill(element, rows.get(ordinal));
       const index = indexOf(ordinal);
       element.style.top = `${index * ROW}px`;
       element.setAttribute("aria-rowindex", String(index + 2));
@@ -270,7 +255,7 @@ export function deliveryTable({ look, choose }) {
         const row = rows.get(ordinal);
         // What is out of sight is not told of again: its response may have come since.
         const was = told !== null && ordinal >= told.first && ordinal < told.end;
-        lacks = row === undefined || (!was && !isSettled(row));
+        lacks = row === undefined || (!was && row !== null && !row[SETTLED]); // null: it is gone
       }
       // At the top only the number of rows counts: what comes live is nothing to tell of.
       const same =

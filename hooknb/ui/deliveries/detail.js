@@ -1,18 +1,10 @@
 // @ts-check
 // The chosen delivery: the request, the response, and what was run for it.
 
-import { valueTree } from "./tree.js";
+import { chip, takeButton, valueTree } from "./tree.js";
 import { executionView } from "./waterfall.js";
 import {
-  bdi,
-  bytes,
-  grouped,
-  h,
-  lines,
-  milliseconds,
-  replace,
-  tabList,
-  visible,
+  bdi, bytes, button, grouped, h, lines, milliseconds, replace, tabList, visible,
 } from "../parts/common.js";
 
 const DETAIL_TABS = ["Body", "Headers", "Query", "Variables", "Response", "Raw"];
@@ -30,8 +22,11 @@ function block(text, label, kind = "hk-text", dir = "auto") {
   return h("pre", attributes, lines(text));
 }
 
-function note(text) {
-  return h("p", { class: "hk-soft hk-detail-note" }, visible(text));
+const note = (text) => h("p", { class: "hk-soft hk-detail-note" }, visible(text));
+
+function pair(name, value, ...beside) {
+  const cell = value === null ? [{ class: "hk-soft" }, "missing"] : [{ class: "hk-mono" }, bdi(value)];
+  return h("tr", { class: "hk-taking" }, h("th", { scope: "row" }, name), h("td", ...cell), ...beside);
 }
 
 function pairTable(label, head, rows) {
@@ -83,15 +78,6 @@ export function deliveryDetail({ take, id }) {
 
   const chips = () => new Map(details.variables.map(([title, name]) => [name, title]));
 
-  function taking(name) {
-    return h(
-      "button",
-      { type: "button", class: "hk-link hk-take hk-mono", onclick: () => take(name) },
-      "+ take ",
-      bdi(name),
-    );
-  }
-
   // -- the tabs --------------------------------------------------------------------------------
 
   function partTree(part, label) {
@@ -112,18 +98,8 @@ export function deliveryDetail({ take, id }) {
     const rows = details.headers.map(([name, value, isSecret]) => {
       const path = `headers.${name}`;
       const key = [...taken.keys()].find((item) => item.toLowerCase() === path.toLowerCase());
-      const beside = key
-        ? h("span", { class: "hk-badge hk-ok hk-chip" }, bdi(taken.get(key)))
-        : isSecret
-          ? null
-          : taking(path);
-      return h(
-        "tr",
-        { class: "hk-taking" },
-        h("th", { scope: "row" }, bdi(name)),
-        h("td", { class: "hk-mono" }, bdi(value)),
-        h("td", { class: "hk-beside" }, beside),
-      );
+      const beside = key ? chip(taken.get(key)) : isSecret ? null : takeButton(path, take);
+      return pair(bdi(name), value, h("td", { class: "hk-beside" }, beside));
     });
     return [
       rows.length ? pairTable("Headers", ["name", "value", ""], rows) : note("No headers."),
@@ -135,14 +111,7 @@ export function deliveryDetail({ take, id }) {
       return [note("No variables are configured. Take one from the body, or add one in the Trigger tab.")];
     }
     const rows = details.variables.map(([title, name, text]) =>
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, bdi(title, { title: visible(name) })),
-        text === null
-          ? h("td", { class: "hk-soft" }, "missing")
-          : h("td", { class: "hk-mono" }, bdi(text)),
-      ),
+      pair(bdi(title, { title: visible(name) }), text),
     );
     return [pairTable("Variables", ["variable", "value"], rows)];
   }
@@ -151,9 +120,7 @@ export function deliveryDetail({ take, id }) {
     const sent = details.response;
     if (sent === null) return [note("The caller waits for its response.")];
     const took = milliseconds(details.duration_ms);
-    const rows = sent.headers.map(([name, value]) =>
-      h("tr", {}, h("th", { scope: "row" }, bdi(name)), h("td", { class: "hk-mono" }, bdi(value))),
-    );
+    const rows = sent.headers.map(([name, value]) => pair(bdi(name), value));
     return [
       h(
         "p",
@@ -175,29 +142,25 @@ export function deliveryDetail({ take, id }) {
     if (kept.size === 0) return [note("The request had no body.")];
     const canText = kept.text !== null;
     const chosen = rawAs === "hex" || !canText ? "hex" : "text";
-    const button = (kind, label) =>
-      h(
-        "button",
-        {
-          type: "button",
-          class: "hk-button",
-          "aria-pressed": String(kind === chosen),
-          disabled: kind === "text" && !canText,
-          title: kind === "text" && !canText ? "It is not text in UTF-8" : null,
-          onclick: () => {
-            rawAs = kind;
-            drawContent();
-            content.querySelector('[aria-pressed="true"]')?.focus();
-          },
-        },
-        label,
-      );
+    const segment = (kind, label) => {
+      const show = () => {
+        rawAs = kind;
+        drawContent();
+        content.querySelector('[aria-pressed="true"]')?.focus();
+      };
+      const cannot = kind === "text" && !canText;
+      return button(label, show, {
+        "aria-pressed": String(kind === chosen),
+        disabled: cannot,
+        title: cannot ? "It is not text in UTF-8" : null,
+      });
+    };
     return [
       h(
         "div",
         { class: "hk-raw-bar" },
         h("span", { class: "hk-segments", role: "group", "aria-label": "Show as" },
-          button("text", "Text"), button("hex", "Hex")),
+          segment("text", "Text"), segment("hex", "Hex")),
         h("span", { class: "hk-soft" }, bytes(kept.size), cutNote(kept, chosen)),
       ),
       chosen === "text"
@@ -209,6 +172,7 @@ export function deliveryDetail({ take, id }) {
   // -- drawing ---------------------------------------------------------------------------------
 
   function drawTabs() {
+    const focused = tabs.contains(document.activeElement);
     const [query] = details.query.lines;
     const counts = [null, details.headers.length, query?.[6], details.variables.length];
     const list = tabList(
@@ -216,15 +180,14 @@ export function deliveryDetail({ take, id }) {
       tab,
       (at) => {
         tab = at;
-        const focused = list.contains(document.activeElement);
         drawTabs();
         drawContent();
-        if (focused) tabs.querySelector('[aria-selected="true"]').focus();
       },
       "What to show of the delivery",
       content,
     );
     replace(tabs, list);
+    if (focused) tabs.querySelector('[aria-selected="true"]').focus();
   }
 
   function drawContent() {
@@ -288,9 +251,7 @@ export function deliveryDetail({ take, id }) {
     change(changed) {
       if (details === null || changed.id !== details.id) return;
       details = { ...details, ...changed };
-      const focused = tabs.contains(document.activeElement);
       drawTabs();
-      if (focused) tabs.querySelector('[aria-selected="true"]').focus();
       drawAbout();
       if (DETAIL_KEYS[tab].some((key) => key in changed)) drawContent();
       if ("execution" in changed) drawExecution();

@@ -1,11 +1,25 @@
 // @ts-check
 // A value as a tree of lines that can be folded, each leaf of which can be taken as a variable.
 
-import { bdi, grouped, h, replace, visible } from "../parts/common.js";
+import { bdi, button, grouped, h, replace, visible } from "../parts/common.js";
 
 const INDENT = 14;
 const MOST_INDENTED = 40;
 const BRACKETS = { object: ["{", "}"], list: ["[", "]"] };
+
+/** A variable's title beside the value that it takes. */
+export function chip(title, attributes) {
+  return h("span", { class: "hk-badge hk-ok hk-chip", ...attributes }, bdi(title));
+}
+
+/** A button that takes a value as a variable: `take` is called with what hook.add_variable wants. */
+export function takeButton(name, take, attributes) {
+  return button(["+ take ", bdi(name)], () => take(name), {
+    class: "hk-link hk-take",
+    title: "Take it as a variable, in a new revision: hook.add_variable(…)",
+    ...attributes,
+  });
+}
 
 // lines: [depth, key, kind, text, name, isLeaf, count] as hooknb.history.table.details gives them.
 // chips: Map of a variable's name to its title. folds: Map of names to whether they are unfolded,
@@ -70,26 +84,8 @@ export function valueTree({ lines, label, chips, folds, take }) {
   function beside(at) {
     const [, , kind, , name, isLeaf] = lines[at];
     if (name === null || name === undefined || kind === "end") return null;
-    if (chips.has(name)) {
-      return h(
-        "span",
-        { class: "hk-badge hk-ok hk-chip", title: `variable ${visible(name)}` },
-        bdi(chips.get(name)),
-      );
-    }
-    if (!isLeaf) return null;
-    return h(
-      "button",
-      {
-        type: "button",
-        class: "hk-link hk-take",
-        tabindex: "-1",
-        title: "Take it as a variable, in a new revision: hook.add_variable(…)",
-        onclick: () => take(name),
-      },
-      "+ take ",
-      bdi(name),
-    );
+    if (chips.has(name)) return chip(chips.get(name), { title: `variable ${visible(name)}` });
+    return isLeaf ? takeButton(name, take, { tabindex: "-1" }) : null;
   }
 
   function fill(element, at) {
@@ -160,14 +156,12 @@ export function valueTree({ lines, label, chips, folds, take }) {
   }
 
   function mark(at) {
-    drawn.get(active)?.setAttribute("tabindex", "-1");
-    const before = drawn.get(active)?.querySelector(".hk-take");
-    if (before) before.tabIndex = -1;
+    const reach = (element, index) => {
+      for (const one of [element, element?.querySelector(".hk-take")]) if (one) one.tabIndex = index;
+    };
+    reach(drawn.get(active), -1);
     active = at;
-    const element = drawn.get(at);
-    element?.setAttribute("tabindex", "0");
-    const button = element?.querySelector(".hk-take");
-    if (button) button.tabIndex = 0;
+    reach(drawn.get(at), 0);
   }
 
   function move(at) {

@@ -63,7 +63,7 @@ function jobRow(job, at, whole, opened) {
 // opened: the set of jobs that are open, kept by the caller while the execution goes on.
 export function executionView(execution, opened) {
   const notes = [
-    execution.duration_ms === null ? "" : milliseconds(execution.duration_ms),
+    milliseconds(execution.duration_ms),
     `revision ${execution.revision}`,
     execution.recovered ? "run again after a restart" : "",
   ].filter(Boolean);
@@ -80,11 +80,7 @@ export function executionView(execution, opened) {
       "div",
       { class: "hk-execution-head" },
       h("strong", { class: "hk-section" }, "Execution"),
-      h(
-        "span",
-        { class: `hk-badge hk-${execution.tone}` },
-        execution.status,
-      ),
+      h("span", { class: `hk-badge hk-${execution.tone}` }, execution.status),
       h("span", { class: "hk-soft" }, notes.join(" · ")),
     ),
     execution.reason ? noted(bdi(execution.reason), "hk-error") : null,

@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.ui.parts.tones import is_over, response_tone
+from hooknb.records import Status
+from hooknb.ui.parts.tones import response_tone
 
 if TYPE_CHECKING:
     from hooknb.history.table import Feed, Row
 
-__all__ = ["NEWEST", "Window", "Windows", "read_window"]
+__all__ = ["NEWEST", "Windows"]
 
 NEWEST: Final = 60
 """Rows at the top that every view is told of, so that a few turns of the wheel find them there."""
@@ -51,13 +52,7 @@ class Window:
 
 
 class Windows:
-    """The windows of all views, and what was said of their rows.
-
-    Parameters
-    ----------
-    feed
-        Where rows are read.
-    """
+    """The windows of all views, and what was said of the rows that ``feed`` reads for them."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -67,9 +62,16 @@ class Windows:
         self._high = 0
         self._unsettled: dict[int, list[Any]] = {}
 
-    def look(self, view: str, window: Window) -> None:
-        """Note where a view looks."""
-        self._by_view[view] = window
+    def look(self, view: str, content: Mapping[str, Any]) -> Window:
+        """Note where a view looks, as its message says it; what is not a number there is 0."""
+        first, end, anchor = (_number(content.get(name)) for name in ("first", "end", "anchor"))
+        self._by_view[view] = window = Window(
+            first=first,
+            end=min(max(first, end), first + _MAX_ROWS_IN_SIGHT),
+            anchor=anchor or None,
+            follows=content.get("follows") is True,
+        )
+        return window
 
     def keep(self, views: Collection[str]) -> None:
         """Forget the windows of views that are closed."""
@@ -83,16 +85,10 @@ class Windows:
         }
 
     def void(self, ids: Sequence[int], total: int) -> dict[str, int]:
-        """Forget what was said, since ordinals changed; give each view's new top ordinal.
+        """Forget what was said, since ordinals changed; return each view's new top ordinal.
 
-        Views at the top are left out: they stay there.
-
-        Parameters
-        ----------
-        ids
-            Of the list as it is now, oldest first.
-        total
-            How many of them may be shown.
+        Views at the top are left out: they stay there. Of ``ids``, those of the list as it is now,
+        oldest first, ``total`` may be shown.
         """
         self._high = 0
         self._unsettled.clear()
@@ -140,10 +136,7 @@ class Windows:
     def response(self, first: int, end: int, total: int) -> tuple[int, int, list[list[Any]]]:
         """Read rows that a view asks for, with some on either side.
 
-        Returns
-        -------
-        tuple
-            The first ordinal that the rows stand for, the end of them, and the rows.
+        Returns the first ordinal that the rows stand for, the end of them, and the rows.
         """
         low, high = max(0, first - _MARGIN), min(total, end + _MARGIN)
         inner = range(max(low, first), min(high, end))
@@ -181,7 +174,8 @@ class Windows:
             if size < 0 and len(rows) >= least:
                 # It is not known in the browser, which asks for it when it comes into sight.
                 break
-            is_settled = row.status is not None and is_over(row.execution)
+            is_over = row.execution is None or Status[row.execution.upper()].is_over
+            is_settled = row.status is not None and is_over
             said = [*row.as_list(), response_tone(row.status), is_settled]
             if is_settled:
                 self._unsettled.pop(number, None)
@@ -194,19 +188,6 @@ class Windows:
 def _size(row: Row) -> int:
     cells = sum(_CELL_SIZE + len(cell.encode()) for cell in row.cells)
     return _ROW_SIZE + cells + len(row.reason or "")
-
-
-def read_window(content: Mapping[str, Any]) -> Window:
-    """Make a window of a view's message; what is no number there is 0."""
-    first = _number(content.get("first"))
-    end = min(max(first, _number(content.get("end"))), first + _MAX_ROWS_IN_SIGHT)
-    anchor = _number(content.get("anchor"))
-    return Window(
-        first=first,
-        end=end,
-        anchor=anchor or None,
-        follows=content.get("follows") is True,
-    )
 
 
 def _number(value: Any) -> int:

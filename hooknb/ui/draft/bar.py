@@ -33,7 +33,7 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
     panel
         Whose draft it is about.
     before
-        Called before the draft is applied; where it gives False, it is not.
+        Called before the draft is applied; where it returns False, it is not.
 
     Attributes
     ----------
@@ -48,18 +48,14 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         self._before = before
         self._served: Workflow | None = None
         self._number = 0
-        lock = panel.lock
+        lock, back = panel.lock, "Go back to the revision that is served"
+        waits = "The caller waits for the Response: sync=True"
         self.apply = button(
             "Apply", self._apply, lock, tooltip="hook.configure(…)", style="primary"
         )
-        self.discard = button(
-            "Discard", self._discard, lock, tooltip="Go back to the revision that is served"
-        )
+        self.discard = button("Discard", self._discard, lock, tooltip=back)
         self.synchronous = button(
-            "Make it synchronous",
-            self._make_synchronous,
-            lock,
-            tooltip="The caller waits for the Response: sync=True",
+            "Make it synchronous", self._make_synchronous, lock, tooltip=waits
         )
         self.note = Note(lock=lock)
         self.note.when_published = self.look
@@ -70,18 +66,14 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
     def refresh(self, text: str = "", *, is_wrong: bool = False) -> None:
         """Follow the draft; under the lock.
 
-        Parameters
-        ----------
-        text
-            What else there is to say. Something that is wrong with the draft is said instead, or
-            that it was begun with a revision that is served no more.
-        is_wrong
-            Whether the text is about something wrong.
+        The text is said unless something is wrong with the draft, or the draft was begun with a
+        revision that is served no more; one that is wrong itself, ``is_wrong``, comes first.
         """
         draft, hook = self._panel.draft, self._panel.hook
         problems = draft.problems
         if problems and not is_wrong:
-            text, is_wrong = _shown(problems), True
+            more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+            text, is_wrong = f"{problems[0]}{more}", True
         elif draft.changed and draft.base != hook.workflow and not is_wrong:
             text = f"revision {hook.revision} was made elsewhere; Discard shows it"
         self.apply.description = f"Apply as revision {self._next()}"
@@ -131,11 +123,6 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
     def _make_synchronous(self) -> None:
         self._panel.draft.set(sync=True)
         self._panel.draft_changed()
-
-
-def _shown(problems: tuple[SettingError, ...]) -> str:
-    more = len(problems) - 1
-    return f"{problems[0]}{f' (and {more} more)' if more else ''}"
 
 
 def _is_unheard(nodes: Any, error: SettingError) -> bool:

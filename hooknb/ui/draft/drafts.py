@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -15,7 +16,7 @@ from hooknb.ui.draft.typed import read_setting
 from hooknb.ui.draft.variable_table import Row, merged, taken
 from hooknb.workflow import Workflow, define, notation
 from hooknb.workflow.nodes import Node, as_nodes, walk, with_keys
-from hooknb.workflow.variables import Variable, column, parse_body, parse_query
+from hooknb.workflow.variables import PARTS, Variable, column, parse_body, parse_query
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
@@ -23,22 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "Draft", "Place", "Preview", "Row"]
 
-PARTS: Final = ("headers", "query", "body")
-"""Parts of a request that variables are taken from."""
-
 _SETTINGS: Final = tuple(name for name in notation.SETTINGS if name != "name")
 
 
 class Preview(NamedTuple):
-    """What the variables would take from a delivery.
-
-    Attributes
-    ----------
-    taken, total
-        How many of them would come, and how many there are.
-    missing
-        The columns of the others.
-    """
+    """How many of the variables a delivery has, of how many, and the columns of the others."""
 
     taken: int
     total: int
@@ -53,17 +43,12 @@ class Draft:
 
     Not locked: whoever shares one shares a lock too.
 
-    Parameters
-    ----------
-    workflow
-        What is edited, and what :attr:`changed` compares with.
-
     Attributes
     ----------
     base
-        That definition.
+        The definition that it began with, and that :attr:`changed` compares with.
     begun
-        How many times it began; forms that saw another number have to be filled anew.
+        How many times it began; forms that saw another number are filled anew.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -114,23 +99,22 @@ class Draft:
             _known(name)
         for name, value in settings.items():
             if name in PARTS:
-                self.set_rows(name, () if value is None else value)
+                self.set_rows(name, value or ())
             elif name == "nodes":
-                self._put(with_keys(as_nodes(() if value is None else value), self.nodes))
+                self._put(with_keys(as_nodes(value or ()), self.nodes))
             else:
                 self._values[name] = value
         self._forget()
 
     def workflow(self) -> Workflow:
-        """Make the definition.
+        """Make the definition; the draft stays as it is.
 
         Raises
         ------
         SettingError
-            Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``. The draft
-            stays as it is.
+            Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``.
         """
-        made, problems, _ = self._outcome()
+        made, problems, _ = self._outcome
         if made is None:
             raise problems[0]
         return made
@@ -138,12 +122,12 @@ class Draft:
     @property
     def changed(self) -> bool:
         """Whether the definition differs from :attr:`base`, or cannot be made."""
-        return self._outcome()[2]
+        return self._outcome[2]
 
     @property
     def problems(self) -> tuple[SettingError, ...]:
         """What is wrong, everything that can be told at once; empty where it can be applied."""
-        return self._outcome()[1]
+        return self._outcome[1]
 
     def problem(self, setting: str) -> str:
         """Say what is wrong with a setting, or inside of it; ``""`` where nothing is."""
@@ -155,28 +139,19 @@ class Draft:
     def apply(self, hook: Hook) -> None:
         """Make it the hook's new revision, by :meth:`hooknb.Hook.configure`, and begin again.
 
-        What it says is all that counts: also settings that it did not touch and that were changed
-        elsewhere in the meantime become what they are here.
-
-        Raises
-        ------
-        SettingError
-            It cannot be made; nothing of it is lost.
+        Settings that were changed elsewhere in the meantime become what they are here. Where it
+        raises as :meth:`workflow` does, nothing of the draft is lost.
         """
         workflow = self.workflow()
         hook.configure(**{name: _value(workflow, name) for name in _SETTINGS})
         self.reset(hook.workflow)
 
     def _forget(self) -> None:
-        self._made: _Outcome | None = None
+        self.__dict__.pop("_outcome", None)
 
+    @cached_property
     def _outcome(self) -> _Outcome:
-        """Return the definition or what is wrong, and whether it was changed; made once."""
-        if self._made is None:
-            self._made = self._tried()
-        return self._made
-
-    def _tried(self) -> _Outcome:
+        """The definition or what is wrong, and whether it was changed; made once."""
         problems: list[SettingError] = []
         settings: dict[str, Any] = {part: self._read_rows(part, problems) for part in PARTS}
         for name, value in self._values.items():
@@ -220,7 +195,7 @@ class Draft:
         return found
 
     def parse(self, part: str, sample: Any) -> int:
-        """Add a row for every path of a sample.
+        """Add a row for every path of a sample, and return how many paths it has.
 
         Those that are there keep their places and aliases; see
         :func:`hooknb.ui.draft.variable_table.merged`.
@@ -231,11 +206,6 @@ class Draft:
             ``query`` or ``body``.
         sample
             As :func:`hooknb.parse_query` and :func:`hooknb.parse_body` take it.
-
-        Returns
-        -------
-        int
-            How many paths the sample has.
 
         Raises
         ------
@@ -283,13 +253,7 @@ class Draft:
         return nodes
 
     def find(self, key: str) -> Node:
-        """Return the node of that key.
-
-        Raises
-        ------
-        SettingError
-            There is none.
-        """
+        """Return the node of that key; raises a :class:`SettingError` where there is none."""
         return arrangement.located(self.nodes, key)[1]
 
     def place_of(self, key: str) -> Place:
@@ -299,7 +263,7 @@ class Draft:
     def add(
         self, place: Place | tuple[str | None, str | None, int], node: Node | Callable[..., Any]
     ) -> str:
-        """Put a node into a list, and give its key: its own, or another where that is taken.
+        """Put a node into a list, and return its key: its own, or another where that is taken.
 
         Parameters
         ----------
@@ -316,7 +280,7 @@ class Draft:
         return made.key
 
     def replace(self, key: str, node: Node) -> str:
-        """Put another node in the place of one, and give its key.
+        """Put another node in the place of one, and return its key.
 
         Without a key of its own it keeps the one of the node that it replaces.
 

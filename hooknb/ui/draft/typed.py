@@ -34,73 +34,50 @@ _SEPARATORS: Final = re.compile(r"[\s,]+")
 
 
 def read_setting(name: str, value: Any) -> Any:
-    """Return a setting of :func:`hooknb.webhook` for what was typed; what is no text stays.
+    """Return a setting of :func:`hooknb.webhook` for what was typed; what is not text stays.
 
-    Text that cannot be read stays too: the definition refuses it, with its own words. Only where
-    it would have none is it refused here.
+    Text that cannot be read stays too: the definition refuses it, with its own words.
 
     Raises
     ------
     SettingError
-        ``auth`` and ``response`` that cannot be.
+        For an invalid ``auth`` or ``response``.
     """
-    reader = _READERS.get(name)
-    return value if reader is None else reader(value)
+    if name in _TEXT_READERS and isinstance(value, str):
+        return _TEXT_READERS[name](value.strip())
+    if name == "auth" and isinstance(value, tuple):
+        return BasicAuth(*value)
+    return _read_response(value) if name == "response" and isinstance(value, dict) else value
 
 
-def _read_list(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(item for item in _SEPARATORS.split(value) if item)
-
-
-def _read_accept(value: Any) -> Any:
+def _read_accept(text: str) -> tuple[str, ...]:
     # A parameter may follow a media type after a space: refused as such, not as another type.
-    if not isinstance(value, str):
-        return value
-    items = [item.strip() for item in re.split(r"[,\n]", value)]
-    return tuple(item for item in items if item)
+    return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
 
 
-def _read_seconds(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
+def _read_seconds(text: str) -> Any:
     if not text:
         return None
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-def _read_size(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    found = _SIZE.fullmatch(value.strip())
+def _read_size(text: str) -> Any:
+    found = _SIZE.fullmatch(text)
     if found is None or len(found[1]) > 30:  # noqa: PLR2004 - more bytes than there are
-        return value
+        return text
     return int(re.sub("[_,]", "", found[1])) * _UNITS[found[2].lower()]
 
 
-def _read_whole(value: Any) -> Any:
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
-    return value
+def _read_whole(text: str) -> Any:
+    return int(text) if _WHOLE.fullmatch(text) else text
 
 
-def _read_auth(value: Any) -> Any:
-    if isinstance(value, tuple):
-        user, password = value
-        return BasicAuth(user, password)
-    return value
-
-
-def _read_response(value: Any) -> Any:
+def _read_response(fields: dict[str, Any]) -> Response:
     """Make a response of its fields: ``json`` tells whether the text of the body is JSON."""
-    if not isinstance(value, dict):
-        return value
-    fields = dict(value)
+    fields = dict(fields)
     is_json = fields.pop("json", False)
-    if "status" in fields:
-        fields["status"] = _read_whole(fields["status"])
+    if isinstance(fields.get("status"), str):
+        fields["status"] = _read_whole(fields["status"].strip())
     if isinstance(fields.get("headers"), str):
         fields["headers"] = read_headers("response.headers", fields["headers"])
     if is_json and isinstance(fields.get("body"), str):
@@ -112,12 +89,9 @@ def _read_response(value: Any) -> Any:
 
 
 def read_headers(place: str, text: str) -> dict[str, str]:
-    """Read headers of lines such as ``Name: value``.
+    """Read headers of lines such as ``Name: value``, each name once.
 
-    Raises
-    ------
-    SettingError
-        A line has no colon, or a name stands twice; with the place that is given.
+    Raises a :class:`SettingError` with the place that is given.
     """
     headers: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -133,13 +107,7 @@ def read_headers(place: str, text: str) -> dict[str, str]:
 
 
 def read_json(place: str, text: str) -> Any:
-    """Read JSON.
-
-    Raises
-    ------
-    SettingError
-        It is none; with the place that is given.
-    """
+    """Read JSON; raises a :class:`SettingError` with the place that is given."""
     try:
         return decode_json(text.encode())
     except UnicodeEncodeError as error:
@@ -148,11 +116,9 @@ def read_json(place: str, text: str) -> Any:
         raise SettingError(place, error.detail.replace("The body", "The text", 1)) from error
 
 
-_READERS: Final[dict[str, Callable[[Any], Any]]] = {
-    "methods": _read_list,
+_TEXT_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "methods": lambda text: tuple(item for item in _SEPARATORS.split(text) if item),
     "accept": _read_accept,
-    "auth": _read_auth,
-    "response": _read_response,
     "timeout": _read_seconds,
     "max_body": _read_size,
     "concurrency": _read_whole,
@@ -177,7 +143,7 @@ def shown_headers(headers: Any) -> str:
 
 
 def shown_json(value: Any) -> str:
-    """Write a value as JSON on one line, as its ``repr`` where it is none."""
+    """Write a value as JSON on one line, as its ``repr`` where it cannot be."""
     try:
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):

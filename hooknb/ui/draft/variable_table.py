@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from hooknb import paths
 from hooknb.errors import PathError, PayloadError, SettingError
-from hooknb.history.table.texts import file_text, is_file
+from hooknb.history.table import file_text, is_file
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
 from hooknb.payloads.headers import masked
 from hooknb.ui.draft.typed import shown_json
 from hooknb.ui.parts.controls import counted
 from hooknb.workflow.samples import is_small
-from hooknb.workflow.variables import Variable, VariableType, as_variables
+from hooknb.workflow.variables import Variable, VariableType, as_variables, sampled
 
 if TYPE_CHECKING:
     from hooknb.records import Delivery
@@ -27,15 +27,6 @@ TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 MAX_SAMPLE_CHARACTERS: Final = 2_000
 """Characters of a sample that are shown in its cell; a longer one is not edited there."""
 
-_KINDS: Final[dict[str, tuple[type, ...]]] = {
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (int, float),
-    "null": (type(None),),
-    "list": (list,),
-    "object": (dict,),
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -43,12 +34,8 @@ class Row:
 
     Attributes
     ----------
-    path
-        As typed; ``None`` where nothing was typed yet, since ``""`` is all of the part.
-    alias
-        As typed; ``""`` for none.
-    type
-        One of :data:`TYPES`, or ``None``.
+    path, alias
+        As typed. The path is ``None`` where nothing was typed yet: ``""`` is all of the part.
     sample
         The value of the sample that it was taken from.
     typed
@@ -99,24 +86,19 @@ class Row:
 
     @property
     def is_editable(self) -> bool:
-        """Whether its sample can be typed: it is no list, object or file, and not too long."""
+        """Whether its sample can be typed: short, and neither a list, an object nor a file."""
         if self.typed is not None:
             return True
         is_plain = self.sample is None or isinstance(self.sample, (str, int, float))
         return is_plain and self.type != "file" and len(self.shown_sample) <= MAX_SAMPLE_CHARACTERS
 
     def variable(self, part: str) -> Variable:
-        """Read it.
-
-        Parameters
-        ----------
-        part
-            ``headers``, ``query`` or ``body``.
+        """Read it as a variable of ``headers``, ``query`` or ``body``.
 
         Raises
         ------
         SettingError
-            It is none; the setting is empty, since only the table knows which row it is.
+            It cannot be; the setting is empty, since only the table knows which row it is.
         """
         if self.path is None:
             raise SettingError("", "write its path")
@@ -144,14 +126,11 @@ class Row:
         except (PayloadError, UnicodeEncodeError) as error:
             if self.type is None:
                 return text
-            raise SettingError("", f"the sample {text!r} is no {self.type}") from error
-        kinds = _KINDS.get(self.type or "")
-        fits = kinds is None or (
-            isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
-        )
-        if self.type == "file" or not fits:
-            raise SettingError("", f"the sample {text!r} is no {self.type}")
-        return value
+            raise SettingError("", f"the sample {text!r} is not of type {self.type}") from error
+        kind = sampled("", value).type
+        if self.type in {None, kind} or (self.type == "number" and kind == "integer"):
+            return value
+        raise SettingError("", f"the sample {text!r} is not of type {self.type}")
 
 
 def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
@@ -176,10 +155,8 @@ def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
             kept[at] = replace(row, path=kept[at].path, alias=kept[at].alias)
     # What comes before every path that is known has nothing to stand behind.
     first = behind.pop(-1, [])
-    found = first if at >= 0 else []
-    for index, row in enumerate(kept):
-        found += [row, *behind.get(index, ())]
-    return found + ([] if at >= 0 else first)
+    others = [one for index, row in enumerate(kept) for one in (row, *behind.get(index, ()))]
+    return first + others if at >= 0 else others + first
 
 
 def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:

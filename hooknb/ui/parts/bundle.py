@@ -13,16 +13,14 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import dirname, join, normpath
 from typing import Final
 
-__all__ = ["code", "link", "register", "style"]
+__all__ = ["code", "link", "style"]
 
 _UI: Final = Path(__file__).parent.parent
 _COMMON: Final = _UI / "parts" / "common.css"
-
-# The modules of the parts, as paths below this package; each has a part as its default export.
-_PARTS: Final[set[str]] = set()
 
 _PLACE: Final = """const place = (globalThis[Symbol.for("hooknb.{digest}")] ??= {{}});
 place.parts ??= new Promise((resolve) => {{ place.resolve = resolve; }});
@@ -40,22 +38,10 @@ _DEFAULT: Final = re.compile(r"^export default ", re.MULTILINE)
 _OTHER: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
-def register(module: str) -> None:
-    """Have the module of a part in the bundle: a path below this package."""
-    _PARTS.add(module)
-    _whole.cache_clear()
-
-
 def code(module: str, *, carries: bool) -> str:
-    """Return the code of a part's widget.
+    """Return the code of a part's widget: that of all parts, or the line that asks for its own.
 
-    Parameters
-    ----------
-    module
-        The module of the part.
-    carries
-        Whether the code of all parts is in it. A page needs one such part; which one it shows
-        first does not matter.
+    A page needs one part that ``carries``; which one it shows first does not matter.
     """
     whole = _whole()
     place = _PLACE.format(digest=hashlib.sha256(whole.encode()).hexdigest()[:16])
@@ -73,21 +59,15 @@ def style() -> str:
 
 @cache
 def _whole() -> str:
-    return link(_UI, sorted(_PARTS))
+    return link(_UI, sorted(path.relative_to(_UI).as_posix() for path in _UI.rglob("*.js")))
 
 
 def link(root: Path, modules: list[str]) -> str:
     """Return one text with the code of modules and of all that they import.
 
     Each module becomes a function that is called once, after those that it imports, so that a
-    module sees of another only what that one exports. ``parts`` holds the default exports.
-
-    Parameters
-    ----------
-    root
-        The folder that the paths of modules start at.
-    modules
-        Those whose default exports are wanted.
+    module sees of another only what that one exports. ``parts`` holds the default exports of
+    those that have one. The paths of modules start at ``root``.
 
     Raises
     ------
@@ -102,7 +82,11 @@ def link(root: Path, modules: list[str]) -> str:
     for module in modules:
         _link(root, module, linked, blocks, ())
     names = list(linked)
-    parts = "".join(f'  "{module}": m{names.index(module)}.byDefault,\n' for module in modules)
+    parts = "".join(
+        f'  "{module}": m{names.index(module)}.byDefault,\n'
+        for module in modules
+        if "byDefault" in linked[module]
+    )
     return f"{''.join(blocks)}const parts = {{\n{parts}}};\n"
 
 
@@ -120,7 +104,7 @@ def _link(
     text = (root / module).read_text()
 
     def bring(found: re.Match[str]) -> str:
-        other = _path(module, found[2])
+        other = normpath(join(dirname(module), found[2]))
         wanted = [name for name in re.split(r"[\s,]+", found[1]) if name]
         _link(root, other, linked, blocks, (*importers, module))
         if unknown := set(wanted) - linked[other]:
@@ -138,14 +122,3 @@ def _link(
         f"const m{len(linked)} = (() => {{\n{text}return {{ {', '.join(exported)} }};\n}})();\n"
     )
     linked[module] = frozenset(exported)
-
-
-def _path(importer: str, address: str) -> str:
-    """Return the path of a module that another one imports."""
-    parts: list[str] = []
-    for part in (PurePosixPath(importer).parent / address).parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return "/".join(parts)

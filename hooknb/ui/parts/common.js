@@ -26,10 +26,10 @@
  * @property {string} view the id of the view, by which the kernel tells views apart
  * @property {(kind: string, content: object) => boolean} send
  *   Tells whether it was sent: a model whose kernel is gone has nobody to send to.
- * @property {(kind: string, handler: (message: any) => void) => void} on
+ * @property {(kind: string, handler: (message: any) => void) => unknown} on
  * @property {(kind: string, content: object) => Promise<Message>} ask
  *   Asks the kernel for something and gives its response, a message of the same kind.
- * @property {(end: () => void) => void} cleanup registers what to do when the view is closed
+ * @property {(end: () => void) => unknown} cleanup registers what to do when the view is closed
  */
 
 /** @typedef {string | Node | null | undefined} Child */
@@ -48,13 +48,31 @@ export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) {
-      element.setAttribute(name, value);
-    }
+    else setAttribute(element, name, value);
   }
   element.append(...given(children));
   return element;
+}
+
+/**
+ * Sets an attribute, or takes it away where the value is false or nothing.
+ * @param {Element} element
+ * @param {string} name
+ * @param {any} value
+ */
+export function setAttribute(element, name, value) {
+  if (value === false || value === null || value === undefined) element.removeAttribute(name);
+  else element.setAttribute(name, value === true ? "" : value);
+}
+
+/**
+ * A button.
+ * @param {Child | Child[]} label
+ * @param {(event: any) => void} onclick
+ * @param {Record<string, any>} [attributes]
+ */
+export function button(label, onclick, attributes) {
+  return h("button", { type: "button", class: "hk-button", onclick, ...attributes }, ...[label].flat());
 }
 
 /** @type {(children: any[]) => (string | Node)[]} */
@@ -160,30 +178,22 @@ async function copyText(text) {
 }
 
 /**
- * A button that copies what `give` gives and says that it did.
+ * A button that copies what `give` returns, and says that it did.
  * @param {string} label
  * @param {() => Promise<string | null | undefined>} give
  * @param {Record<string, any>} attributes
  */
 export function copyButton(label, give, attributes) {
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "hk-button",
-      ...attributes,
-      onclick: async () => {
-        const text = await give();
-        if (text === null || text === undefined) return;
-        await copyText(text);
-        button.textContent = "Copied";
-        button.setAttribute("aria-live", "polite");
-        setTimeout(() => (button.textContent = label), 1200);
-      },
-    },
-    label,
-  );
-  return button;
+  const copy = async () => {
+    const text = await give();
+    if (text === null || text === undefined) return;
+    await copyText(text);
+    made.textContent = "Copied";
+    made.setAttribute("aria-live", "polite");
+    setTimeout(() => (made.textContent = label), 1200);
+  };
+  const made = button(label, copy, attributes);
+  return made;
 }
 
 /**
@@ -196,31 +206,25 @@ export function copyButton(label, give, attributes) {
  */
 export function tabList(labels, chosen, choose, name, panel) {
   const buttons = labels.map((label, index) =>
-    h(
-      "button",
-      {
-        type: "button",
-        role: "tab",
-        class: "hk-tab",
-        id: `${panel.id}-${index}`,
-        "aria-controls": panel.id,
-        "aria-selected": String(index === chosen),
-        tabindex: index === chosen ? "0" : "-1",
-        onclick: () => choose(index),
-        onkeydown: (event) => {
-          const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-          const end = { Home: 0, End: labels.length - 1 }[event.key];
-          if (step === undefined && end === undefined) return;
-          event.preventDefault();
-          event.stopPropagation();
-          const next = end ?? (index + step + labels.length) % labels.length;
-          choose(next);
-          // Choosing may have drawn the row anew.
-          if (list.isConnected) buttons[next].focus();
-        },
+    button(label, () => choose(index), {
+      role: "tab",
+      class: "hk-tab",
+      id: `${panel.id}-${index}`,
+      "aria-controls": panel.id,
+      "aria-selected": String(index === chosen),
+      tabindex: index === chosen ? "0" : "-1",
+      onkeydown: (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        const end = { Home: 0, End: labels.length - 1 }[event.key];
+        if (step === undefined && end === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const next = end ?? (index + step + labels.length) % labels.length;
+        choose(next);
+        // Choosing may have drawn the row anew.
+        if (list.isConnected) buttons[next].focus();
       },
-      ...[label].flat(),
-    ),
+    }),
   );
   const list = h("div", { role: "tablist", class: "hk-tabs", "aria-label": name }, buttons);
   panel.setAttribute("aria-labelledby", buttons[chosen].id);
@@ -238,6 +242,8 @@ export function part(draw) {
       const view = crypto.getRandomValues(new Uint32Array(2)).join("-");
       /** @type {Map<string, (message: Message) => void>} */
       const handlers = new Map();
+      /** @type {Map<string, (message: Message) => void>} */
+      const waiting = new Map();
       /** @type {(() => void)[]} */
       const ends = [];
       let alive = true;
@@ -255,30 +261,21 @@ export function part(draw) {
           }
           return true;
         },
-        on(kind, handler) {
-          handlers.set(kind, handler);
-        },
+        on: (kind, handler) => handlers.set(kind, handler),
         ask(kind, content) {
           return new Promise((resolve) => {
             waiting.set(kind, resolve);
             ctx.send(kind, content);
           });
         },
-        cleanup(end) {
-          ends.push(end);
-        },
+        cleanup: (end) => ends.push(end),
       };
-      /** @type {Map<string, (message: Message) => void>} */
-      const waiting = new Map();
       /** @param {any} message */
       const hear = (message) => {
         if (message === null || typeof message !== "object") return;
         if (message.to !== undefined && message.to !== view) return;
-        const resolve = waiting.get(message.kind);
-        if (resolve) {
-          waiting.delete(message.kind);
-          resolve(message);
-        }
+        waiting.get(message.kind)?.(message);
+        waiting.delete(message.kind);
         handlers.get(message.kind)?.(message);
       };
       model.on("msg:custom", hear);

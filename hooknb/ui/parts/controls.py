@@ -10,16 +10,7 @@ import ipywidgets
 
 from hooknb.ui.parts.part import heard_during_cells
 
-__all__ = [
-    "Asking",
-    "button",
-    "close_all",
-    "counted",
-    "hint",
-    "row_of",
-    "show",
-    "view_of",
-]
+__all__ = ["Asking", "button", "close_all", "counted", "hint", "row_of", "show", "view_of"]
 
 
 def button(
@@ -30,20 +21,9 @@ def button(
     tooltip: str = "",
     style: str = "",
 ) -> Any:
-    """Make a button that does something under the lock.
+    """Make a button that does its work under the lock of the panel.
 
-    Parameters
-    ----------
-    label
-        What stands on it.
-    work
-        What it does; called under the lock.
-    lock
-        Of the panel.
-    tooltip
-        What it does, in a line.
-    style
-        One of the styles of ``ipywidgets.Button``.
+    ``tooltip`` says in a line what it does; ``style`` is one of ``ipywidgets.Button``.
     """
     made = ipywidgets.Button(description=label, tooltip=tooltip, button_style=style)
 
@@ -97,18 +77,14 @@ class Asking:
 
     Parameters
     ----------
-    label
-        What stands on it.
+    label, tooltip, keep, keep_tooltip
+        What stands on the two, and what they do in a line.
     work
         What it does when it is pressed again.
     ask
-        Gives the question that stands on it after the first press; ``""`` to do it at once.
+        Returns the question that stands on it after the first press; ``""`` to do it at once.
     lock
         Of the panel.
-    tooltip
-        What it does, in a line.
-    keep, keep_tooltip
-        The same of the other button.
 
     Attributes
     ----------

@@ -2,7 +2,7 @@
 // A field for text: one line, several, or a password. What is typed is sent when the typing rests
 // for a moment, and at once when the field is left: before any button elsewhere can be pressed.
 
-import { h, lines, part, replace } from "./common.js";
+import { h, lines, part, replace, setAttribute } from "./common.js";
 import { resting, settling } from "./settling.js";
 
 export default part((ctx) => {
@@ -62,11 +62,9 @@ export default part((ctx) => {
     input.placeholder = state.placeholder;
     error.textContent = lines(state.error);
     note.textContent = lines(state.note);
-    if (state.error) input.setAttribute("aria-invalid", "true");
-    else input.removeAttribute("aria-invalid");
+    setAttribute(input, "aria-invalid", state.error ? "true" : null);
     const about = [state.error && error.id, state.note && note.id].filter(Boolean).join(" ");
-    if (about) input.setAttribute("aria-describedby", about);
-    else input.removeAttribute("aria-describedby");
+    setAttribute(input, "aria-describedby", about || null);
   });
 
   // A view that goes away takes nothing with it.

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
+import traitlets
+
 from hooknb.ui.parts.part import Part
 
 __all__ = ["Choice", "Field", "Heard", "Note", "Source"]
@@ -23,17 +25,19 @@ class Heard(Part):
     press of a button until what was typed before was heard, and what is overtaken is left out.
     """
 
-    def __init__(self, lock: threading.RLock | None = None) -> None:
+    def __init__(self, lock: threading.RLock | None = None, **traits: Any) -> None:
         # The number of the newest message about a thing, by view and thing.
         self._newest: dict[tuple[Any, ...], int] = {}
-        super().__init__(lock=lock)
+        super().__init__(lock=lock, **traits)
 
     def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
         number = content.get("number") if isinstance(content, dict) else None
         if not isinstance(number, int):
             super()._hear(widget, content, buffers)
             if isinstance(content, dict) and content.get("kind") == "close":
-                self._forget(str(content.get("view")))
+                closed = str(content.get("view"))
+                with self.lock:
+                    self._newest = {at: n for at, n in self._newest.items() if at[0] != closed}
             return
         about = tuple(str(content.get(name)) for name in ("view", "kind", "row", "column"))
         with self.lock:
@@ -45,22 +49,12 @@ class Heard(Part):
                 # Also where the kernel was interrupted: buttons wait for it.
                 self.say("heard", to=content.get("view"), number=number)
 
-    def _forget(self, view: str) -> None:
-        """Forget the numbers of a view that is closed."""
-        with self.lock:
-            for about in [about for about in self._newest if about[0] == view]:
-                del self._newest[about]
-
 
 class Field(Heard):
     """A field for text that may be a secret, or part of what came.
 
     Parameters
     ----------
-    label
-        What it is for.
-    value
-        The text in it.
     lines
         How many are shown; of more than one it takes line breaks.
     password
@@ -70,15 +64,24 @@ class Field(Heard):
         Whether it is code.
     hidden
         Whether only screen readers get the label.
-    placeholder
-        What stands in it while it is empty.
     on_change
         Called with the text after it was changed in a browser; under the lock.
-    lock
-        As of :class:`~hooknb.ui.parts.part.Part`.
+
+    Attributes
+    ----------
+    error, note
+        What is wrong with the text, and what else there is to say about it: shown below it.
+    placeholder
+        What stands in it while it is empty.
+    enabled
+        Whether it can be typed into.
     """
 
     module = "parts/field.js"
+    error = traitlets.Unicode("")
+    note = traitlets.Unicode("")
+    placeholder = traitlets.Unicode("")
+    enabled = traitlets.Bool(default_value=True)
 
     def __init__(
         self,
@@ -102,12 +105,9 @@ class Field(Heard):
         }
         self._is_password = password
         self._own = self._value = value
-        self._placeholder = placeholder
-        self._error = ""
-        self._note = ""
-        self._enabled = True
         self.on_change = on_change
-        super().__init__(lock=lock)
+        super().__init__(lock=lock, placeholder=placeholder)
+        self.observe(lambda _: self._say("around"), ["error", "note", "placeholder", "enabled"])
 
     @property
     def value(self) -> str:
@@ -122,48 +122,11 @@ class Field(Heard):
         if is_other:
             self._say("value")
 
-    @property
-    def error(self) -> str:
-        """What is wrong with the text, shown below it. Settable."""
-        return self._error
-
-    @error.setter
-    def error(self, text: str) -> None:
-        self._change("_error", text)
-
-    @property
-    def note(self) -> str:
-        """What else there is to say about the text, shown below it. Settable."""
-        return self._note
-
-    @note.setter
-    def note(self, text: str) -> None:
-        self._change("_note", text)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it can be typed into. Settable."""
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, value: bool) -> None:
-        self._change("_enabled", value)
-
-    @property
-    def placeholder(self) -> str:
-        """What stands in it while it is empty. Settable."""
-        return self._placeholder
-
-    @placeholder.setter
-    def placeholder(self, text: str) -> None:
-        self._change("_placeholder", text)
-
     def on_typed(self, content: dict[str, Any]) -> None:
         """Take what was typed in a view; the other views show it too."""
         text = str(content.get("text", ""))
-        view = str(content.get("view"))
         self._value = self._own if self._is_password and not text else text
-        self._say("typed", view)
+        self._say("typed", str(content.get("view")))
         if self.on_change is not None:
             self.on_change(self._value)
 
@@ -171,14 +134,9 @@ class Field(Heard):
         """Say all of it."""
         self._say("open")
 
-    def _change(self, name: str, value: Any) -> None:
-        if getattr(self, name) != value:
-            setattr(self, name, value)
-            self._say("around")
-
     def _say(self, cause: str, view: str | None = None) -> None:
-        """Say all of it, and why: whoever types goes on where the text is none the wiser."""
-        text, placeholder = self._value, self._placeholder
+        """Say all of it, and why: a view in which somebody types keeps what is typed there."""
+        text, placeholder = self._value, self.placeholder
         if self._is_password:
             text, placeholder = "", _DOTS if self._value else placeholder
         self.say(
@@ -186,9 +144,9 @@ class Field(Heard):
             **self._fixed,
             text=text,
             placeholder=placeholder,
-            error=self._error,
-            note=self._note,
-            enabled=self._enabled,
+            error=self.error,
+            note=self.note,
+            enabled=self.enabled,
             cause=cause,
             by=view,
         )
@@ -199,19 +157,16 @@ class Choice(Heard):
 
     Parameters
     ----------
-    label
-        What it is for.
     options
         Labels and values. Without any it is a switch between ``False`` and ``True``.
     note
         What else there is to say about it, shown below it.
     on_change
         Called with the value after it was chosen in a browser; under the lock.
-    lock
-        As of :class:`~hooknb.ui.parts.part.Part`.
     """
 
     module = "parts/choice.js"
+    enabled = traitlets.Bool(default_value=True)
 
     def __init__(
         self,
@@ -227,9 +182,9 @@ class Choice(Heard):
         self._is_switch = not options
         self._options: _Options = tuple(options) or (("off", False), ("on", True))
         self._at = 0
-        self._enabled = True
         self.on_change = on_change
         super().__init__(lock=lock)
+        self.observe(lambda _: self.opened(), "enabled")
 
     @property
     def value(self) -> Any:
@@ -238,26 +193,17 @@ class Choice(Heard):
 
     @value.setter
     def value(self, value: Any) -> None:
-        self._put(self._options, _place(self._options, value), self._enabled)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it can be changed. Settable."""
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, value: bool) -> None:
-        self._put(self._options, self._at, value)
+        self.offer(self._options, value)
 
     def offer(self, options: Sequence[tuple[str, Any]], value: Any) -> None:
         """Let one of other values be chosen from now on, and choose one of them."""
-        self._put(tuple(options), _place(options, value), self._enabled)
+        self._put(tuple(options), [known for _, known in options].index(value))
 
     def on_chosen(self, content: dict[str, Any]) -> None:
         """Take what was chosen in a view; the other views show it too."""
         at = content.get("at")
         if isinstance(at, int) and 0 <= at < len(self._options) and at != self._at:
-            self._put(self._options, at, self._enabled)
+            self._put(self._options, at)
             if self.on_change is not None:
                 self.on_change(self.value)
 
@@ -270,68 +216,42 @@ class Choice(Heard):
             note=self._note,
             is_switch=self._is_switch,
             at=self._at,
-            enabled=self._enabled,
+            enabled=self.enabled,
         )
 
-    def _put(self, options: _Options, at: int, enabled: bool) -> None:  # noqa: FBT001 - a state
-        if (options, at, enabled) != (self._options, self._at, self._enabled):
-            self._options, self._at, self._enabled = options, at, enabled
+    def _put(self, options: _Options, at: int) -> None:
+        if (options, at) != (self._options, self._at):
+            self._options, self._at = options, at
             self.opened()
 
 
-def _place(options: Sequence[tuple[str, Any]], value: Any) -> int:
-    return [known for _, known in options].index(value)
-
-
 class Note(Part):
-    """A line that says how things stand.
-
-    Parameters
-    ----------
-    lock
-        As of :class:`~hooknb.ui.parts.part.Part`.
-    """
+    """A line that says how things stand."""
 
     module = "parts/note.js"
-
-    def __init__(self, *, lock: threading.RLock | None = None) -> None:
-        self._text = ""
-        self._tone = ""
-        super().__init__(lock=lock)
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-        return self._text
+    text = ""
+    tone = ""
 
     def show(self, text: str, tone: str = "") -> None:
         """Say something else; the tone ``bad`` is for what is wrong."""
-        if (text, tone) != (self._text, self._tone):
-            self._text, self._tone = text, tone
+        if (text, tone) != (self.text, self.tone):
+            self.text, self.tone = text, tone
             self.opened()
 
     def opened(self) -> None:
         """Say it."""
-        self.say("note", text=self._text, tone=self._tone)
+        self.say("note", text=self.text, tone=self.tone)
 
 
 class Source(Part):
-    """A function's text, as messages: what a definition holds is not saved with the notebook."""
+    """A function's text; ``label`` is what screen readers call it."""
 
     module = "parts/source.js"
     text = ""
     label = ""
 
     def show(self, text: str, label: str) -> None:
-        """Show another text.
-
-        Parameters
-        ----------
-        text
-            What is shown.
-        label
-            What screen readers call it.
-        """
+        """Show another text."""
         if (text, label) != (self.text, self.label):
             self.text, self.label = text, label
             self.opened()

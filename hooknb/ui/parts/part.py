@@ -50,7 +50,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     when_watched
         Called under the lock when somebody can see it who could not before.
     when_published
-        Called by the publisher while it is seen, under the lock; gives the number of messages.
+        Called by the publisher while it is seen, under the lock; returns the number of messages.
     """
 
     module: ClassVar[str] = ""
@@ -76,21 +76,16 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def __init_subclass__(cls, **settings: Any) -> None:
         """Note which messages it takes: its own methods, none of those that widgets have."""
         super().__init_subclass__(**settings)
-        if "module" in vars(cls):
-            bundle.register(cls.module)
-        own = {
-            name.removeprefix("on_"): method
-            for name, method in vars(cls).items()
-            if name.startswith("on_")
-        }
-        cls._handlers = cls._handlers | own
+        own = vars(cls).items()
+        handlers = {name.removeprefix("on_"): one for name, one in own if name.startswith("on_")}
+        cls._handlers = cls._handlers | handlers
 
     # -- views ----------------------------------------------------------------------------------
 
     @property
     def watched(self) -> bool:
         """Whether somebody can see it, as far as is known."""
-        return any(visible for visible, _ in self._heard_of())
+        return any(visible for visible, _ in tuple(self._views.values()))
 
     @property
     def is_open(self) -> bool:
@@ -104,21 +99,18 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         The browser may be gone, or the kernel too busy to hear of it.
         """
         now = time.monotonic()
-        heard = [at for visible, at in self._heard_of() if visible]
+        # The publisher asks without the lock.
+        heard = [at for visible, at in tuple(self._views.values()) if visible]
         if heard and now - max(heard) > _FORGOTTEN_SECONDS:
             with self.lock:
                 self.forget_views()
         return all(now - at > _SILENT_SECONDS for at in heard)
 
-    def _heard_of(self) -> tuple[tuple[bool, float], ...]:
-        """Return what is known of the views; the publisher asks without the lock."""
-        return tuple(self._views.values())
-
     def opened(self) -> None:
         """Say everything: a view was opened, for the first time or after a reload."""
 
     def publish(self) -> int:
-        """Say what has changed, and give the number of messages; called by the publisher."""
+        """Say what has changed, and return the number of messages; called by the publisher."""
         return 0 if self.when_published is None else self.when_published()
 
     def say(self, kind: str, **content: Any) -> None:
@@ -166,11 +158,12 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     def say_error(self, about: str, error: Exception, view: str | None = None) -> None:
         """Say what went wrong, to the view that caused it or to all."""
+        text = str(error)
         if not isinstance(error, HooknbError):
             _LOG.error("%s: %s", about, error, exc_info=error)
+            text = f"{type(error).__name__}: {error}"
         setting = error.setting if isinstance(error, SettingError) else None
         to = {} if view is None else {"to": view}
-        text = str(error) if isinstance(error, HooknbError) else f"{type(error).__name__}: {error}"
         self.say("error", about=about, setting=setting, message=text, **to)
 
     def aside(
@@ -178,23 +171,15 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     ) -> None:
         """Do what may wait for a response on a thread of its own, so that nothing is held up.
 
-        Parameters
-        ----------
-        about
-            The kind under which an error is said.
-        work
-            Called without the lock.
-        then
-            Called under the lock with what it gave.
-        view
-            The one that asked: what either of them raises is said to it.
+        ``then`` is called under the lock with what ``work`` returned. What either of them raises
+        is said to the view that asked, as an error about ``about``.
         """
 
         def run() -> None:
             try:
-                given = work()
+                done = work()
                 with self.lock:
-                    then(given)
+                    then(done)
             except Exception as error:  # noqa: BLE001 - it is said where it was caused
                 with self.lock:
                     self.say_error(about, error, view)

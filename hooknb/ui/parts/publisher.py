@@ -29,19 +29,14 @@ class Published(Protocol):
         """Whether those who see it were not heard of for a while."""
 
     def publish(self) -> int:
-        """Say what has changed; give the number of messages."""
+        """Say what has changed, and return the number of messages."""
 
 
 class Publisher:
     """Goes round everything that is watched, and says at most ten messages a second.
 
     Changes are looked for, not told of: a server under load does nothing for those who watch. The
-    thread starts with the first that is watched, and sleeps while nothing is.
-
-    Parameters
-    ----------
-    sleep
-        How to wait; seconds.
+    thread starts with the first that is watched, and waits while nothing is.
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -71,39 +66,32 @@ class Publisher:
         while True:
             self._wake.clear()
             with self._lock:
-                items = [item for item in self._watched if _asked(item, _is_watched)]
-            if not items:
-                self._wake.wait()
-                continue
+                items = list(self._watched)
             now = time.monotonic()
             with_silent = now >= next_silent
+            rounds = [_publish(item, with_silent=with_silent) for item in items]
+            del items
+            said = [number for number in rounds if number is not None]
+            if not said:
+                self._wake.wait()
+                continue
             if with_silent:
                 next_silent = now + _SILENT_SECONDS
-            publish = _published if with_silent else _published_unless_silent
-            said = sum(_asked(item, publish) for item in items)
-            del items
-            self._sleep(max(_MESSAGE_SECONDS, said * _MESSAGE_SECONDS))
+            self._sleep(max(_MESSAGE_SECONDS, sum(said) * _MESSAGE_SECONDS))
 
 
-def _asked(item: Published, question: Callable[[Published], int]) -> int:
-    """Ask an item; one that fails says 0, and the others, and its own next round, go on."""
+def _publish(item: Published, *, with_silent: bool) -> int | None:
+    """Have an item say what has changed; ``None`` where nobody sees it.
+
+    One that fails says 0: the others, and its own next round, go on.
+    """
     try:
-        return question(item)
+        if not item.watched:
+            return None
+        return item.publish() if with_silent or not item.silent else 0
     except Exception:  # noqa: BLE001 - it is logged
         _LOG.exception("what changed could not be shown")
         return 0
-
-
-def _is_watched(item: Published) -> bool:
-    return item.watched
-
-
-def _published(item: Published) -> int:
-    return item.publish()
-
-
-def _published_unless_silent(item: Published) -> int:
-    return 0 if item.silent else item.publish()
 
 
 PUBLISHER: Final = Publisher()

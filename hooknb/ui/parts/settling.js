@@ -76,7 +76,7 @@ export function resting(send) {
 const PATIENCE_MILLISECONDS = 10000;
 
 /**
- * Gives a `send` whose messages buttons wait for; of a kernel that does not respond, not for ever.
+ * Returns a `send` whose messages buttons wait for; of a kernel that does not respond, not for ever.
  * @param {import("./common.js").Context} ctx
  * @returns {(kind: string, content: object) => void}
  */

@@ -17,7 +17,7 @@ from hooknb.ui.draft.drafts import PARTS
 from hooknb.ui.draft.typed import read_setting, shown_json
 from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import is_over, response_tone, status_tone
+from hooknb.ui.parts.tones import response_tone
 from hooknb.workflow.nodes import (
     Condition,
     Delay,
@@ -433,8 +433,7 @@ class Flow(Part):
             return way | {"text": f"delivery #{number} started no execution"}
         except HooknbError as error:
             return way | {"text": str(error)}
-        word = execution.status.word
-        self._is_settled = is_over(word)
+        self._is_settled = execution.status.is_over
         text = f"delivery #{number} went this way"
         if execution.status is Status.QUEUED:
             text = f"delivery #{number} waits for its turn"
@@ -443,8 +442,8 @@ class Flow(Part):
         return {
             **way_of(execution, self._panel.draft.nodes),
             "text": text,
-            "status": word,
-            "tone": status_tone(word),
+            "status": execution.status.word,
+            "tone": execution.status.tone,
             # Where nothing was run there is no way to tell from the rest.
             "is_lit": execution.status is not Status.QUEUED,
         }
