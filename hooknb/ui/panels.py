@@ -14,11 +14,11 @@ from hooknb.errors import HooknbError
 from hooknb.settings import RuntimeSettings
 from hooknb.store import store_path
 from hooknb.store.ownership import living
+from hooknb.ui.head import HOOK_TONES
 from hooknb.ui.parts.controls import button, view_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.publisher import PUBLISHER
-from hooknb.ui.parts.tones import HOOK_TONES
 
 if TYPE_CHECKING:
     from pathlib import Path

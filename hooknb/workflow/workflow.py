@@ -19,7 +19,7 @@ from hooknb.expressions.templates import has_templates
 from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
 from hooknb.workflow.auth import SCHEMES, Auth, read_auth
-from hooknb.workflow.nodes import Node, Request, Response, as_nodes, walk, with_keys
+from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.workflow.nodes.data import exactly_equal
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.secrets import MASK, holds_mask
@@ -413,7 +413,7 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
 def _check_responses(nodes: tuple[Node, ...]) -> None:
     """Refuse Response nodes where no caller waits."""
     for place, node in walk(nodes):
-        if isinstance(node, Response):
+        if node.needs_caller:
             raise SettingError(
                 place,
                 "a Response is for a waiting caller; set sync=True, or use response=… for the "
@@ -424,8 +424,8 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
 def _check_secrets(nodes: tuple[Node, ...]) -> None:
     """Refuse nodes whose credentials were left out of the text that they were read from."""
     for place, node in walk(nodes):
-        for name in ("url", "headers", "query"):
-            if isinstance(node, Request) and holds_mask(getattr(node, name)):
+        for name in node.secret_fields:
+            if holds_mask(getattr(node, name)):
                 raise SettingError(
                     f"{place}.{name}", f"its secret was left out of the text ({MASK}); write it in"
                 )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.table import short_titles
+from hooknb.records import Status, response_tone
 from hooknb.ui.deliveries.windows import Windows, read_window
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import is_over, response_tone, status_tone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -372,9 +372,9 @@ def _toned(found: Details) -> dict[str, Any]:
     if response is not None:
         response = {**response, "tone": response_tone(response["status"])}
     if execution is not None:
-        word = execution["status"]
-        jobs = [{**job, "tone": status_tone(job["status"])} for job in execution["jobs"]]
-        about = {"tone": status_tone(word), "is_over": is_over(word), "jobs": jobs}
+        status = Status.named(execution["status"])
+        jobs = [{**job, "tone": Status.named(job["status"]).tone} for job in execution["jobs"]]
+        about = {"tone": status.tone, "is_over": status.is_over, "jobs": jobs}
         execution = {**execution, **about}
     return {**found, "response": response, "execution": execution}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes import Condition, Node, walk
+from hooknb.workflow.nodes import Node, walk
 
 __all__ = [
     "Nodes",
@@ -69,7 +69,7 @@ def place_of(nodes: Nodes, key: str) -> Place:
 def added(nodes: Nodes, place: Place, node: Node) -> Nodes:
     """Put a node into a list, at its end where the position is beyond it.
 
-    A condition without branches gets both with the first node that is put into one.
+    A node that has no branches yet gets them with the first node that is put into one.
 
     Raises
     ------
@@ -80,9 +80,7 @@ def added(nodes: Nodes, place: Place, node: Node) -> Nodes:
     if parent is None:
         return _inserted(nodes, index, node)
     where, above = located(nodes, parent)
-    below = above.below()
-    if isinstance(above, Condition) and not below:
-        below = {"yes": (), "no": ()}
+    below = above.possible_below()
     if branch not in below:
         known = ", ".join(below) or "none"
         raise SettingError(where, f"it has no branch {branch!r}; it has {known}")

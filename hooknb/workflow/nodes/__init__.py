@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooknb.workflow.nodes.base import Context, Node, node_types, register
+from hooknb.workflow.nodes.base import Context, Node, closes, node_types, register
 from hooknb.workflow.nodes.calculation import Calculation
 from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.condition import Condition
@@ -36,6 +36,7 @@ __all__ = [
     "as_nodes",
     "build_node",
     "check_sent",
+    "closes",
     "masked_nodes",
     "node_types",
     "register",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
@@ -34,7 +35,7 @@ class Code(Node, frozen=True, tag="code"):
     """
 
     function: Callable[[Any], Any]
-    source: str = ""
+    source: Annotated[str, Meta(extra={"is_typed": False})] = ""
 
     edge_tone: ClassVar[str] = "code"
 

@@ -14,6 +14,7 @@ from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.secrets import MASK, is_secret_name
 
 __all__ = [
+    "JSON_HINT",
     "Piece",
     "check_headers",
     "check_text",
@@ -23,6 +24,9 @@ __all__ = [
     "rendered_text",
     "whole_number",
 ]
+
+JSON_HINT: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
+"""What forms say of a setting that is any value with templates in it."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

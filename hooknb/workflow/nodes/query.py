@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Iterable
 from copy import copy
 from functools import lru_cache
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import jmespath
 import jmespath.exceptions
+from msgspec import Meta
 
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Form, Node, register
-from hooknb.workflow.nodes.insertions import check_text
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.fields import check_fields
 
 __all__ = ["Query"]
 
@@ -42,9 +43,9 @@ class Query(Node, frozen=True, tag="query"):
     """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata.
 
     A query that looks at more than one place runs on a worker thread, so that a slow one holds
-    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. JMESPath
-    and JSONata give ``None`` where they find nothing. JSONPath always gives the list of the values
-    that it found.
+    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. The
+    result of JMESPath and JSONata is ``None`` where they find nothing, that of JSONPath always the
+    list of the values that it found.
     JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
     Regular expressions in both are RE2's: their time grows with the text, and they have neither
     look-around nor back references.
@@ -61,24 +62,23 @@ class Query(Node, frozen=True, tag="query"):
         ``pip install "hooknb[query]"``.
     """
 
-    query: str
-    over: Any = "{{ body }}"
-    language: str = "jmespath"
+    query: Annotated[str, Meta(examples=["items[?price > `10`].sku"], extra={"lines": 2})]
+    over: Annotated[
+        Any,
+        Meta(
+            description="What is asked: a template, or JSON with templates in it",
+            extra={"lines": 2},
+        ),
+    ] = "{{ body }}"
+    language: Literal["jmespath", "jsonpath", "jsonata"] = "jmespath"
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "value"
-    form_hints: ClassVar[Form] = {
-        "query": {"lines": 2, "placeholder": "items[?price > `10`].sku"},
-        "over": {"lines": 2, "hint": "What is asked: a template, or JSON with templates in it"},
-        "language": {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
-    }
+    rank: ClassVar[int] = 50
 
     def __post_init__(self) -> None:
-        """Compile the query, so that one that is none is refused here."""
-        check_text("query", self.query)
-        if not isinstance(self.language, str) or self.language not in _COMPILERS:
-            known = ", ".join(_COMPILERS)
-            raise SettingError("language", f"{self.language!r} is not one of {known}")
+        """Compile the query, so that an invalid one is refused here."""
+        check_fields(self)
         if isinstance(self.over, str) and not has_templates(self.over):
             raise SettingError(
                 "over", f"{self.over!r} is not a template such as {{{{ body.items }}}}"
