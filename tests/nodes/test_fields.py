@@ -63,7 +63,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"names": (1,)}, r"names: \(1,\) is not a list"),
     ({"pair": (1,)}, r"pair: \(1,\) is not a list"),
     ({"table": {"a": "b"}}, "table: {'a': 'b'} is not an object"),
-    ({"how": "other"}, "how: 'other' is not one of fast, slow"),
+    ({"how": "other"}, "how: 'other' is not fast or slow"),
     ({"since": "2026"}, "since: '2026' is not a time or null"),
     ({"either": 5}, "either: 5 is not text or a function of the context"),
     ({"nodes": (5,)}, r"nodes: \(5,\) is not a list"),

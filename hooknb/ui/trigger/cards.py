@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import ipywidgets
@@ -16,7 +17,9 @@ from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
 from hooknb.ui.parts.controls import Asking, button, counted, row_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.trigger.variable_rows import Rows
+from hooknb.workflow import Trigger, Workflow
 from hooknb.workflow.nodes import Response
+from hooknb.workflow.nodes.fields import fields_of
 
 if TYPE_CHECKING:
     import threading
@@ -96,22 +99,38 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
 
 
 class General(Card):
-    """Mode, methods, accepted types, limits."""
+    """Mode, methods, accepted types, limits, paths below the URL, the status while switched off."""
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms
         self.mode = Choice(
             "mode", _MODES, lock=forms.lock, on_change=lambda value: forms.edit(sync=value)
         )
+        known = {one.name: one for kind in (Workflow, Trigger) for one in fields_of(kind)}
         self.fields = {
-            "methods": self._field("methods", "methods", placeholder="POST, or * for any"),
-            "accept": self._field("accepted types", "accept", placeholder="application/json"),
-            "max_body": self._field("largest body", "max_body", placeholder="10 MiB"),
-            "timeout": self._field("time limit in seconds", "timeout", placeholder="none"),
-            "concurrency": self._field("executions at a time", "concurrency", placeholder="1"),
+            name: self._field(
+                known[name].hints.get("label", name),
+                name,
+                placeholder=known[name].hints["placeholder"],
+            )
+            for name in ("methods", "accept", "max_body", "timeout", "concurrency")
+        }
+        self.choices = {
+            name: Choice(
+                known[name].hints["label"],
+                [(str(value), value) for value in known[name].choices],
+                note=known[name].hints["hint"],
+                lock=forms.lock,
+                on_change=partial(self._choose, name),
+            )
+            for name in ("subpaths", "disabled_status")
         }
         methods, accept, *limits = self.fields.values()
-        super().__init__(forms, "General", [self.mode, row_of(methods, accept), row_of(*limits)])
+        children = [self.mode, row_of(methods, accept), row_of(*limits), *self.choices.values()]
+        super().__init__(forms, "General", children)
+
+    def _choose(self, name: str, value: Any) -> None:
+        self._forms.edit(**{name: value})
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
         """Follow the draft."""
@@ -119,6 +138,8 @@ class General(Card):
         for name, field in self.fields.items():
             field.value = _text(name, draft.value(name))
             field.error = draft.problem(name)
+        for name, choice in self.choices.items():
+            choice.value = draft.value(name)
 
 
 def _text(name: str, value: Any) -> str:

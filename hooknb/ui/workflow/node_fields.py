@@ -89,22 +89,18 @@ def settings(kind: type[Node]) -> tuple[Setting, ...]:
             name=field.name, annotation=Any, info=inspect.AnyType()
         )
         hints = read.hints
-        is_typed = hints.pop("is_typed", "kind" in hints or not read.holds_nodes)
+        is_typed = hints.get("is_typed", "kind" in hints or not read.holds_nodes)
         if field.name == "key" or not is_typed:
             continue
+        shown = {name: hint for name, hint in hints.items() if name in Setting.__dataclass_fields__}
         made = Setting(
             name=field.name,
             kind=_kind(read.types),
             default=_default(field),
             label=field.name.replace("_", " "),
-            choices=tuple(
-                value
-                for one in read.types
-                if isinstance(one, inspect.LiteralType)
-                for value in one.values
-            ),
+            choices=read.choices,
         )
-        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1), **hints})))
+        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1), **shown})))
     return tuple(found)
 
 

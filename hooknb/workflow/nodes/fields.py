@@ -87,6 +87,12 @@ class NodeField:
         return _hints(self.info)
 
     @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that a ``Literal`` of it lists."""
+        literals = (one for one in self.types if isinstance(one, inspect.LiteralType))
+        return tuple(value for one in literals for value in one.values)
+
+    @property
     def holds_nodes(self) -> bool:
         """Whether nodes stand in it."""
         return any(
@@ -108,7 +114,10 @@ class NodeField:
     def refusal(self, value: object, place: str) -> SettingError:
         """Return the error that says what a value should be."""
         where = f"{place}.{self.name}" if place else self.name
-        return SettingError(where, f"{shown(value)} is not {_named(self.info)}")
+        if set(map(type, self.types)) == {inspect.BoolType}:
+            return SettingError(where, f"{shown(value)} is neither True nor False")
+        unit = self.hints.get("unit", "")
+        return SettingError(where, f"{shown(value)} is not {_named(self.info, unit)}")
 
 
 @cache
@@ -269,19 +278,22 @@ def _limits(info: inspect.Type) -> dict[str, Any]:
     return {name: limit for name, limit in found.items() if limit is not None}
 
 
-def _named(info: inspect.Type) -> str:
+def _named(info: inspect.Type, unit: str) -> str:
     """Write a type for people: ``text or null``."""
-    return " or ".join(dict.fromkeys(map(_named_one, _options(info))))
+    return " or ".join(dict.fromkeys(_named_one(one, unit) for one in _options(info)))
 
 
-def _named_one(info: inspect.Type) -> str:
+def _named_one(info: inspect.Type, unit: str) -> str:
     if isinstance(info, inspect.LiteralType):
-        return f"one of {', '.join(map(str, info.values))}"
+        *others, last = map(str, info.values)
+        return f"{', '.join(others)} or {last}" if others else last
     if is_function_type(info):
         return "a function of the context"
     if type(info) not in _KINDS:
         return str(getattr(getattr(info, "cls", None), "__name__", "a value"))
     word, limits = _KINDS[type(info)][1], _limits(info)
+    if unit and isinstance(info, _NUMBERS):
+        word += f" of {unit}"
     low, high = limits.pop("ge", None), limits.pop("le", None)
     if low is not None:
         word += f" from {low:,} up" if high is None else f" from {low:,} to {high:,}"

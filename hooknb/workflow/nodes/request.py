@@ -160,13 +160,22 @@ class Request(Node, frozen=True, tag="request"):
     ] = {}  # noqa: RUF012 - likewise
     body: Annotated[Any, Meta(description=JSON_HINT, extra={"lines": 4})] = None
     timeout: Annotated[
-        float, Meta(gt=0, description="Seconds for all of it", extra={"is_rare": True})
+        float,
+        Meta(
+            gt=0,
+            description="Seconds for all of it",
+            extra={"unit": "seconds", "is_rare": True},
+        ),
     ] = 5
     follow_redirects: Annotated[bool, Meta(extra={"is_rare": True})] = True
     verify: Annotated[bool, Meta(title="check the certificate", extra={"is_rare": True})] = True
     max_size: Annotated[
         int,
-        Meta(ge=1, description="Of the response's body", extra={"kind": "size", "is_rare": True}),
+        Meta(
+            ge=1,
+            description="Of the response's body",
+            extra={"kind": "size", "unit": "bytes", "is_rare": True},
+        ),
     ] = 10 * 2**20
     ignore_status: Annotated[
         bool, Meta(title="go on after an error status", extra={"is_rare": True})
