@@ -1,6 +1,12 @@
-"""Node types: what a workflow can do with a delivery, each in a file of its own."""
+"""Node types: what a workflow can do with a delivery, each in a module of its own.
+
+A type is registered when its module is imported, so every module of this folder is.
+"""
 
 from __future__ import annotations
+
+import importlib
+import pkgutil
 
 from hooknb.workflow.nodes.base import Context, Node, closes, node_types, register
 from hooknb.workflow.nodes.calculation import Calculation
@@ -44,3 +50,6 @@ __all__ = [
     "walk",
     "with_keys",
 ]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
