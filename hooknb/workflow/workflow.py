@@ -20,7 +20,7 @@ from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
 from hooknb.workflow.auth import SCHEMES, Auth, read_auth
 from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
-from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.data import as_own, exactly_equal
 from hooknb.workflow.nodes.fields import check_fields, fields_of
 from hooknb.workflow.nodes.secrets import MASK, holds_mask
 from hooknb.workflow.variables import Variable, as_variables, column
@@ -349,7 +349,7 @@ def _check_plain(kind: type[msgspec.Struct], **settings: Any) -> None:
 
 def _authentication(auth: Any) -> Auth | None:
     for scheme in SCHEMES:
-        auth = _ours(auth, scheme)
+        auth = as_own(auth, scheme) or auth
     if auth is None:
         return None
     if not isinstance(auth, Auth):
@@ -362,37 +362,24 @@ def _authentication(auth: Any) -> Auth | None:
 
 
 def _fixed(response: Any) -> Response:
-    """Check the answer of an asynchronous hook."""
-    response = Response() if response is None else _ours(response, Response)
-    if not isinstance(response, Response):
+    """Check the response of an asynchronous hook."""
+    made = Response() if response is None else as_own(response, Response)
+    if made is None:
         raise SettingError("response", "write hooknb.Response(202, body='queued') or None")
-    check_fields(response, "response")
-    if has_templates([response.status, response.headers, response.body]):
+    check_fields(made, "response")
+    if has_templates([made.status, made.headers, made.body]):
         raise SettingError(
             "response",
             "it is fixed, and goes out before the workflow runs; for templates set sync=True and "
             "put a Response into nodes",
         )
-    return response
-
-
-def _ours(value: Any, kind: type[msgspec.Struct]) -> Any:
-    """Make a setting of this module's class where it is of another copy of the same class.
-
-    A server outlives a module that was dropped and imported anew; what the new one makes is
-    given to the old one.
-    """
-    copy = type(value)
-    if isinstance(value, kind) or (copy.__module__, copy.__name__) != (
-        kind.__module__,
-        kind.__name__,
-    ):
-        return value
-    return kind(**{field: getattr(value, field) for field in copy.__struct_fields__})
+    return made
 
 
 def _our_variables(items: Any) -> Any:
-    return [_ours(item, Variable) for item in items] if isinstance(items, (list, tuple)) else items
+    if not isinstance(items, (list, tuple)):
+        return items
+    return [as_own(item, Variable) or item for item in items]
 
 
 def _texts(setting: str, values: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
 import msgspec
@@ -12,7 +12,6 @@ import msgspec
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
-from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
 from hooknb.ui.parts.controls import Asking, button, counted, row_of
 from hooknb.ui.parts.form_fields import Choice, Field
@@ -22,41 +21,17 @@ from hooknb.workflow.nodes import Response
 from hooknb.workflow.nodes.fields import fields_of
 
 if TYPE_CHECKING:
-    import threading
-
     from hooknb.records import Delivery
+    from hooknb.ui.draft.drafts import Draft
+    from hooknb.ui.trigger.trigger_tab import TriggerTab
 
-__all__ = ["Card", "Forms", "General", "ResponseCard", "Sampled", "Security", "Variables"]
+__all__ = ["Card", "General", "ResponseCard", "Sampled", "Security", "Variables"]
 
 _MODES: Final = (
     ("asynchronous: the response is sent at once", False),
     ("synchronous: the caller waits", True),
 )
 _KINDS: Final = (("text", "text"), ("JSON", "json"))
-
-
-class Forms(Protocol):
-    """What the cards are part of."""
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Guards the draft."""
-
-    @property
-    def draft(self) -> Draft:
-        """What they edit."""
-
-    def edit(self, **settings: Any) -> None:
-        """Set settings of the draft, and have every form follow."""
-
-    def followed(self) -> None:
-        """Have every form follow the draft, which was changed."""
-
-    def newest(self) -> Delivery | None:
-        """Return the newest delivery that was accepted."""
-
-    def caught(self, work: Callable[[], None]) -> None:
-        """Do something under the lock, and say what goes wrong."""
 
 
 class Card(ipywidgets.VBox):  # type: ignore[misc]
@@ -72,7 +47,7 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         Below the heading.
     """
 
-    def __init__(self, forms: Forms, heading: str, children: Sequence[Any]) -> None:
+    def __init__(self, forms: TriggerTab, heading: str, children: Sequence[Any]) -> None:
         self._forms = forms
         title = ipywidgets.HTML(f"<h4>{heading}</h4>")
         super().__init__(children=[title, *children])
@@ -101,7 +76,7 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
 class General(Card):
     """Mode, methods, accepted types, limits, paths below the URL, the status while switched off."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
         self.mode = Choice(
             "mode", _MODES, lock=forms.lock, on_change=lambda value: forms.edit(sync=value)
@@ -158,7 +133,7 @@ def _text(name: str, value: Any) -> str:
 class Security(Card):
     """HTTP Basic authentication; turning it on takes both a user and a password."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self.basic = Choice("HTTP Basic", lock=forms.lock, on_change=lambda _: self._typed())
         self.user = Field("user", lock=forms.lock, on_change=lambda _: self._typed())
         self.password = Field(
@@ -186,7 +161,7 @@ class Security(Card):
 class ResponseCard(Card):
     """The response of an asynchronous hook."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
         self.status = self._part("status", "status", mono=True, placeholder="200")
         self.headers = self._part(
@@ -261,7 +236,9 @@ _MAX_SAMPLE_CHARACTERS: Final = 64 * 1024
 class Variables(Card):
     """The rows of a part, without a sample."""
 
-    def __init__(self, forms: Forms, part: str, heading: str, children: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, forms: TriggerTab, part: str, heading: str, children: Sequence[Any] = ()
+    ) -> None:
         self.part = part
         self.rows = Rows(part, lock=forms.lock, on_change=lambda rows: forms.edit(**{part: rows}))
         super().__init__(forms, heading, [*children, self.rows])
@@ -276,7 +253,7 @@ class Variables(Card):
 class Sampled(Variables):
     """The rows of the query or the body, and the sample that they are made of."""
 
-    def __init__(self, forms: Forms, part: str, heading: str, placeholder: str) -> None:
+    def __init__(self, forms: TriggerTab, part: str, heading: str, placeholder: str) -> None:
         self._forms = forms
         self.sample = Field(
             f"sample of the {part}",

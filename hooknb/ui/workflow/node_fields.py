@@ -224,14 +224,6 @@ def _read_json(setting: Setting, text: str) -> Any:
         return text
 
 
-def _write_text(_setting: Setting, value: Any) -> str:
-    return value or ""
-
-
-def _read_text(_setting: Setting, text: str) -> str:
-    return text
-
-
 def _read_number(setting: Setting, text: str) -> Any:
     try:
         value = read_json(setting.name, text.strip())
@@ -243,31 +235,9 @@ def _read_number(setting: Setting, text: str) -> Any:
 
 
 def _write_number(setting: Setting, value: Any) -> str:
-    return "" if value is None and setting.default is None else _plain(value)
-
-
-def _plain(value: Any) -> str:
+    if value is None and setting.default is None:
+        return ""
     return value if isinstance(value, str) else shown_json(value)
-
-
-def _write_headers(_setting: Setting, value: Any) -> str:
-    return shown_headers(value)
-
-
-def _read_headers(setting: Setting, text: str) -> dict[str, str]:
-    return read_headers(setting.name, text)
-
-
-def _write_texts(_setting: Setting, value: Any) -> str:
-    return ", ".join(value)
-
-
-def _read_texts(_setting: Setting, text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
-
-
-def _write_size(_setting: Setting, value: Any) -> str:
-    return shown_size(value)
 
 
 def _read_size(setting: Setting, text: str) -> Any:
@@ -298,18 +268,20 @@ def _read_condition(setting: Setting, text: str) -> Any:
 
 
 _WRITERS: Final[dict[str, Callable[[Setting, Any], str]]] = {
-    "text": _write_text,
+    "text": lambda _setting, value: value or "",
     "number": _write_number,
-    "headers": _write_headers,
-    "texts": _write_texts,
-    "size": _write_size,
+    "headers": lambda _setting, value: shown_headers(value),
+    "texts": lambda _setting, value: ", ".join(value),
+    "size": lambda _setting, value: shown_size(value),
     "condition": _write_condition,
 }
 _READERS: Final[dict[str, Callable[[Setting, str], Any]]] = {
-    "text": _read_text,
+    "text": lambda _setting, text: text,
     "number": _read_number,
-    "headers": _read_headers,
-    "texts": _read_texts,
+    "headers": lambda setting, text: read_headers(setting.name, text),
+    "texts": lambda _setting, text: tuple(
+        item.strip() for item in re.split(r"[,\n]", text) if item.strip()
+    ),
     "size": _read_size,
     "condition": _read_condition,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -201,24 +201,13 @@ class Flow(Part):
     Parameters
     ----------
     panel
-        Whose draft it draws.
-    on_choose
-        Called with the key of the node that somebody chose.
-    on_add
-        Called with the place at which somebody wants a node.
+        Whose draft it draws, and whose editor it opens.
     """
 
     module = "workflow/picture.js"
 
-    def __init__(
-        self,
-        panel: HookPanel,
-        on_choose: Callable[[str], None],
-        on_add: Callable[[Place], None],
-    ) -> None:
+    def __init__(self, panel: HookPanel) -> None:
         self._panel = panel
-        self._on_choose = on_choose
-        self._on_add = on_add
         self._counts = panel.watch.flow
         self._said_counts: dict[str, Any] = {}
         self._next = 0.0
@@ -287,14 +276,14 @@ class Flow(Part):
 
     def on_choose(self, content: dict[str, Any]) -> None:
         """Choose a node."""
-        self._on_choose(str(content.get("key")))
+        self._panel.workflow.editor.choose(str(content.get("key")))
         # Also where it was chosen before: it may be waited for.
         self.say("marked", **self._marks())
 
     def on_add(self, content: dict[str, Any]) -> None:
         """Want a node at a place."""
         parent, branch, at = content.get("parent"), content.get("branch"), content.get("at")
-        self._on_add(
+        self._panel.workflow.editor.offer(
             Place(
                 None if parent is None else str(parent),
                 None if branch is None else str(branch),

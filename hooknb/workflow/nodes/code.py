@@ -10,8 +10,8 @@ from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Context, Node, register
-from hooknb.workflow.nodes.functions import call, source_text
-from hooknb.workflow.nodes.sources import Unbound, name_of
+from hooknb.workflow.nodes.functions import call
+from hooknb.workflow.nodes.sources import Unbound, name_of, source_of
 
 __all__ = ["Code"]
 
@@ -49,7 +49,7 @@ class Code(Node, frozen=True, tag="code"):
             name = name_of(self.function)
             force_setattr(self, "key", "" if name == "<lambda>" else name)
         if not self.source:
-            force_setattr(self, "source", source_text(self.function))
+            force_setattr(self, "source", source_of(self.function))
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""

@@ -11,14 +11,16 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.sources import Unbound, is_function, name_of, source_of
 
-__all__ = ["exactly_equal", "from_data", "map_functions", "settings_of", "to_data"]
+__all__ = ["as_own", "exactly_equal", "from_data", "map_functions", "settings_of", "to_data"]
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _MARKS: Final = (frozenset({"base64"}), frozenset({"function", "source"}), frozenset({"plain"}))
 
@@ -99,6 +101,20 @@ def settings_of(value: msgspec.Struct) -> dict[str, Any]:
 def exactly_equal(one: Any, other: Any) -> bool:
     """Whether two values are the same data: ``1``, ``1.0`` and ``True`` are not."""
     return _identical(to_data(one), to_data(other))
+
+
+def as_own(value: Any, kind: type[Struct]) -> Struct | None:
+    """Return a value of a class, also where it was made by another copy of the same class.
+
+    A server outlives a module that was dropped and imported anew; what the new one makes is
+    given to the old one. ``None`` where it is of another class.
+    """
+    copy = type(value)
+    if isinstance(value, kind):
+        return value
+    if (copy.__module__, copy.__name__) != (kind.__module__, kind.__name__):
+        return None
+    return kind(**{field: getattr(value, field) for field in copy.__struct_fields__})
 
 
 def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
 from hooknb.workflow.nodes.base import Context
-from hooknb.workflow.nodes.sources import source_of as source_text
 
-__all__ = ["call", "is_large", "source_text", "value_of"]
+__all__ = ["call", "is_large", "value_of"]
 
 _LARGE: Final = 64 * 1024  # bytes of a body
 _FEW: Final = 2_000  # values that CEL is given in less time than the way to a worker and back takes

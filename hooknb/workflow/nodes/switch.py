@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.condition import ConditionText, check_condition, is_true
+from hooknb.workflow.nodes.data import as_own
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Case", "Switch"]
@@ -137,14 +138,15 @@ def _case(item: Any, place: str) -> Case:
 
 
 def _as_case(item: Any) -> Case:
-    fields = Case.__struct_fields__
-    if isinstance(item, Case):
-        return item
+    case = as_own(item, Case)
+    if case is not None:
+        return case
     if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - it is a pair
         return Case(*item)
-    if isinstance(item, dict) and "condition" in item and item.keys() <= set(fields):
+    if (
+        isinstance(item, dict)
+        and "condition" in item
+        and item.keys() <= set(Case.__struct_fields__)
+    ):
         return Case(**item)
-    if type(item).__module__ == Case.__module__ and type(item).__name__ == Case.__name__:
-        # Made by another copy of this module; see `as_nodes`.
-        return Case(**{field: getattr(item, field) for field in fields})
     raise SettingError("", f"{item!r} is neither a pair (condition, nodes) nor a Case")
