@@ -1,6 +1,6 @@
 """Definitions: a workflow, its trigger and its settings, as plain data.
 
-A definition is frozen. Two that are equal have the same JSON, and JSON read back gives an equal
+A definition is frozen. Two that are equal have the same JSON, and JSON read back is an equal
 definition; a store keeps one row for each revision of it.
 """
 
@@ -356,7 +356,7 @@ def _authentication(auth: Any) -> Auth | None:
         raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
     if not auth.is_complete:
         raise SettingError(
-            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
+            f"auth.{auth.secret}", "it was left out of the JSON; pass from_json(text, password=…)"
         )
     return auth
 

@@ -343,7 +343,7 @@ class Sampled(Variables):
 
 
 def _body_text(delivery: Delivery, body: Any) -> str:
-    """Return a body as text that can be parsed again: as it came, where it came so."""
+    """Return a body as text that can be parsed again: as received where it can be."""
     if kind(delivery.content_type) == "json" and "Content-Encoding" not in delivery.header_map:
         try:
             return delivery.raw.decode()

@@ -153,7 +153,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._show_parts()
 
     def follow(self) -> None:
-        """Follow the draft: another revision came, or it was discarded."""
+        """Follow the draft: it has another revision, or was discarded."""
         if self._key is None:
             parent = None if self._place is None else self._place.parent
             if parent is not None and not self._has(parent):

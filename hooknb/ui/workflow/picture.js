@@ -135,7 +135,7 @@ export default part((ctx) => {
 
   // -- lists ------------------------------------------------------------------------------------
 
-  // Draws a list; gives its element and where lines go in and out.
+  // Draws a list; returns its element and where lines go in and out.
   function list(items, parent, branch) {
     const at = { parent, branch };
     const column = h("ol", { class: "hk-flow-list" });

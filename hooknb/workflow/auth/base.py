@@ -98,7 +98,7 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
         request
             Its head.
         body
-            The bytes as they came; ``None`` where the scheme does not need them.
+            The bytes as received; ``None`` where the scheme does not need them.
         """
         raise NotImplementedError
 

@@ -75,7 +75,7 @@ class Context(Protocol):
     def inside(self, **roots: Any) -> Self:
         """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
 
-    async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
+    async def run_branches(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
 
     def respond(self, response: Any) -> None:

@@ -29,7 +29,7 @@ class Code(Node, frozen=True, tag="code"):
     function
         Called with the :class:`hooknb.Context`.
     source
-        Its source text, by which a change is told; a digest of its code where there is no text.
+        Its source text, by which changes are noticed; a digest of its code where there is no text.
         With a name in the place of the function, as JSON has it, the node waits for that function
         to be given.
     """

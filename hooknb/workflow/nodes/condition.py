@@ -97,7 +97,7 @@ class Condition(Node, frozen=True, tag="condition"):
         true = await is_true(self.condition, context)
         branch = self.yes if true else self.no
         if branch is not None:
-            # Also where the branch ends the execution this is what came out.
+            # Also where the branch ends the execution, this is the result.
             context.nodes[self.key] = true
             await context.run(branch)
         elif not true and self.no is None:

@@ -1,7 +1,7 @@
 """Settings as plain data: what JSON can hold, with marks for what it cannot.
 
 Bytes become ``{"base64": "…"}`` and functions ``{"function": "name", "source": "…"}``. An object
-that happens to look like a mark is put into ``{"plain": {…}}``, so that reading gives back exactly
+that happens to look like a mark is put into ``{"plain": {…}}``, so that reading returns exactly
 what was written.
 """
 
@@ -118,7 +118,7 @@ def as_own(value: Any, kind: type[Struct]) -> Struct | None:
 
 
 def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
-    """Return a value in which every function is what ``change(key, function)`` gives for it.
+    """Return a value in which every function is replaced by what ``change(key, function)`` returns.
 
     ``key`` is that of the node that the function belongs to.
     """

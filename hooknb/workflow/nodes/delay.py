@@ -33,7 +33,7 @@ class Delay(Node, frozen=True, tag="delay"):
     seconds
         0 to 86,400 (a day), or a template of such a number.
     status
-        What comes after it: ``resolved`` goes on, ``failed`` ends the execution as failed.
+        What happens then: ``resolved`` goes on, ``failed`` ends the execution as failed.
     """
 
     seconds: Annotated[

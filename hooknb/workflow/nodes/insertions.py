@@ -42,7 +42,7 @@ class Piece(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def pieces(text: str) -> tuple[Piece, ...]:
-    """Split a text at its templates; joined, the pieces give the text again."""
+    """Split a text at its templates; joined, the pieces are the text."""
     found, done, at = [], 0, 0
     while (start := text.find("{{", at)) >= 0:
         end = text.find("}}", start)
@@ -125,7 +125,7 @@ def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, 
     Raises
     ------
     SettingError
-        Where what came cannot stand in a header: a line break would begin another one.
+        A filled value cannot stand in a header: a line break would begin another one.
     """
     filled = {}
     for name, value in headers.items():

@@ -28,7 +28,7 @@ class Loop(Node, frozen=True, tag="loop"):
 
     Inside, ``item`` is the element (of a number: 0, 1, 2, …) and ``index`` its position from 0.
     The result is the list of the results of the last node of each turn; the results of the last
-    turn stand under the keys of its nodes afterwards. A missing value and ``null`` give no turns.
+    turn stand under the keys of its nodes afterwards. A missing value and ``null`` mean no turns.
 
     Attributes
     ----------
@@ -117,5 +117,5 @@ def _elements(over: Any) -> Sequence[Any]:
             "over", f"{type(over).__name__} is neither a list nor a whole number from 0 up"
         )
     if number < 0:
-        raise SettingError("over", f"{number} is below 0; there are no such turns")
+        raise SettingError("over", f"{number} is below 0; a loop takes 0 turns or more")
     return range(number)

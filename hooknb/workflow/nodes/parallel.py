@@ -80,4 +80,4 @@ class Parallel(Node, frozen=True, tag="parallel"):
 
     async def run(self, context: Context) -> list[Any]:
         """Run them."""
-        return await context.settle(self.branches, self.mode)
+        return await context.run_branches(self.branches, self.mode)

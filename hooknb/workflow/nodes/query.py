@@ -23,7 +23,7 @@ from hooknb.workflow.nodes.fields import check_fields
 __all__ = ["Query"]
 
 _SECONDS: Final = 10.0
-_DEEPEST: Final = 200  # calls of JSONata functions inside of one another
+_MAX_CALLS: Final = 200  # calls of JSONata functions inside of one another
 # Queries of these alone take a time that does not grow with the value.
 _QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression", "identity"})
 
@@ -31,7 +31,7 @@ _QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression"
 class _Program(NamedTuple):
     """A compiled query.
 
-    ``run`` gives its result, or raises; ``quick`` tells whether it may run on the server's loop.
+    ``run`` returns its result, or raises; ``quick`` tells whether it may run on the server's loop.
     """
 
     run: Callable[[Any], Any]
@@ -55,7 +55,7 @@ class Query(Node, frozen=True, tag="query"):
     query
         In the language. It is compiled when the workflow is defined.
     over
-        The value that is asked: a template, or anything that holds some. The result is ``None``
+        The value that is queried: a template, or anything that holds some. The result is ``None``
         where it leads nowhere.
     language
         ``jmespath``, ``jsonpath`` or ``jsonata``; the last two need
@@ -164,7 +164,7 @@ def _jsonpath_environment(query: str) -> Any:
             self._method = method
 
         def __call__(self, value: object, pattern: object) -> bool:
-            """Whether a text matches; false where either is no text (RFC 9535, section 2.4.6)."""
+            """Whether a text matches; false where either is not text (RFC 9535, section 2.4.6)."""
             return _is_match(self._method, value, pattern)
 
     class Environment(JSONPathEnvironment):
@@ -182,7 +182,7 @@ def _jsonpath_environment(query: str) -> Any:
             return checked
 
         def getitem(self, obj: Any, key: Any) -> Any:
-            """Take no slice of a text, which is no array (RFC 9535, section 2.3.4.2.2)."""
+            """Take no slice of a text, which is not an array (RFC 9535, section 2.3.4.2.2)."""
             return () if isinstance(obj, str) else super().getitem(obj, key)
 
     return Environment(strict=True)
@@ -199,7 +199,7 @@ def _jsonpath(query: str) -> _Program:
         column = index + 1 if index >= 0 else None
         raise _refusal(query, "JSONPath", column, error.message) from error
 
-    # Unions are no part of RFC 9535, so that a strict environment gives simple paths only.
+    # Unions are not part of RFC 9535, so that a strict environment gives simple paths only.
     segments: Iterable[Any] = getattr(compiled, "segments", ())
 
     class Timed(JSONPathMatch):
@@ -250,7 +250,7 @@ def _jsonata(query: str) -> _Program:
         program = copy(compiled)
         Jsonata.CURRENT.jsonata = program
         bounds = program.create_frame()
-        bounds.set_runtime_bounds(int(_SECONDS * 1000), _DEEPEST)
+        bounds.set_runtime_bounds(int(_SECONDS * 1000), _MAX_CALLS)
         try:
             return _plain(program.evaluate(value, bounds))
         except (JException, ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -116,7 +116,7 @@ class Request(Node, frozen=True, tag="request"):
     headers
         By name.
     query
-        Appended to the query of the address; a list gives one entry for each element.
+        Appended to the query of the address; a list adds one entry for each element.
     body
         Objects, lists and numbers are sent as JSON, text as ``text/plain; charset=utf-8``, bytes
         as ``application/octet-stream``, unless a header says otherwise. ``None`` sends none.

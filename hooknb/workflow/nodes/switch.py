@@ -47,7 +47,7 @@ class Case(msgspec.Struct, frozen=True):
 class Switch(Node, frozen=True, tag="switch"):
     r"""Run the nodes of the first case whose condition holds.
 
-    The conditions are asked in order, and none after the one that holds. The flow goes on after
+    The conditions are evaluated in order, up to the first that holds. The flow goes on after
     the node. The result is the name of that case, or its position from 0 where it has no name;
     ``None`` where ``otherwise`` was run.
 
@@ -121,7 +121,7 @@ class Switch(Node, frozen=True, tag="switch"):
         for index, case in enumerate(self.cases):
             if await is_true(case.condition, context):
                 won = case.name or index
-                # Also where the branch ends the execution this is what came out.
+                # Also where the branch ends the execution, this is the result.
                 context.nodes[self.key] = won
                 await context.run(case.nodes)
                 return won

@@ -78,7 +78,7 @@ def build_node(data: dict[str, Any], place: str) -> Node:
 
 
 def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Node]]:
-    """Go through a tree of nodes, parents first; give each with its place."""
+    """Go through a tree of nodes, parents first; yield each with its place."""
     for index, node in enumerate(nodes):
         here = f"{place}[{index}]"
         yield here, node
@@ -98,7 +98,7 @@ def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """Return every node of a tree a key of its own.
+    """Return a tree in which every node has a key of its own.
 
     Parameters
     ----------
