@@ -373,6 +373,18 @@ def test_the_workflow_tab_names_no_node_type(name):
     assert named & known == set()
 
 
+def test_only_the_branches_of_a_condition_have_its_colours():
+    condition = hooknb.Condition("body.a", key="a", yes=[], no=[])
+    switch = hooknb.Switch([Case("body.a", name="yes")], key="b")
+    shown = drawn([condition, switch], [])
+    assert [[one["label"], one["tone"]] for item in shown for one in item["lists"]] == [
+        ["yes", "ok"],
+        ["no", "warn"],
+        ["yes", ""],
+        ["otherwise", ""],
+    ]
+
+
 def test_the_picture_of_a_request_shows_no_credentials():
     node = hooknb.Request("https://ann:pw1234@a.example/?token=abc999", method="GET", key="a")
     [item] = drawn([node], [])

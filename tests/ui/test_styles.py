@@ -71,6 +71,14 @@ def test_no_script_knows_a_status(script: str) -> None:
     assert [word for word in words if re.search(rf"\"{word}\"|\b{word}:", SCRIPTS[script])] == []
 
 
+@pytest.mark.parametrize("status", Status)
+def test_a_status_says_how_it_looks_and_how_severe_it_is(status: Status) -> None:
+    assert {Status.named(status.word), Status.named(status.label)} == {status}
+    assert f".hk-{status.tone}" in SHEETS["common.css"] or status.tone == "wait"
+    assert status.is_bad == (status.tone == "bad")
+    assert max(Status, key=lambda one: one.gravity) is Status.ERROR
+
+
 @pytest.mark.parametrize(
     ("status", "tone"),
     [
