@@ -19,6 +19,7 @@ from hooknb.ui.draft.typed import read_setting, shown_json
 from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
 from hooknb.workflow import Trigger
+from hooknb.workflow.auth import BasicAuth
 from hooknb.workflow.nodes import Node, closes, walk
 from hooknb.workflow.nodes.sources import is_function, name_of, source_of
 
@@ -312,8 +313,10 @@ class Flow(Part):
         names = ", ".join(map(str, methods)) if isinstance(methods, (tuple, list)) else str(methods)
         number = sum(not row.is_blank for part in PARTS for row in draft.rows(part))
         said = ["any method" if names == "*" else names]
-        if draft.value("auth") is not None:
-            said.append("Basic")
+        auth = draft.value("auth")
+        if auth is not None:
+            # A user and a password that are still being typed are those of Basic.
+            said.append(getattr(auth, "title", BasicAuth.title))
         said.append(counted(number, "variable") if number else "no variables")
         return {"text": " · ".join(said), "line": self._response()}
 
