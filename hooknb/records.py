@@ -37,6 +37,7 @@ __all__ = [
     "encode_result",
     "parse_body",
     "read_body",
+    "response_tone",
 ]
 
 
@@ -91,9 +92,40 @@ class Status(Enum):
         return self.is_over and self is not Status.RESOLVED
 
     @property
+    def is_failure(self) -> bool:
+        """Whether it ended in a fault of its own: not stopped from outside."""
+        return self.is_bad and self is not Status.ABORTED
+
+    @property
     def tone(self) -> str:
-        """How it looks: ``wait`` while more is to come, then ``ok`` or ``bad``."""
+        """How it looks: the end of a class of the panel's style sheets, ``hk-ok``."""
         return "bad" if self.is_bad else "ok" if self.is_over else "wait"
+
+    @property
+    def gravity(self) -> int:
+        """Of several runs of a node the status with the highest is shown."""
+        return _BY_GRAVITY.index(self)
+
+    @classmethod
+    def named(cls, word: str) -> Status:
+        """Return the status of a :attr:`word` or a :attr:`label`."""
+        return next(status for status in cls if word in {status.word, status.label})
+
+
+_BY_GRAVITY: Final = (
+    *(Status.QUEUED, Status.RESOLVED, Status.STARTED),
+    *(Status.ABORTED, Status.FAILED, Status.ERROR),
+)
+_SAID_ON_PURPOSE: Final = frozenset({404, 409, 422})  # by a workflow
+
+
+def response_tone(status: int | None) -> str:
+    """Return the tone of a response: ``wait`` while there is none, ``ok``, ``warn`` or ``bad``."""
+    if status is None:
+        return "wait"
+    if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
+        return "ok"
+    return "warn" if status in _SAID_ON_PURPOSE else "bad"
 
 
 class JobError(Enum):

@@ -242,7 +242,7 @@ class Context:
             result = await self._run_one(node)
         return result
 
-    async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
+    async def run_branches(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :func:`hooknb.engine.branches.settle`."""
         return await settle([self.run(branch) for branch in branches], mode)
 

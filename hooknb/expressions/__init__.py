@@ -11,7 +11,7 @@ from elsewhere is safe to evaluate. What one should know of CEL:
 * Headers are found by their names as written anywhere in the expression, whatever the case, and
   by those in lower case: ``headers["x-request-id"]``.
 * Whole numbers beyond 64 bits are doubles inside of an expression, as CEL has none. An
-  expression that is only a path (``body.order.id``) gives the value itself, with every digit.
+  expression that is only a path (``body.order.id``) has the value itself, with every digit.
 * What CEL has no type for is handed over as text: objects of Python's classes.
 
 Nothing here goes on for ever. An expression sees at most 100,000 values, which CEL copies in half

@@ -23,8 +23,8 @@ from hooknb.paths import MISSING
 
 __all__ = ["compile_expression", "evaluate"]
 
-_LONGEST: Final = 4_000
-_SECONDS: Final = 1.0
+_MAX_CHARACTERS: Final = 4_000
+_MAX_SECONDS: Final = 1.0
 
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _TOKEN: Final = re.compile(
@@ -92,7 +92,7 @@ def evaluate(text: str, scope: Mapping[str, Any], *, max_values: int = MAX_VALUE
         cause = _without_frames(error)
     except Exception as error:  # noqa: BLE001 - CEL raises what it likes
         if clock is not None and clock.over:
-            why = f"it took longer than {_SECONDS:g} s; use a Code node for so many values"
+            why = f"it took longer than {_MAX_SECONDS:g} s; use a Code node for so many values"
         else:
             why = _reason(error, expression, scope)
         cause = _without_frames(error)
@@ -114,7 +114,7 @@ def _executed(
 
 
 def _without_frames(error: Exception) -> Exception:
-    """Return an error that keeps nothing alive: its frames hold copies of all that came."""
+    """Return an error that keeps nothing alive: its frames hold copies of all values."""
     error.__context__ = None
     return error.with_traceback(None)
 
@@ -155,10 +155,10 @@ def compile_expression(text: str) -> Expression:
     """
     if not isinstance(text, str) or not text.strip():
         raise SettingError("expression", f"{text!r} is not an expression; write one in CEL")
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_CHARACTERS:
         raise SettingError(
             "expression",
-            f"it has {len(text):,} characters, and {_LONGEST:,} is the most; use a Code node",
+            f"it has {len(text):,} characters, and {_MAX_CHARACTERS:,} at most; use a Code node",
         )
     try:
         program = cel.compile(text)
@@ -247,7 +247,7 @@ class _Loop(NamedTuple):
 def _with_clock(text: str, loops: Sequence[_Loop]) -> str:
     """Have each step of a loop ask whether there is time left, and fail where there is not.
 
-    To raise in the function that is asked would be written to the process's standard error.
+    To raise in the called function would be written to the process's standard error.
     """
     inserts = [(loop.start, f" {_TICK}() ? (") for loop in loops]
     inserts += [(loop.end, ") : 1 / 0") for loop in loops]
@@ -260,7 +260,7 @@ class _Clock:
     """Tells an evaluation whether it has time left."""
 
     def __init__(self) -> None:
-        self._end = thread_time() + _SECONDS  # of this thread alone: a busy machine ends nothing
+        self._end = thread_time() + _MAX_SECONDS  # of this thread: a busy machine ends nothing
         self.over = False
 
     def __call__(self) -> bool:
@@ -293,7 +293,7 @@ def _operands(tokens: list[_Token], text: str) -> Iterator[tuple[str, paths.Path
 
 
 def _step(tokens: list[_Token], index: int) -> tuple[paths.Part, int] | None:
-    """Read ``.key``, ``["key"]`` or ``[0]``; gives the part and the index of what follows."""
+    """Read ``.key``, ``["key"]`` or ``[0]``; return the part and the index of what follows."""
     if index + 3 >= len(tokens):
         return None
     sign, key, after = tokens[index : index + 3]

@@ -39,7 +39,7 @@ __all__ = ["OPERATORS", "UNARY", "check_pattern", "compare"]
 # to convert more than 4,300 digits.
 _NUMERAL: Final = re.compile(r"([+-]?)([0-9]{1,4000})(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,9})?")
 _BLANKS: Final = " \t\r\n"
-_LONGEST_NUMERAL: Final = 8_100
+_MAX_NUMERAL_CHARACTERS: Final = 8_100
 
 _Test = Callable[[Any, Any], bool]
 
@@ -57,7 +57,7 @@ def compare(left: Any, operator: str, right: Any = None) -> bool:
     Raises
     ------
     SettingError
-        Where there is no such operator; never for any values.
+        The operator is unknown; never because of the values.
     """
     test = OPERATORS.get(operator) if isinstance(operator, str) else None
     if test is None:
@@ -66,7 +66,7 @@ def compare(left: Any, operator: str, right: Any = None) -> bool:
 
 
 def check_pattern(pattern: Any, place: str = "right") -> None:
-    """Refuse what is no regular expression with a ``SettingError`` that names its place."""
+    """Refuse what is not a regular expression with a ``SettingError`` that names its place."""
     if not isinstance(pattern, str):
         raise SettingError(place, f"{pattern!r} is not a regular expression; write it as text")
     try:
@@ -107,7 +107,7 @@ def _number(value: Any, beside: Any) -> Any:
         if isinstance(value, float) and isinstance(beside, Decimal):
             return Decimal(repr(value))  # 0.1 and Decimal("0.1") are one number to people
         return value
-    if not isinstance(value, str) or len(value) > _LONGEST_NUMERAL:
+    if not isinstance(value, str) or len(value) > _MAX_NUMERAL_CHARACTERS:
         return None
     numeral = _NUMERAL.fullmatch(value.strip(_BLANKS))
     if numeral is None:
@@ -259,7 +259,7 @@ OPERATORS: Final[dict[str, _Test]] = {
     "<": _quietly(_ordered(lambda a, b: a < b)),
     "<=": _quietly(_ordered(lambda a, b: a <= b)),
 }
-"""Every operator by name; each takes two values and gives a boolean."""
+"""Every operator by name; each takes two values and returns a boolean."""
 
 for _name, (_negation, _test) in _POSITIVE.items():
     OPERATORS[_name] = _quietly(_test)

@@ -24,7 +24,7 @@ from hooknb.expressions.templates import has_templates, render
 
 __all__ = ["check_rules", "holds", "rule"]
 
-_DEEPEST: Final = 100
+_MAX_LEVELS: Final = 100
 _GROUPS: Final = ("all", "any")
 _SIDES: Final = ("left", "operator", "right")
 _PATTERNS: Final = frozenset({"matches", "does not match"})
@@ -43,7 +43,7 @@ def rule(left: Any, operator: str, right: Any = None) -> dict[str, Any]:
     Raises
     ------
     SettingError
-        There is no such operator, or ``right`` is no regular expression where it must be one.
+        The operator is unknown, or ``right`` is not a regular expression where it must be one.
     """
     made = {"left": left, "operator": operator, "right": right}
     if isinstance(operator, str) and operator in UNARY and right is None:
@@ -53,7 +53,7 @@ def rule(left: Any, operator: str, right: Any = None) -> dict[str, Any]:
 
 
 def check_rules(rules: Any, place: str = "rules") -> None:
-    """Refuse what is no rule and no group of rules.
+    """Refuse what is neither a rule nor a group of rules.
 
     Parameters
     ----------
@@ -92,8 +92,10 @@ def holds(rules: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
 
 
 def _check(rules: Any, place: str, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise SettingError(place, f"the rules are nested too deep; {_DEEPEST} levels are the most")
+    if depth > _MAX_LEVELS:
+        raise SettingError(
+            place, f"the rules are nested too deep; {_MAX_LEVELS} levels are the most"
+        )
     if not isinstance(rules, dict):
         raise SettingError(
             place,

@@ -40,7 +40,7 @@ Scope = Mapping[str, Any]
 _Getter = Callable[[Scope], Any]
 
 # The bound keeps a text of nothing but beginnings of templates from costing its square.
-_LONGEST: Final = 10_000
+_MAX_CHARACTERS: Final = 10_000
 # Possessive throughout: it never goes back, so that a match costs no more than its length.
 _OPENING: Final = re.compile(
     r"""\{\{\s*+(?P<path>(?:[^{}|\[\]"']|\[(?:\*|-?[0-9]++|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')\])++)"""
@@ -64,7 +64,7 @@ def render(value: Any, scope: Scope) -> Any:
     Returns
     -------
     Any
-        A text that is exactly one template gives its value with its type, or ``MISSING``; in an
+        A text that is exactly one template becomes its value with its type, or ``MISSING``; in an
         object a missing value drops its key, in a list it leaves ``None`` in its place, so that
         what stands behind it keeps its position. Lists and objects are new, tuples become lists.
     """
@@ -93,8 +93,8 @@ def lookup(path: str) -> Callable[[Mapping[str, Any]], Any] | None:
     Returns
     -------
     Callable or None
-        Takes a scope, gives the value or ``MISSING``, and never raises. ``None`` where the text
-        is no path that starts with a name.
+        Takes a scope, returns the value or ``MISSING``, and never raises. ``None`` where the text
+        is not a path that starts with a name.
     """
     try:
         parts = paths.parse(path)
@@ -113,7 +113,7 @@ def lookup(path: str) -> Callable[[Mapping[str, Any]], Any] | None:
     def take(scope: Scope) -> Any:
         try:
             value = scope.get(root, MISSING)
-            # Headers are found whatever their case, and an environment is no dict.
+            # Headers are found whatever their case, and an environment is not a dict.
             if key is not None and type(value) is not dict and isinstance(value, Mapping):
                 return get_inner(value.get(key, MISSING))
             return get(value)
@@ -126,7 +126,7 @@ def lookup(path: str) -> Callable[[Mapping[str, Any]], Any] | None:
 def write_out(value: Any) -> str:
     """Write a value into a longer text; never raises.
 
-    Text stays as it is, ``null`` and missing give nothing, dates are in ISO 8601, bytes are read
+    Text stays as it is, ``null`` and missing write nothing, dates are in ISO 8601, bytes are read
     as UTF-8, and anything else is JSON. What JSON cannot hold is written as ``str`` does it.
     """
     if value is MISSING or value is None:
@@ -218,8 +218,8 @@ def _pieces(text: str) -> tuple[str | _Getter, ...]:
 
 
 def _template(text: str, start: int) -> tuple[_Getter | None, int]:
-    """Read the template that opens at ``start``; gives its getter and where it ends."""
-    limit = start + _LONGEST
+    """Read the template that opens at ``start``; return its getter and where it ends."""
+    limit = start + _MAX_CHARACTERS
     opening = _OPENING.match(text, start, limit)
     getter = None if opening is None else lookup(opening["path"].strip())
     if opening is None or getter is None or opening["next"] == "}}":

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import traitlets
 
 from hooknb.errors import HooknbError
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import HOOK_TONES
 from hooknb.workflow.samples import has_sample
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
     from hooknb.ui.panel import HookPanel
 
-__all__ = ["Head"]
+__all__ = ["HOOK_TONES", "Head"]
+
+HOOK_TONES: Final = {"enabled": "ok", "disabled": "warn", "closed": "bad"}
+"""The tone of each status of a hook: the end of a class of the style sheets, ``hk-ok``."""
 
 
 class Head(Part):

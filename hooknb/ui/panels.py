@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ipywidgets
 
 from hooknb.errors import HooknbError
+from hooknb.ui.head import HOOK_TONES
 from hooknb.ui.parts.controls import button, view_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.parts.part import Part
 from hooknb.ui.parts.publisher import PUBLISHER
-from hooknb.ui.parts.tones import HOOK_TONES
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook

@@ -110,9 +110,8 @@ def _fields(before: Node, after: Node) -> list[str]:
 
 
 def _alone(node: Node) -> Node:
-    below = node.below()
     try:
-        return node.with_below(dict.fromkeys(below, ())) if below else node
+        return node.without_below()
     except SettingError:  # a type of one's own that needs some
         return node
 

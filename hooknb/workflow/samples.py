@@ -1,4 +1,4 @@
-"""Samples: of what came to variables, and of variables to a request that has them again."""
+"""Samples: from received values to variables, and from variables to a request that holds them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hooknb.workflow.variables import Variable, sampled
 
 __all__ = ["build_sample", "has_sample", "is_small", "is_taken", "with_variable"]
 
-_MOST_ELEMENTS: Final = 1_000  # of a list that a position makes up
+_MAX_ELEMENTS: Final = 1_000  # of a list that a position makes up
 
-_LARGEST: Final = 64 * 1024  # characters, bytes and values of a sample that is kept
-_DEEPEST: Final = 100
+_MAX_SAMPLE_SIZE: Final = 64 * 1024  # characters, bytes and values of a sample that is kept
+_MAX_LEVELS: Final = 100
 
 
 def is_taken(part: str, variables: Iterable[Variable], path: str) -> bool:
@@ -72,7 +72,7 @@ def is_small(value: Any) -> bool:
     while pending:
         item, level = pending.pop()
         size += len(item) if isinstance(item, (str, bytes)) else 1
-        if size > _LARGEST or level > _DEEPEST:
+        if size > _MAX_SAMPLE_SIZE or level > _MAX_LEVELS:
             return False
         if isinstance(item, dict):
             size += sum(map(len, item))
@@ -163,10 +163,10 @@ class _Builder:
         else:
             made = list(current) if isinstance(current, (list, tuple)) else []
             holder[place] = self._own[id(made)] = made
-        if count > max(len(made), _MOST_ELEMENTS):
+        if count > max(len(made), _MAX_ELEMENTS):
             raise SettingError(
                 f"sample of {paths.format(path)!r}",
-                f"it cannot have a list of {count:,} elements; {_MOST_ELEMENTS:,} is the most",
+                f"it cannot have a list of {count:,} elements; {_MAX_ELEMENTS:,} is the most",
             )
         made += [None] * (count - len(made))
         return made

@@ -38,8 +38,8 @@ VariableType: TypeAlias = Literal[
 PARTS: Final = ("headers", "query", "body")
 """Parts of a request that variables are taken from."""
 
-_DEEPEST: Final = 500
-_MOST_ELEMENTS: Final = 20
+_MAX_LEVELS: Final = 500
+_MAX_ELEMENTS: Final = 20
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[/?]")
@@ -127,12 +127,12 @@ def parse_body(sample: Any) -> list[Variable]:
     list of Variable
         One for every path, objects and lists as well as what is in them, parents first, in the
         order of the sample; of a list the first 20 elements. A body that is one plain value gives
-        the one variable ``""``, and no body gives none.
+        the one variable ``""``, and no body has none.
 
     Raises
     ------
     SampleError
-        The text is no JSON (with line and column), or the value holds something that no body has
+        The text is not JSON (with line and column), or the value holds something that no body has
         (with its path).
     """
     if isinstance(sample, (str, bytes, bytearray)):
@@ -187,7 +187,8 @@ def as_variables(setting: str, items: Iterable[str | Variable] | None) -> tuple[
     Raises
     ------
     SettingError
-        It is a lone text, or an item is no path, or no header's name (RFC 9110, section 5.1).
+        It is a single text, or an item is neither a path nor a header's name (RFC 9110, section
+        5.1).
     """
     if items is None:
         return ()
@@ -223,7 +224,7 @@ def split_column(name: str) -> tuple[str, str]:
     Raises
     ------
     SettingError
-        It names no part, or what stands behind the part is no path, or no header's name.
+        It names no part, or what follows the part is not a path, or not a header's name.
     """
     part = next((part for part in PARTS if isinstance(name, str) and name.startswith(part)), None)
     rest = "" if part is None else name[len(part) :]
@@ -249,7 +250,7 @@ def split_column(name: str) -> tuple[str, str]:
 
 
 def sampled(path: str, value: Any, alias: str | None = None) -> Variable:
-    """Make a variable whose type and sample are those of a value that came.
+    """Make a variable whose type and sample are those of a received value.
 
     Raises
     ------
@@ -330,9 +331,9 @@ def _listed(sample: Any) -> list[Variable]:
         variable = sampled(inner, entry[1])
         variables.append(variable)
         if variable.type in {"object", "list"} or isinstance(entry[1], dict):
-            if len(pending) == _DEEPEST:
+            if len(pending) == _MAX_LEVELS:
                 raise SampleError(
-                    f"More than {_DEEPEST} levels, or a value that holds itself, at {inner}."
+                    f"More than {_MAX_LEVELS} levels, or a value that holds itself, at {inner}."
                 )
             pending.append((inner, _entries(inner, entry[1])))
     return variables
@@ -353,7 +354,7 @@ def _type(path: str, value: Any) -> VariableType:
 
 def _entries(path: str, value: dict[Any, Any] | Sequence[Any]) -> Iterator[tuple[str | int, Any]]:
     if not isinstance(value, dict):
-        return enumerate(islice(value, _MOST_ELEMENTS))
+        return enumerate(islice(value, _MAX_ELEMENTS))
     for key in value:
         if not isinstance(key, str):
             raise SampleError(f"The key {key!r} at {path or 'the top'} is not text.")

@@ -1,17 +1,17 @@
 """Definitions: a workflow, its trigger and its settings, as plain data.
 
-A definition is frozen. Two that are equal have the same JSON, and JSON read back gives an equal
+A definition is frozen. Two that are equal have the same JSON, and JSON read back is an equal
 definition; a store keeps one row for each revision of it.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 import msgspec
+from msgspec import Meta
 
 from hooknb import payloads
 from hooknb.errors import SettingError
@@ -19,18 +19,15 @@ from hooknb.expressions.templates import has_templates
 from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
 from hooknb.workflow.auth import SCHEMES, Auth, read_auth
-from hooknb.workflow.nodes import Node, Request, Response, as_nodes, walk, with_keys
-from hooknb.workflow.nodes.data import exactly_equal
-from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
+from hooknb.workflow.nodes.data import as_own, exactly_equal
+from hooknb.workflow.nodes.fields import check_fields, fields_of
 from hooknb.workflow.nodes.secrets import MASK, holds_mask
 from hooknb.workflow.variables import Variable, as_variables, column
 
 __all__ = ["DEFAULT_MAX_BODY", "Trigger", "WebhookSettings", "Workflow", "define"]
 
 DEFAULT_MAX_BODY: Final = 10 * 2**20
-
-DISABLED_STATUSES: Final = (404, 410, 503)
-"""What a hook that is switched off can respond."""
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 
@@ -79,16 +76,34 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
         The status of responses while the hook is switched off.
     """
 
-    methods: tuple[str, ...] = ("POST",)
-    accept: tuple[str, ...] = ("application/json",)
+    methods: Annotated[tuple[str, ...], Meta(examples=["POST, or * for any"])] = ("POST",)
+    accept: Annotated[
+        tuple[str, ...], Meta(title="accepted types", examples=["application/json"])
+    ] = ("application/json",)
     auth: Auth | None = None
     headers: tuple[Variable, ...] = ()
     query: tuple[Variable, ...] = ()
     body: tuple[Variable, ...] = ()
     response: Response = Response()
-    max_body: int = DEFAULT_MAX_BODY
-    subpaths: bool = False
-    disabled_status: int = 404
+    max_body: Annotated[int, Meta(ge=1, title="largest body", examples=["10 MiB"])] = (
+        DEFAULT_MAX_BODY
+    )
+    subpaths: Annotated[
+        bool,
+        Meta(
+            title="take paths below the URL",
+            description="What a sender appends, such as /api/v2/alerts, is delivery.subpath; while "
+            "this is off, such a request gets 404",
+        ),
+    ] = False
+    disabled_status: Annotated[
+        Literal[404, 410, 503],
+        Meta(
+            title="while switched off",
+            description="The status that senders get: 404 not found, 410 gone for good, 503 try "
+            "again later",
+        ),
+    ] = 404
 
     @property
     def parts(self) -> tuple[tuple[str, tuple[Variable, ...]], ...]:
@@ -119,8 +134,11 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     sync: bool = False
     trigger: Trigger = Trigger()
     nodes: tuple[Node, ...] = ()
-    timeout: float | None = None
-    concurrency: int = 1
+    timeout: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(title="time limit in seconds", examples=["none"], extra={"unit": "seconds"}),
+    ] = None
+    concurrency: Annotated[int, Meta(ge=1, title="executions at a time", examples=["1"])] = 1
 
     def __eq__(self, other: object) -> bool:
         """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
@@ -290,16 +308,13 @@ concurrency, subpaths, disabled_status
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
     auth = _authentication(auth)
     response = _fixed(response)
-    if timeout is not None and (not _is_number(timeout) or timeout <= 0):
-        raise SettingError("timeout", f"{timeout!r} is not a number of seconds above 0, or None")
-    _check_switches(sync=sync, subpaths=subpaths)
-    _check_counts(max_body=max_body, concurrency=concurrency)
-    if isinstance(disabled_status, bool) or disabled_status not in DISABLED_STATUSES:
-        raise SettingError(
-            "disabled_status",
-            f"{disabled_status!r} is not what a hook that is switched off can respond; write 404, "
-            "410 or 503",
-        )
+    limits: dict[str, Any] = {
+        "max_body": max_body,
+        "subpaths": subpaths,
+        "disabled_status": disabled_status,
+    }
+    _check_plain(Workflow, sync=sync, timeout=timeout, concurrency=concurrency)
+    _check_plain(Trigger, **limits)
     trigger = Trigger(
         methods=_methods(methods),
         accept=payloads.check_accept(_texts("accept", accept)),
@@ -308,9 +323,7 @@ concurrency, subpaths, disabled_status
         query=as_variables("query", _our_variables(query)),
         body=as_variables("body", _our_variables(body)),
         response=response,
-        max_body=max_body,
-        subpaths=subpaths,
-        disabled_status=disabled_status,
+        **limits,
     )
     _check_columns(trigger)
     made = with_keys(as_nodes(() if nodes is None else nodes), before)
@@ -328,73 +341,45 @@ concurrency, subpaths, disabled_status
     )
 
 
-def _check_switches(**settings: Any) -> None:
-    for setting, value in settings.items():
-        if not isinstance(value, bool):
-            raise SettingError(setting, f"{value!r} is neither True nor False")
-
-
-def _check_counts(**settings: Any) -> None:
-    for setting, value in settings.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SettingError(setting, f"{value!r} is not a whole number from 1 up")
+def _check_plain(kind: type[msgspec.Struct], **settings: Any) -> None:
+    for field in fields_of(kind):
+        if field.name in settings and not field.fits(settings[field.name]):
+            raise field.refusal(settings[field.name], "")
 
 
 def _authentication(auth: Any) -> Auth | None:
     for scheme in SCHEMES:
-        auth = _ours(auth, scheme)
+        auth = as_own(auth, scheme) or auth
     if auth is None:
         return None
     if not isinstance(auth, Auth):
         raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
     if not auth.is_complete:
         raise SettingError(
-            f"auth.{auth.secret}", "it was left out of the JSON; give from_json(text, password=…)"
+            f"auth.{auth.secret}", "it was left out of the JSON; pass from_json(text, password=…)"
         )
     return auth
 
 
 def _fixed(response: Any) -> Response:
-    """Check the answer of an asynchronous hook."""
-    response = Response() if response is None else _ours(response, Response)
-    if not isinstance(response, Response):
+    """Check the response of an asynchronous hook."""
+    made = Response() if response is None else as_own(response, Response)
+    if made is None:
         raise SettingError("response", "write hooknb.Response(202, body='queued') or None")
-    check_fields(response, "response")
-    if has_templates([response.status, response.headers, response.body]):
+    check_fields(made, "response")
+    if has_templates([made.status, made.headers, made.body]):
         raise SettingError(
             "response",
             "it is fixed, and goes out before the workflow runs; for templates set sync=True and "
             "put a Response into nodes",
         )
-    return response
-
-
-def _ours(value: Any, kind: type[msgspec.Struct]) -> Any:
-    """Make a setting of this module's class where it is of another copy of the same class.
-
-    A server outlives a module that was dropped and imported anew; what the new one makes is
-    given to the old one.
-    """
-    copy = type(value)
-    if isinstance(value, kind) or (copy.__module__, copy.__name__) != (
-        kind.__module__,
-        kind.__name__,
-    ):
-        return value
-    return kind(**{field: getattr(value, field) for field in copy.__struct_fields__})
+    return made
 
 
 def _our_variables(items: Any) -> Any:
-    return [_ours(item, Variable) for item in items] if isinstance(items, (list, tuple)) else items
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond every float
-        return False
+    if not isinstance(items, (list, tuple)):
+        return items
+    return [as_own(item, Variable) or item for item in items]
 
 
 def _texts(setting: str, values: Any) -> tuple[str, ...]:
@@ -413,7 +398,7 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
 def _check_responses(nodes: tuple[Node, ...]) -> None:
     """Refuse Response nodes where no caller waits."""
     for place, node in walk(nodes):
-        if isinstance(node, Response):
+        if node.needs_caller:
             raise SettingError(
                 place,
                 "a Response is for a waiting caller; set sync=True, or use response=… for the "
@@ -424,8 +409,8 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
 def _check_secrets(nodes: tuple[Node, ...]) -> None:
     """Refuse nodes whose credentials were left out of the text that they were read from."""
     for place, node in walk(nodes):
-        for name in ("url", "headers", "query"):
-            if isinstance(node, Request) and holds_mask(getattr(node, name)):
+        for name in node.secret_fields:
+            if holds_mask(getattr(node, name)):
                 raise SettingError(
                     f"{place}.{name}", f"its secret was left out of the text ({MASK}); write it in"
                 )

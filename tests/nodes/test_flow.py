@@ -147,7 +147,7 @@ def test_a_time_that_is_none_is_an_error_that_says_what_came(run, came):
 
 def test_a_missing_time_is_an_error(run):
     ran = run(Delay("{{ body.none }}", key="delay"), body={})
-    assert "seconds: its template came to nothing" in ran.job("delay").error
+    assert "seconds: its template resolved to nothing" in ran.job("delay").error
 
 
 @pytest.mark.parametrize(

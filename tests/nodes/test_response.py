@@ -68,7 +68,7 @@ def test_a_status_that_is_none_is_an_error_that_says_what_came(run, came):
 
 def test_a_status_that_is_missing_is_an_error_and_a_default_helps(run):
     ran = run(Response("{{ body.status }}", key="answer"), body={})
-    assert "status: {{ body.status }} came to nothing" in ran.job("answer").error
+    assert "status: {{ body.status }} resolved to nothing" in ran.job("answer").error
     assert run(Response("{{ body.status | 418 }}"), body={}).response.status == 418
 
 

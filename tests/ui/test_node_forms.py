@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import threading
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 import hooknb
 from hooknb import SettingError
+from hooknb.ui import workflow
 from hooknb.ui.workflow.node_fields import (
     Setting,
     can_be_made,
@@ -167,7 +171,7 @@ def test_text_is_read_by_the_kind_of_its_setting(kind, text, value):
         ("headers", "X-A b", "line 1 has no colon"),
         ("headers", "X-A: b\nX-A: c", "line 2"),
         ("size", "much", "10 MiB"),
-        ("condition", '{"all": [}', "no rule group"),
+        ("condition", '{"all": [}', "not a rule group"),
     ],
 )
 def test_text_that_cannot_be_read_says_why(kind, text, problem):
@@ -180,7 +184,7 @@ def test_every_type_has_a_form_and_a_line_that_says_what_it_does():
     for name, kind in node_types().items():
         NodeForm(kind, threading.RLock()).put(None)
         assert can_be_made(kind) == (name != "code")
-    assert summary(hooknb.Response) == "Answer the caller and end the execution"
+    assert summary(hooknb.Response) == "Respond to the caller and end the execution"
 
 
 def test_errors_stand_beside_the_fields_that_they_name():
@@ -341,10 +345,9 @@ def mixed():
 class Shown(hooknb.Node, frozen=True, tag="shown_form"):
     """Show itself."""
 
-    path: str
+    path: Annotated[str, Meta(title="where", description="A path", extra={"is_rare": True})]
 
     edge_tone = "reach"
-    form_hints = {"path": {"label": "where", "hint": "A path", "is_rare": True}}  # noqa: RUF012 - of the class
 
     def line(self):
         return ("at ", self.path, " of ", {"a": 1})
@@ -356,6 +359,30 @@ def test_a_type_of_ones_own_says_beside_its_settings_how_it_is_shown(mixed):
     [shown, other] = drawn([Shown(path="x", key="a"), mixed(path="y", often=3, key="b")], [])
     assert (shown["tone"], shown["line"]) == ("reach", 'at x of {"a": 1}')
     assert (other["tone"], other["line"]) == ("own", "path: y, often: 3")
+
+
+@pytest.mark.parametrize("name", ["editor.py", "node_fields.py", "node_forms.py", "picture.py"])
+def test_the_workflow_tab_names_no_node_type(name):
+    known = {kind.__name__ for kind in node_types().values()} | {"Case"}
+    tree = ast.parse((Path(workflow.__file__).parent / name).read_text())
+    named = {
+        text
+        for item in ast.walk(tree)
+        for text in (getattr(item, "id", ""), getattr(item, "attr", ""), getattr(item, "name", ""))
+    }
+    assert named & known == set()
+
+
+def test_only_the_branches_of_a_condition_have_its_colours():
+    condition = hooknb.Condition("body.a", key="a", yes=[], no=[])
+    switch = hooknb.Switch([Case("body.a", name="yes")], key="b")
+    shown = drawn([condition, switch], [])
+    assert [[one["label"], one["tone"]] for item in shown for one in item["lists"]] == [
+        ["yes", "ok"],
+        ["no", "warn"],
+        ["yes", ""],
+        ["otherwise", ""],
+    ]
 
 
 def test_the_picture_of_a_request_shows_no_credentials():

@@ -13,8 +13,7 @@ import pytest
 import hooknb.ui
 from hooknb.cli.terminal import escape
 from hooknb.history.table import Details
-from hooknb.records import Status
-from hooknb.ui.parts.tones import response_tone
+from hooknb.records import Status, response_tone
 
 UI = Path(hooknb.ui.__file__).parent
 SHEETS = {path.name: path.read_text() for path in sorted(UI.rglob("*.css"))}
@@ -47,10 +46,12 @@ def test_every_class_that_has_a_style_is_used() -> None:
     styled = {name for sheet in SHEETS.values() for name in CLASS.findall(sheet)}
     # The end of some is put in where they are used: `hk-dot-${…}`.
     begun = set(re.findall(r"(hk-[\w-]+-)\$\{", USES))
+    tones = {status.tone for status in Status} | {response_tone(404)}
     unused = {
         name
         for name in styled
-        if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", USES)
+        if name.removeprefix("hk-") not in tones
+        and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", USES)
         and not any(name.startswith(start) for start in begun)
     }
     assert unused == set()
@@ -68,6 +69,14 @@ def test_no_script_knows_a_status(script: str) -> None:
     # A message and a part of a job are called `error` too.
     words = {status.word for status in Status} - {"error"}
     assert [word for word in words if re.search(rf"\"{word}\"|\b{word}:", SCRIPTS[script])] == []
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_status_says_how_it_looks_and_how_severe_it_is(status: Status) -> None:
+    assert {Status.named(status.word), Status.named(status.label)} == {status}
+    assert f".hk-{status.tone}" in SHEETS["common.css"] or status.tone == "wait"
+    assert status.is_bad == (status.tone == "bad")
+    assert max(Status, key=lambda one: one.gravity) is Status.ERROR
 
 
 @pytest.mark.parametrize(

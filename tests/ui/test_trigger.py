@@ -83,6 +83,45 @@ def test_the_forms_show_the_definition(tab):
     assert tab.bar.note.text == "no delivery yet to try it on"
 
 
+def test_subpaths_and_the_status_while_switched_off_are_chosen_and_applied(hook, tab):
+    subpaths, status = tab.general.choices["subpaths"], tab.general.choices["disabled_status"]
+    assert (subpaths.value, status.value) == (False, 404)
+    choose(subpaths, 1)
+    choose(status, 2)
+    tab.bar.apply.click()
+    trigger = hook.workflow.trigger
+    assert (hook.revision, trigger.subpaths, trigger.disabled_status) == (2, True, 503)
+    hook.enabled = False
+    assert hook.send().status == 503
+
+
+@pytest.mark.parametrize(
+    ("name", "help_text"),
+    [("subpaths", "delivery.subpath"), ("disabled_status", "410 gone for good")],
+)
+def test_a_choice_of_the_trigger_says_what_it_does(tab, name, help_text):
+    said = []
+    choice = tab.general.choices[name]
+    choice.say = lambda _kind, **content: said.append(content)
+    choice._handle_custom_msg({"kind": "open", "view": "v1", "visible": True}, [])
+    assert help_text in said[0]["note"]
+    assert said[0]["is_switch"] == (name == "subpaths")
+    assert said[0]["label"]
+
+
+def test_choices_follow_settings_made_in_a_cell(hook, panel, tab):
+    hook.configure(subpaths=True, disabled_status=410)
+    tab.revised()
+    assert {name: one.value for name, one in tab.general.choices.items()} == {
+        "subpaths": True,
+        "disabled_status": 410,
+    }
+    choose(tab.general.choices["subpaths"], 0)
+    assert panel.draft.changed
+    tab.bar.discard.click()
+    assert tab.general.choices["subpaths"].value is True
+
+
 def test_the_response_is_for_asynchronous_hooks(tab):
     assert tab.response.body.enabled
     choose(tab.general.mode, 1)

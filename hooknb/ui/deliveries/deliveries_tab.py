@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError
 from hooknb.history.table import short_titles
+from hooknb.records import response_tone
 from hooknb.ui.deliveries.windows import Windows
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import response_tone
 
 if TYPE_CHECKING:
     from hooknb.client.sending import HttpResponse

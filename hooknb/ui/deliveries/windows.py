@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb.records import Status
-from hooknb.ui.parts.tones import response_tone
+from hooknb.records import Status, response_tone
 
 if TYPE_CHECKING:
     from hooknb.history.table import Feed, Row
@@ -174,7 +173,7 @@ class Windows:
             if size < 0 and len(rows) >= least:
                 # It is not known in the browser, which asks for it when it comes into sight.
                 break
-            is_over = row.execution is None or Status[row.execution.upper()].is_over
+            is_over = row.execution is None or Status.named(row.execution).is_over
             is_settled = row.status is not None and is_over
             said = [*row.as_list(), response_tone(row.status), is_settled]
             if is_settled:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes import Condition, Node, walk
+from hooknb.workflow.nodes import Node, walk
 
 __all__ = ["Nodes", "Place", "added", "located", "moved", "place_of", "removed", "replaced"]
 
@@ -60,7 +60,7 @@ def place_of(nodes: Nodes, key: str) -> Place:
 def added(nodes: Nodes, place: Place, node: Node) -> Nodes:
     """Put a node into a list, at its end where the position is beyond it.
 
-    A condition without branches gets both with the first node that is put into one.
+    A node that has no branches yet gets them with the first node that is put into one.
 
     Raises
     ------
@@ -106,9 +106,7 @@ def _changed(nodes: Nodes, place: Place, change: Callable[[Nodes], Nodes]) -> No
     if place.parent is None:
         return change(nodes)
     where, above = located(nodes, place.parent)
-    below = above.below()
-    if isinstance(above, Condition) and not below:
-        below = {"yes": (), "no": ()}
+    below = above.possible_below()
     if place.branch not in below:
         known = ", ".join(below) or "none"
         raise SettingError(where, f"it has no branch {place.branch!r}; it has {known}")

@@ -9,7 +9,7 @@ import ipywidgets
 from hooknb.errors import HooknbError, SettingError
 from hooknb.ui.parts.controls import button, show
 from hooknb.ui.parts.form_fields import Note
-from hooknb.workflow.nodes import Response, walk
+from hooknb.workflow.nodes import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,5 +126,5 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
 
 
 def _is_unheard(nodes: Any, error: SettingError) -> bool:
-    """Whether it is about a Response as such, not about one of its settings."""
-    return any(place == error.setting and isinstance(node, Response) for place, node in walk(nodes))
+    """Whether it is about a node for a waiting caller as such, not about one of its settings."""
+    return any(place == error.setting and node.needs_caller for place, node in walk(nodes))

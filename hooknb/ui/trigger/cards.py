@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
 import msgspec
@@ -11,49 +12,26 @@ import msgspec
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
-from hooknb.ui.draft.drafts import Draft
 from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
 from hooknb.ui.parts.controls import Asking, button, counted, row_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.trigger.variable_rows import Rows
+from hooknb.workflow import Trigger, Workflow
 from hooknb.workflow.nodes import Response
+from hooknb.workflow.nodes.fields import fields_of
 
 if TYPE_CHECKING:
-    import threading
-
     from hooknb.records import Delivery
+    from hooknb.ui.draft.drafts import Draft
+    from hooknb.ui.trigger.trigger_tab import TriggerTab
 
-__all__ = ["Card", "Forms", "General", "ResponseCard", "Sampled", "Security", "Variables"]
+__all__ = ["Card", "General", "ResponseCard", "Sampled", "Security", "Variables"]
 
 _MODES: Final = (
     ("asynchronous: the response is sent at once", False),
     ("synchronous: the caller waits", True),
 )
 _KINDS: Final = (("text", "text"), ("JSON", "json"))
-
-
-class Forms(Protocol):
-    """What the cards are part of."""
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Guards the draft."""
-
-    @property
-    def draft(self) -> Draft:
-        """What they edit."""
-
-    def edit(self, **settings: Any) -> None:
-        """Set settings of the draft, and have every form follow."""
-
-    def followed(self) -> None:
-        """Have every form follow the draft, which was changed."""
-
-    def newest(self) -> Delivery | None:
-        """Return the newest delivery that was accepted."""
-
-    def caught(self, work: Callable[[], None]) -> None:
-        """Do something under the lock, and say what goes wrong."""
 
 
 class Card(ipywidgets.VBox):  # type: ignore[misc]
@@ -69,7 +47,7 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         Below the heading.
     """
 
-    def __init__(self, forms: Forms, heading: str, children: Sequence[Any]) -> None:
+    def __init__(self, forms: TriggerTab, heading: str, children: Sequence[Any]) -> None:
         self._forms = forms
         title = ipywidgets.HTML(f"<h4>{heading}</h4>")
         super().__init__(children=[title, *children])
@@ -96,22 +74,38 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
 
 
 class General(Card):
-    """Mode, methods, accepted types, limits."""
+    """Mode, methods, accepted types, limits, paths below the URL, the status while switched off."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
         self.mode = Choice(
             "mode", _MODES, lock=forms.lock, on_change=lambda value: forms.edit(sync=value)
         )
+        known = {one.name: one for kind in (Workflow, Trigger) for one in fields_of(kind)}
         self.fields = {
-            "methods": self._field("methods", "methods", placeholder="POST, or * for any"),
-            "accept": self._field("accepted types", "accept", placeholder="application/json"),
-            "max_body": self._field("largest body", "max_body", placeholder="10 MiB"),
-            "timeout": self._field("time limit in seconds", "timeout", placeholder="none"),
-            "concurrency": self._field("executions at a time", "concurrency", placeholder="1"),
+            name: self._field(
+                known[name].hints.get("label", name),
+                name,
+                placeholder=known[name].hints["placeholder"],
+            )
+            for name in ("methods", "accept", "max_body", "timeout", "concurrency")
+        }
+        self.choices = {
+            name: Choice(
+                known[name].hints["label"],
+                [(str(value), value) for value in known[name].choices],
+                note=known[name].hints["hint"],
+                lock=forms.lock,
+                on_change=partial(self._choose, name),
+            )
+            for name in ("subpaths", "disabled_status")
         }
         methods, accept, *limits = self.fields.values()
-        super().__init__(forms, "General", [self.mode, row_of(methods, accept), row_of(*limits)])
+        children = [self.mode, row_of(methods, accept), row_of(*limits), *self.choices.values()]
+        super().__init__(forms, "General", children)
+
+    def _choose(self, name: str, value: Any) -> None:
+        self._forms.edit(**{name: value})
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
         """Follow the draft."""
@@ -119,6 +113,8 @@ class General(Card):
         for name, field in self.fields.items():
             field.value = _text(name, draft.value(name))
             field.error = draft.problem(name)
+        for name, choice in self.choices.items():
+            choice.value = draft.value(name)
 
 
 def _text(name: str, value: Any) -> str:
@@ -137,7 +133,7 @@ def _text(name: str, value: Any) -> str:
 class Security(Card):
     """HTTP Basic authentication; turning it on takes both a user and a password."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self.basic = Choice("HTTP Basic", lock=forms.lock, on_change=lambda _: self._typed())
         self.user = Field("user", lock=forms.lock, on_change=lambda _: self._typed())
         self.password = Field(
@@ -165,7 +161,7 @@ class Security(Card):
 class ResponseCard(Card):
     """The response of an asynchronous hook."""
 
-    def __init__(self, forms: Forms) -> None:
+    def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
         self.status = self._part("status", "status", mono=True, placeholder="200")
         self.headers = self._part(
@@ -240,7 +236,9 @@ _MAX_SAMPLE_CHARACTERS: Final = 64 * 1024
 class Variables(Card):
     """The rows of a part, without a sample."""
 
-    def __init__(self, forms: Forms, part: str, heading: str, children: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, forms: TriggerTab, part: str, heading: str, children: Sequence[Any] = ()
+    ) -> None:
         self.part = part
         self.rows = Rows(part, lock=forms.lock, on_change=lambda rows: forms.edit(**{part: rows}))
         super().__init__(forms, heading, [*children, self.rows])
@@ -255,7 +253,7 @@ class Variables(Card):
 class Sampled(Variables):
     """The rows of the query or the body, and the sample that they are made of."""
 
-    def __init__(self, forms: Forms, part: str, heading: str, placeholder: str) -> None:
+    def __init__(self, forms: TriggerTab, part: str, heading: str, placeholder: str) -> None:
         self._forms = forms
         self.sample = Field(
             f"sample of the {part}",
@@ -345,7 +343,7 @@ class Sampled(Variables):
 
 
 def _body_text(delivery: Delivery, body: Any) -> str:
-    """Return a body as text that can be parsed again: as it came, where it came so."""
+    """Return a body as text that can be parsed again: as received where it can be."""
     if kind(delivery.content_type) == "json" and "Content-Encoding" not in delivery.header_map:
         try:
             return delivery.raw.decode()

@@ -12,10 +12,9 @@ from hooknb.ui.draft import arrangement
 from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.parts.controls import Asking, button, close_all, hint, row_of, show
 from hooknb.ui.parts.form_fields import Note, Source
-from hooknb.ui.workflow import picture
 from hooknb.ui.workflow.node_fields import can_be_made, summary
 from hooknb.ui.workflow.node_forms import NodeForm
-from hooknb.workflow.nodes import Code, Node, node_types, walk
+from hooknb.workflow.nodes import Node, node_types, walk
 from hooknb.workflow.nodes.data import map_functions
 from hooknb.workflow.nodes.sources import source_of
 
@@ -24,11 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeEditor"]
 
-_ORDER: Final = (
-    "condition", "switch", "response", "calculation", "query", "request",
-    "loop", "parallel", "delay", "output", "end",
-)  # fmt: skip
-_CODE: Final = "Code is written in a cell: hooknb.webhook(…, nodes=[your_function])"
+_CODE: Final = "A function is written in a cell: hooknb.webhook(…, nodes=[your_function])"
 _IN_CELLS: Final = "Its function is edited in the cell that it was written in."
 
 
@@ -158,7 +153,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._show_parts()
 
     def follow(self) -> None:
-        """Follow the draft: another revision came, or it was discarded."""
+        """Follow the draft: it has another revision, or was discarded."""
         if self._key is None:
             parent = None if self._place is None else self._place.parent
             if parent is not None and not self._has(parent):
@@ -168,7 +163,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             self.close_form()
             return
         node = self._panel.draft.find(self._key)
-        if self._shown is None or picture.without_below(node) != picture.without_below(self._shown):
+        if self._shown is None or node.without_below() != self._shown.without_below():
             self._reopen(self._key)
         elif not self.is_touched:
             # Others below it: lists that the form keeps must be those of the draft.
@@ -204,7 +199,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             close_all(dropped)
         form.put(node)
         self.form = form
-        label = picture.type_label(kind)
+        label = kind.__name__
         self.title.show(f"Add: {label}" if node is None else f"{label}: {node.key}")
         self._show_parts()
 
@@ -241,7 +236,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         return button(label, work, self._panel.lock, tooltip=tooltip, style=style)
 
     def _type_button(self, name: str, kind: type[Node]) -> Any:
-        label = picture.type_label(kind)
+        label = kind.__name__
         return self._button(label, lambda: self.add(name), f"Add a node of the type {label}")
 
     def _done(self) -> None:
@@ -305,9 +300,8 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
 def _offered() -> dict[str, type[Node]]:
     """Return the types of which a form can make a node, those of one's own behind the others."""
-    types = node_types()
-    names = [*_ORDER, *(name for name in types if name not in _ORDER)]
-    return {name: types[name] for name in names if name in types and can_be_made(types[name])}
+    types = sorted(node_types().items(), key=lambda item: item[1].rank)
+    return {name: kind for name, kind in types if can_be_made(kind)}
 
 
 def _is_known(kind: type[Node]) -> bool:
@@ -316,13 +310,11 @@ def _is_known(kind: type[Node]) -> bool:
 
 def _source(node: Node) -> str:
     """Return the text of the functions of a node itself."""
-    if isinstance(node, Code):
-        return node.source
     found: list[str] = []
 
     def note(_key: str, function: Any) -> Any:
         found.append(source_of(function))
         return function
 
-    map_functions(picture.without_below(node), note)
+    map_functions(node.without_below(), note)
     return "\n\n".join(found)

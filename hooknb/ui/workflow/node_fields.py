@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import inspect
 
 from hooknb.errors import SettingError
 from hooknb.expressions import compile_expression
@@ -21,8 +21,9 @@ from hooknb.ui.draft.typed import (
     shown_json,
     shown_size,
 )
-from hooknb.workflow.nodes import Case, Node
+from hooknb.workflow.nodes import Node
 from hooknb.workflow.nodes.data import exactly_equal
+from hooknb.workflow.nodes.fields import NodeField, fields_of, is_function_type
 from hooknb.workflow.nodes.sources import is_function
 
 __all__ = ["REQUIRED", "Setting", "can_be_made", "from_text", "settings", "summary", "to_text"]
@@ -32,7 +33,7 @@ REQUIRED: Final = object()
 
 Kind = Literal[
     "text", "number", "flag", "choice", "json", "headers", "texts", "size", "condition",
-    "cases", "branches", "function",
+    "cases", "branches", "gate", "function",
 ]  # fmt: skip
 
 
@@ -44,6 +45,8 @@ class Setting:
     ----------
     name
         Of the field.
+    fields
+        The fields that it stands for, where they are several.
     kind
         What it is, which decides how it is typed.
     default
@@ -70,32 +73,34 @@ class Setting:
     mono: bool = True
     choices: tuple[Any, ...] = ()
     is_rare: bool = False
+    fields: tuple[str, ...] = ()
 
 
 @cache
 def settings(kind: type[Node]) -> tuple[Setting, ...]:
     """Return the settings of a node type in the order of its class, but for its key.
 
-    Lists of nodes are drawn, not typed; they are none of them, but for the conditions of a
-    Switch and the number of branches of a Parallel.
+    Lists of nodes are drawn, not typed; they are left out where no ``kind`` is said for them.
     """
-    hints = _hints(kind)
+    known = {field.name: field for field in fields_of(kind)}
     found = []
     for field in msgspec.structs.fields(kind):
-        hint = hints.get(field.name, Any)
-        notes = kind.form_hints.get(field.name, {})
-        if field.name == "key" or (kind.type_name == "code" and field.name == "source"):
+        read = known.get(field.name) or NodeField(
+            name=field.name, annotation=Any, info=inspect.AnyType()
+        )
+        hints = read.hints
+        is_typed = hints.get("is_typed", "kind" in hints or not read.holds_nodes)
+        if field.name == "key" or not is_typed:
             continue
-        if "kind" not in notes and _holds_nodes(hint):
-            continue
+        shown = {name: hint for name, hint in hints.items() if name in Setting.__dataclass_fields__}
         made = Setting(
             name=field.name,
-            kind=_kind(hint),
+            kind=_kind(read.types),
             default=_default(field),
             label=field.name.replace("_", " "),
-            choices=get_args(hint) if get_origin(hint) is Literal else (),
+            choices=read.choices,
         )
-        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1), **notes})))
+        found.append(replace(made, **({"lines": _LINES.get(made.kind, 1), **shown})))
     return tuple(found)
 
 
@@ -117,14 +122,6 @@ def summary(kind: type[Node]) -> str:
 # -- kinds ---------------------------------------------------------------------------------------
 
 
-@cache
-def _hints(kind: type[Node]) -> dict[str, Any]:
-    try:
-        return get_type_hints(kind)
-    except (NameError, TypeError):  # a class of a cell may name what is known nowhere
-        return {}
-
-
 def _default(field: Any) -> Any:
     if field.default is not msgspec.NODEFAULT:
         return field.default
@@ -133,34 +130,26 @@ def _default(field: Any) -> Any:
     return REQUIRED
 
 
-def _kind(hint: Any) -> Kind:  # noqa: PLR0911 - one line for each kind
-    options = _options(hint)
-    plain = {option for option in options if option is not type(None)}
-    if any(Callable in {option, get_origin(option)} for option in options):
+def _kind(types: tuple[inspect.Type, ...]) -> Kind:  # noqa: PLR0911 - one line for each kind
+    kinds = {type(one) for one in types} - {inspect.NoneType}
+    numbers = {inspect.IntType, inspect.FloatType}
+    if any(map(is_function_type, types)):
         return "function"
-    if get_origin(hint) is Literal:
+    if kinds == {inspect.LiteralType}:
         return "choice"
-    if plain == {bool}:
+    if kinds == {inspect.BoolType}:
         return "flag"
-    if plain & {int, float} and plain <= {int, float, str}:
+    if kinds & numbers and kinds <= {*numbers, inspect.StrType}:
         return "number"
-    if plain == {str}:
+    if kinds == {inspect.StrType}:
         return "text"
-    if hint == dict[str, str]:
-        return "headers"
-    if hint in {tuple[str, ...], list[str]}:
-        return "texts"
+    [first, *others] = types
+    if isinstance(first, inspect.DictType) and not others:
+        inner = {type(first.key_type), type(first.value_type)}
+        return "headers" if inner == {inspect.StrType} else "json"
+    if isinstance(first, (inspect.VarTupleType, inspect.ListType)) and not others:
+        return "texts" if isinstance(first.item_type, inspect.StrType) else "json"
     return "json"
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-
-
-def _holds_nodes(hint: Any) -> bool:
-    if isinstance(hint, type) and issubclass(hint, (Node, Case)):
-        return True
-    return any(map(_holds_nodes, get_args(hint)))
 
 
 # -- text ----------------------------------------------------------------------------------------
@@ -235,14 +224,6 @@ def _read_json(setting: Setting, text: str) -> Any:
         return text
 
 
-def _write_text(_setting: Setting, value: Any) -> str:
-    return value or ""
-
-
-def _read_text(_setting: Setting, text: str) -> str:
-    return text
-
-
 def _read_number(setting: Setting, text: str) -> Any:
     try:
         value = read_json(setting.name, text.strip())
@@ -254,31 +235,9 @@ def _read_number(setting: Setting, text: str) -> Any:
 
 
 def _write_number(setting: Setting, value: Any) -> str:
-    return "" if value is None and setting.default is None else _plain(value)
-
-
-def _plain(value: Any) -> str:
+    if value is None and setting.default is None:
+        return ""
     return value if isinstance(value, str) else shown_json(value)
-
-
-def _write_headers(_setting: Setting, value: Any) -> str:
-    return shown_headers(value)
-
-
-def _read_headers(setting: Setting, text: str) -> dict[str, str]:
-    return read_headers(setting.name, text)
-
-
-def _write_texts(_setting: Setting, value: Any) -> str:
-    return ", ".join(value)
-
-
-def _read_texts(_setting: Setting, text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
-
-
-def _write_size(_setting: Setting, value: Any) -> str:
-    return shown_size(value)
 
 
 def _read_size(setting: Setting, text: str) -> Any:
@@ -304,23 +263,25 @@ def _read_condition(setting: Setting, text: str) -> Any:
         try:
             compile_expression(text)  # it may be an expression over an object
         except SettingError:
-            raise SettingError(setting.name, f"no rule group: {error.problem}") from error
+            raise SettingError(setting.name, f"not a rule group: {error.problem}") from error
         return text
 
 
 _WRITERS: Final[dict[str, Callable[[Setting, Any], str]]] = {
-    "text": _write_text,
+    "text": lambda _setting, value: value or "",
     "number": _write_number,
-    "headers": _write_headers,
-    "texts": _write_texts,
-    "size": _write_size,
+    "headers": lambda _setting, value: shown_headers(value),
+    "texts": lambda _setting, value: ", ".join(value),
+    "size": lambda _setting, value: shown_size(value),
     "condition": _write_condition,
 }
 _READERS: Final[dict[str, Callable[[Setting, str], Any]]] = {
-    "text": _read_text,
+    "text": lambda _setting, text: text,
     "number": _read_number,
-    "headers": _read_headers,
-    "texts": _read_texts,
+    "headers": lambda setting, text: read_headers(setting.name, text),
+    "texts": lambda _setting, text: tuple(
+        item.strip() for item in re.split(r"[,\n]", text) if item.strip()
+    ),
     "size": _read_size,
     "condition": _read_condition,
 }

@@ -14,7 +14,8 @@ from hooknb.errors import SettingError
 from hooknb.ui.parts.controls import Asking, button, close_all, counted, hint, row_of, show
 from hooknb.ui.parts.form_fields import Choice, Field, Note
 from hooknb.ui.workflow.node_fields import REQUIRED, Setting, from_text, settings, to_text
-from hooknb.workflow.nodes import Case, Code, Condition, Node, build_node
+from hooknb.workflow.nodes import Node, build_node
+from hooknb.workflow.nodes.fields import fields_of
 from hooknb.workflow.nodes.sources import is_function
 
 __all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "NodeForm", "TextInput"]
@@ -125,31 +126,28 @@ class ChoiceInput:
 
 
 class GateInput(ChoiceInput):
-    """What a Condition does where it does not hold."""
+    """Whether a node has its two branches, or ends the execution where it does not hold."""
 
-    def __init__(self, lock: threading.RLock) -> None:
-        super().__init__(Setting(name="yes", kind="choice", label="otherwise"), lock, _GATES)
+    def __init__(self, setting: Setting, lock: threading.RLock) -> None:
+        super().__init__(setting, lock, _GATES)
 
     def put(self, value: Any) -> None:
         """Show whether there are branches: a pair of lists, or of ``None``."""
-        self._before = ((), ()) if value is REQUIRED else value
+        self._before = ((), ()) if REQUIRED in value else value
         self.choice.value = self._shown = self._before[0] is not None
 
     def read(self) -> dict[str, Any]:
         """Return both branches."""
+        names = self.setting.fields
         if not self.is_touched:
-            yes, no = self._before
-        elif self.choice.value:
-            yes, no = (), ()
-        elif any(self._before):
-            raise SettingError("no", "its branches hold nodes; remove them first")
-        else:
-            yes, no = None, None
-        return {"yes": yes, "no": no}
+            return dict(zip(names, self._before, strict=True))
+        if not self.choice.value and any(self._before):
+            raise SettingError(self.setting.name, "its branches hold nodes; remove them first")
+        return dict.fromkeys(names, () if self.choice.value else None)
 
 
 class BranchesInput(TextInput):
-    """How many branches a Parallel has."""
+    """How many branches a node has."""
 
     def put(self, value: Any) -> None:
         """Show the number of branches."""
@@ -171,7 +169,7 @@ class BranchesInput(TextInput):
 
 
 class CasesInput:
-    """The cases of a Switch: a condition and a name each, in order."""
+    """Cases: a condition and a name each, in order."""
 
     def __init__(self, setting: Setting, lock: threading.RLock) -> None:
         self.setting = setting
@@ -196,7 +194,7 @@ class CasesInput:
         return self._rows != self._before or any(row.is_touched for row in self._rows)
 
     def put(self, value: Any) -> None:
-        """Show the cases of a Switch; a new one has one, to be written."""
+        """Show the cases of a node; a new one has one, to be written."""
         spare = list(self._rows)
         cases = [REQUIRED] if value is REQUIRED else value
         self._rows = [self._row(case, spare) for case in cases]
@@ -289,11 +287,11 @@ class _CaseRow:
         self.remove.tooltip = f"Remove case {index}"
         self.name.placeholder = str(index)
 
-    def read(self) -> Case:
+    def read(self) -> dict[str, Any]:
         [condition] = self.condition.read().values()
         name = self.name.value
         name = name if name == self._name else name.strip()
-        return Case(condition, nodes=self._nodes, name=name)
+        return {"condition": condition, "nodes": self._nodes, "name": name}
 
     def _ask(self) -> str:
         return f"Remove with {counted(len(self._nodes), 'node')}" if self._nodes else ""
@@ -304,6 +302,7 @@ _INPUTS: Final[dict[str, Any]] = {
     "choice": ChoiceInput,
     "cases": CasesInput,
     "branches": BranchesInput,
+    "gate": GateInput,
 }
 _PLACE: Final = "node"
 
@@ -344,10 +343,6 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             made = _INPUTS.get(setting.kind, TextInput)(setting, lock)
             self.inputs[setting.name] = made
             (rare if setting.is_rare else usual).append(made.widget)
-        if kind is Condition:
-            gate = GateInput(lock)
-            self.inputs["yes"] = gate
-            usual.append(gate.widget)
         self._rare_names = {setting.name for setting in settings(kind) if setting.is_rare}
         self._rare = ipywidgets.VBox(rare)
         self._rare.add_class("hk-form")
@@ -373,15 +368,15 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         self.key.error = ""
         self._name_result(self._shown_key)
         self.note.show("")
-        by_name = {setting.name: setting for setting in settings(self.kind)}
         is_open = False
         for name, item in self.inputs.items():
-            default = by_name[name].default if name in by_name else REQUIRED
-            value = default if node is None else getattr(node, name)
-            if name == "yes" and self.kind is Condition:
-                value = REQUIRED if node is None else (value, getattr(node, "no"))  # noqa: B009
+            setting = item.setting
+            if setting.fields:
+                item.put(tuple(getattr(node, field, REQUIRED) for field in setting.fields))
+                continue
+            value = setting.default if node is None else getattr(node, name)
             item.put(value)
-            is_open = is_open or (name in self._rare_names and value != default)
+            is_open = is_open or (name in self._rare_names and value != setting.default)
         self._unfold(is_open=is_open)
 
     def read(self) -> Node:
@@ -396,8 +391,6 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         key = self.key.value
         key = key if key == self._shown_key else key.strip()
         try:
-            if self._old is not None and self.kind is Code:
-                return msgspec.structs.replace(self._old, key=key)
             return build_node({"type": self.kind.type_name, **self._fields(), "key": key}, _PLACE)
         except SettingError as error:
             self.complain(error, _PLACE)
@@ -420,7 +413,9 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             return
         if name in self._rare_names:
             self._unfold(is_open=True)
-        item = self.inputs.get("yes" if name == "no" else name)
+        item = self.inputs.get(name) or next(
+            (one for one in self.inputs.values() if name in one.setting.fields), None
+        )
         if item is None or not item.complain(setting, error.problem):
             self.note.show(f"{setting}: {error.problem}" if setting else error.problem, "bad")
 
@@ -431,8 +426,11 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         fields: dict[str, Any] = {}
         if self._old is not None:
             fields = {name: getattr(self._old, name) for name in self._old.__struct_fields__}
-        elif "nodes" in self.kind.__struct_fields__:
-            fields["nodes"] = ()
+        else:
+            # Lists of nodes are filled in the picture.
+            required = {one.name for one in msgspec.structs.fields(self.kind) if one.required}
+            held = {one.name for one in fields_of(self.kind) if one.holds_nodes}
+            fields = dict.fromkeys(required & held, ())
         first: SettingError | None = None
         for item in self.inputs.values():
             try:

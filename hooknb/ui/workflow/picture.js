@@ -135,7 +135,7 @@ export default part((ctx) => {
 
   // -- lists ------------------------------------------------------------------------------------
 
-  // Draws a list; gives its element and where lines go in and out.
+  // Draws a list; returns its element and where lines go in and out.
   function list(items, parent, branch) {
     const at = { parent, branch };
     const column = h("ol", { class: "hk-flow-list" });
@@ -222,7 +222,7 @@ export default part((ctx) => {
   }
 
   function pillOf(item, each) {
-    const tone = { yes: "hk-ok", no: "hk-warn" }[each.label] ?? "";
+    const tone = each.tone ? `hk-${each.tone}` : "";
     const number = h("span", {});
     const pill = h("span", { class: `hk-badge hk-flow-pill ${tone}` }, bdi(each.label), number);
     pills.push({ key: item.key, name: each.name, counted: each.counted, number, pill });

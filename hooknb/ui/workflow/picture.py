@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,30 +18,18 @@ from hooknb.ui.draft.drafts import PARTS
 from hooknb.ui.draft.typed import read_setting, shown_json
 from hooknb.ui.parts.controls import counted
 from hooknb.ui.parts.part import Part
-from hooknb.ui.parts.tones import response_tone
-from hooknb.workflow.nodes import (
-    Condition,
-    Delay,
-    End,
-    Loop,
-    Node,
-    Parallel,
-    Response,
-    Switch,
-    walk,
-)
+from hooknb.workflow import Trigger
+from hooknb.workflow.auth import BasicAuth
+from hooknb.workflow.nodes import Node, closes, walk
 from hooknb.workflow.nodes.sources import is_function, name_of, source_of
 
 if TYPE_CHECKING:
     from hooknb.ui.panel import HookPanel
 
-__all__ = ["Flow", "changes", "drawn", "type_label", "way_of", "without_below"]
+__all__ = ["Flow", "changes", "drawn", "way_of"]
 
 _MAX_LINE_CHARACTERS: Final = 160
 _SPACE: Final = re.compile(r"\s+")
-
-# Of several runs of a node (turns of a loop) the most severe status is shown.
-_GRAVITY: Final = (Status.RESOLVED, Status.STARTED, Status.ABORTED, Status.FAILED, Status.ERROR)
 
 
 def drawn(nodes: Iterable[Node], base: Iterable[Node], wrong: str = "") -> list[dict[str, Any]]:
@@ -67,27 +56,27 @@ def _list(
 def _item(node: Node, known: Mapping[str, Node], place: str, wrong: str) -> dict[str, Any]:
     lists = [
         {
-            **_label(node, name),
+            **_branch(node, name),
             "name": name,
             "items": _list(below, known, f"{place}.{name}", wrong),
-            "closes": any(map(_closes, below)),
+            "closes": closes(below),
         }
         for name, below in node.below().items()
     ]
     inside = any(wrong.startswith(f"{place}.{name}[") for name in node.below())
-    before = known.get(node.key)
+    before, shape = known.get(node.key), node.shown_shape()
     return {
         "key": node.key,
-        "title": _title(node),
-        "type": type_label(type(node)),
-        "tone": _tone(node),
+        "title": node.shown_title(),
+        "type": type(node).__name__,
+        "tone": node.shown_tone(),
         "line": _cut("".join(map(_text, node.line()))),
-        "mark": "new" if before is None else "" if before == without_below(node) else "edited",
+        "mark": "new" if before is None else "" if before == node.without_below() else "edited",
         "wrong": not inside and (wrong == place or wrong.startswith((f"{place}.", f"{place}["))),
-        "gate": isinstance(node, Condition) and not lists,
-        "frame": isinstance(node, Loop),
+        "gate": shape == "gate",
+        "frame": shape == "frame",
         "lists": lists,
-        "closes": _closes(node),
+        "closes": node.closes(),
     }
 
 
@@ -106,19 +95,8 @@ def changes(nodes: Iterable[Node], base: Iterable[Node]) -> str:
     return ", ".join([f"{counted(number, 'node')} {word}", *(f"{n} {what}" for n, what in others)])
 
 
-def type_label(kind: type[Node]) -> str:
-    """Name a type as its class is named."""
-    return kind.__name__
-
-
-def without_below(node: Node) -> Node:
-    """Return a node by itself, with nothing below it."""
-    below = node.below()
-    return node.with_below(dict.fromkeys(below, ())) if below else node
-
-
 def _shallow(nodes: Iterable[Node]) -> dict[str, Node]:
-    return {node.key: without_below(node) for _, node in walk(nodes)}
+    return {node.key: node.without_below() for _, node in walk(nodes)}
 
 
 def _shape(nodes: Iterable[Node]) -> list[tuple[str, str]]:
@@ -128,33 +106,9 @@ def _shape(nodes: Iterable[Node]) -> list[tuple[str, str]]:
 # -- the words of a node ------------------------------------------------------------------------
 
 
-def _title(node: Node) -> str:
-    automatic = re.fullmatch(rf"{re.escape(node.type_name)}(_\d+)?", node.key)
-    return str(node.status) if automatic and isinstance(node, Response) else node.key
-
-
-def _tone(node: Node) -> str:
-    """Name the colour of a node's edge."""
-    if isinstance(node, Response):
-        return response_tone(node.status) if isinstance(node.status, int) else "ok"
-    if isinstance(node, End):
-        return "ok" if node.status == "resolved" else "bad"
-    return node.edge_tone
-
-
-def _label(node: Node, name: str) -> dict[str, str]:
-    """Return what a branch is called, by what it is counted, and what leads into it."""
-    if isinstance(node, Switch) and name != "otherwise":
-        index = int(name.partition("[")[2].partition("]")[0])
-        case = node.cases[index]
-        label = case.name or str(index)
-        return {"label": label, "counted": label, "why": _cut(_text(case.condition))}
-    if isinstance(node, Parallel):
-        index = int(name.partition("[")[2].partition("]")[0])
-        return {"label": f"branch {index + 1}", "counted": "", "why": ""}
-    if isinstance(node, Loop):
-        return {"label": "each turn", "counted": "", "why": ""}
-    return {"label": name, "counted": name, "why": ""}
+def _branch(node: Node, name: str) -> dict[str, str]:
+    shown = node.shown_branch(name)
+    return {**shown._asdict(), "why": _cut(_text(shown.why))}
 
 
 def _text(value: Any) -> str:
@@ -177,19 +131,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[: _MAX_LINE_CHARACTERS - 1]}…"
 
 
-def _closes(node: Node) -> bool:
-    """Whether nothing comes after a node: the execution ends in it, whichever way it goes."""
-    if isinstance(node, Delay):
-        return node.status == "failed"
-    if isinstance(node, (Response, End)):
-        return True
-    lists = [any(map(_closes, below)) for below in node.below().values()]
-    if isinstance(node, (Condition, Switch)):
-        return bool(lists) and all(lists)
-    # One branch that responds ends all of them.
-    return isinstance(node, Parallel) and node.mode == "all" and any(lists)
-
-
 # -- the way of a delivery ----------------------------------------------------------------------
 
 
@@ -210,7 +151,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
     inside: set[str] = set()
     for job in execution.jobs:
         before = reached.get(job.node, job.status)
-        reached[job.node] = max(before, job.status, key=_GRAVITY.index)
+        reached[job.node] = max(before, job.status, key=lambda status: status.gravity)
         results[job.node] = job.result
         if job.is_nested_failure:
             inside.add(job.node)
@@ -231,9 +172,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
             key: "inside" if key in inside else status.word for key, status in reached.items()
         },
         "failed": [
-            key
-            for key, status in reached.items()
-            if key not in inside and status in {Status.FAILED, Status.ERROR}
+            key for key, status in reached.items() if key not in inside and status.is_failure
         ],
         "lists": lists,
         "ends": ends,
@@ -243,9 +182,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
 def _passed(nodes: tuple[Node, ...], reached: Mapping[str, Status]) -> bool:
     """Whether the flow came out at the end of a list that it went into."""
     last = nodes[-1] if nodes else None
-    return last is None or (
-        reached.get(last.key) is Status.RESOLVED and not isinstance(last, (Response, End))
-    )
+    return last is None or (reached.get(last.key) is Status.RESOLVED and not last.closes())
 
 
 def _is_taken(
@@ -253,16 +190,7 @@ def _is_taken(
 ) -> bool:
     if any(inner.key in reached for _, inner in walk(below)):
         return True
-    if isinstance(node, Condition):
-        return result is (name == "yes")
-    if isinstance(node, Switch):
-        if reached[node.key] is not Status.RESOLVED:
-            return False
-        if result is None or name == "otherwise":
-            return result is None and name == "otherwise"
-        return str(result) == _label(node, name)["counted"]
-    # An empty branch of what runs all of them.
-    return not below and reached[node.key] is Status.RESOLVED
+    return node.has_taken(name, result, is_resolved=reached[node.key] is Status.RESOLVED)
 
 
 _COUNT_SECONDS: Final = 1.0
@@ -274,24 +202,13 @@ class Flow(Part):
     Parameters
     ----------
     panel
-        Whose draft it draws.
-    on_choose
-        Called with the key of the node that somebody chose.
-    on_add
-        Called with the place at which somebody wants a node.
+        Whose draft it draws, and whose editor it opens.
     """
 
     module = "workflow/picture.js"
 
-    def __init__(
-        self,
-        panel: HookPanel,
-        on_choose: Callable[[str], None],
-        on_add: Callable[[Place], None],
-    ) -> None:
+    def __init__(self, panel: HookPanel) -> None:
         self._panel = panel
-        self._on_choose = on_choose
-        self._on_add = on_add
         self._counts = panel.watch.flow
         self._said_counts: dict[str, Any] = {}
         self._next = 0.0
@@ -360,14 +277,14 @@ class Flow(Part):
 
     def on_choose(self, content: dict[str, Any]) -> None:
         """Choose a node."""
-        self._on_choose(str(content.get("key")))
+        self._panel.workflow.editor.choose(str(content.get("key")))
         # Also where it was chosen before: it may be waited for.
         self.say("marked", **self._marks())
 
     def on_add(self, content: dict[str, Any]) -> None:
         """Want a node at a place."""
         parent, branch, at = content.get("parent"), content.get("branch"), content.get("at")
-        self._on_add(
+        self._panel.workflow.editor.offer(
             Place(
                 None if parent is None else str(parent),
                 None if branch is None else str(branch),
@@ -396,8 +313,10 @@ class Flow(Part):
         names = ", ".join(map(str, methods)) if isinstance(methods, (tuple, list)) else str(methods)
         number = sum(not row.is_blank for part in PARTS for row in draft.rows(part))
         said = ["any method" if names == "*" else names]
-        if draft.value("auth") is not None:
-            said.append("Basic")
+        auth = draft.value("auth")
+        if auth is not None:
+            # A user and a password that are still being typed are those of Basic.
+            said.append(getattr(auth, "title", BasicAuth.title))
         said.append(counted(number, "variable") if number else "no variables")
         return {"text": " · ".join(said), "line": self._response()}
 
@@ -406,10 +325,8 @@ class Flow(Part):
         if draft.value("sync"):
             return "the caller waits for a Response"
         response = draft.value("response")
-        status: Any = response.status if isinstance(response, Response) else None
-        if isinstance(response, dict):
-            status = response.get("status")
-        return f"responds with {Response().status if status is None else status} at once"
+        get = response.get if isinstance(response, dict) else partial(getattr, response)
+        return f"responds with {get('status', Trigger().response.status)} at once"
 
     def _count(self) -> bool:
         """Read what ran since; whether anything did."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from hooknb.ui.draft.arrangement import Place
 from hooknb.ui.draft.bar import Bar
 from hooknb.ui.workflow import picture
 from hooknb.ui.workflow.editor import NodeEditor
@@ -42,11 +41,7 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, panel: HookPanel) -> None:
         self._panel = panel
-        self.flow = Flow(
-            panel,
-            on_choose=self._choose,
-            on_add=self._offer,
-        )
+        self.flow = Flow(panel)
         self.editor = NodeEditor(panel, self.flow.mark, self.flow.enter)
         self.bar = Bar(panel, before=self.editor.write_typed)
         self.bar.discard.on_click(self._discarded)
@@ -76,12 +71,6 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
     def _discarded(self, _button: Any) -> None:
         with self._panel.lock:
             self.editor.close_form()
-
-    def _choose(self, key: str) -> None:
-        self.editor.choose(key)
-
-    def _offer(self, place: Place) -> None:
-        self.editor.offer(place)
 
     def _refresh(self) -> None:
         draft = self._panel.draft

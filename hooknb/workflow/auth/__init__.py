@@ -1,6 +1,6 @@
 """What callers must send to be let in: one module for each scheme.
 
-A scheme checks a request that came, and applies itself to one that is about to be sent; nobody
+A scheme checks a received request, and applies itself to one that is about to be sent; nobody
 else knows how it works. Another one is another module, and a line in ``SCHEMES``.
 """
 

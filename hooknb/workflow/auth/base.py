@@ -81,12 +81,15 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
 
     Attributes
     ----------
+    title
+        What the panel calls it.
     secret
         The name of the field that is masked, and left out of JSON.
     needs_body
         Whether :meth:`check` looks at the body; otherwise the head is judged before it is read.
     """
 
+    title: ClassVar[str] = "authentication"
     secret: ClassVar[str]
     needs_body: ClassVar[bool] = False
 
@@ -98,7 +101,7 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
         request
             Its head.
         body
-            The bytes as they came; ``None`` where the scheme does not need them.
+            The bytes as received; ``None`` where the scheme does not need them.
         """
         raise NotImplementedError
 

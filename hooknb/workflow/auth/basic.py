@@ -31,6 +31,7 @@ class BasicAuth(Auth, frozen=True, tag="basic"):
         Any text without control characters. Never shown.
     """
 
+    title: ClassVar[str] = "Basic"
     secret: ClassVar[str] = "password"  # noqa: S105 - the name of the field
 
     user: str

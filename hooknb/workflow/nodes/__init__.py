@@ -1,8 +1,14 @@
-"""Node types: what a workflow can do with a delivery, each in a file of its own."""
+"""Node types: what a workflow can do with a delivery, each in a module of its own.
+
+A type is registered when its module is imported, so every module of this folder is.
+"""
 
 from __future__ import annotations
 
-from hooknb.workflow.nodes.base import Context, Node, node_types, register
+import importlib
+import pkgutil
+
+from hooknb.workflow.nodes.base import Context, Node, closes, node_types, register
 from hooknb.workflow.nodes.calculation import Calculation
 from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.condition import Condition
@@ -36,6 +42,7 @@ __all__ = [
     "as_nodes",
     "build_node",
     "check_sent",
+    "closes",
     "masked_nodes",
     "node_types",
     "register",
@@ -43,3 +50,6 @@ __all__ = [
     "walk",
     "with_keys",
 ]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,4 +1,4 @@
-"""What every node type shares, and the register in which types are found by name.
+"""What every node type shares, and the registry in which types are found by name.
 
 A node type is a frozen struct (its fields are its settings) with a coroutine ``run``. The
 built-in types are made in the same way as anybody's own::
@@ -13,20 +13,39 @@ built-in types are made in the same way as anybody's own::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.records import Delivery
 from hooknb.workflow.nodes.data import exactly_equal, settings_of
+from hooknb.workflow.nodes.secrets import masked_fields, masked_url
 
-__all__ = ["Context", "Form", "Node", "node_types", "register"]
+__all__ = ["Branch", "Context", "Node", "closes", "node_types", "register"]
 
 
-Form: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""What forms say of settings, by name."""
+class Branch(NamedTuple):
+    """How the picture of a workflow shows a list of nodes below another node.
+
+    Attributes
+    ----------
+    label
+        What it is called.
+    counted
+        The result of the node that its runs are counted by; ``""`` where they are not.
+    why
+        What leads into it: text, or a value to be written out.
+    tone
+        Of its label: ``ok``, ``warn``, or ``""`` for none.
+    """
+
+    label: str
+    counted: str = ""
+    why: Any = ""
+    tone: str = ""
 
 
 class Context(Protocol):
@@ -51,16 +70,16 @@ class Context(Protocol):
         """Call ``function(context)`` on a worker thread and wait for what it returns."""
 
     async def run(self, nodes: Sequence[Node]) -> Any:
-        """Run a branch, one node after the other; give the result of the last one."""
+        """Run a branch, one node after the other; return the result of the last one."""
 
     def inside(self, **roots: Any) -> Self:
         """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
 
-    async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
+    async def run_branches(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
 
     def respond(self, response: Any) -> None:
-        """Answer the caller and end the execution as resolved."""
+        """Respond to the caller and end the execution as resolved."""
 
     def end(self, status: str, reason: str | None = None, result: Any = None) -> None:
         """End the execution as ``resolved`` or ``failed``; does not return."""
@@ -89,10 +108,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     edge_tone: ClassVar[str] = "own"
     """The tone of its edge in the picture of a workflow: the end of a class of the style sheets."""
 
-    form_hints: ClassVar[Form] = {}
-    """What its form says of a setting, by name: ``kind``, ``label``, ``hint``, ``placeholder``,
-    ``lines``, ``mono``, ``choices``, ``is_rare``, where it is not what the type of the field says.
-    """
+    rank: ClassVar[int] = 100
+    """Where its type stands among those that the panel offers, the lowest first."""
+
+    needs_caller: ClassVar[bool] = False
+    """Whether it is for a caller that waits, so that only synchronous workflows may hold it."""
+
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    """The settings in which credentials may stand: a URL, or fields by name."""
 
     former_names: ClassVar[Mapping[str, str]] = {}
     """What settings were called before, and are in stored definitions, with their names."""
@@ -118,20 +141,70 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
     def masked(self) -> Self:
         """Return the same node with the credentials in its own settings masked."""
-        return self
+        hidden = {}
+        for name in self.secret_fields:
+            value = getattr(self, name)
+            masked = masked_url(value) if isinstance(value, str) else masked_fields(value)
+            if masked != value:
+                hidden[name] = masked
+        return msgspec.structs.replace(self, **hidden) if hidden else self
+
+    # -- how the panel shows it -----------------------------------------------------------------
+    #
+    # What forms say of a setting stands in the `Meta` beside it: `title`, `description`, an example
+    # as the placeholder, and in `extra` `kind`, `lines`, `mono`, `choices`, `is_rare`.
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of the node, in parts: text, and values to be written out."""
-        below = self.below()
-        alone = self.with_below(dict.fromkeys(below, ())) if below else self
         parts: list[Any] = []
-        for name, item in settings_of(alone).items():
+        for name, item in settings_of(self.without_below()).items():
             if name != "key":
                 parts += [", " if parts else "", f"{name}: ", item]
         return tuple(parts)
 
+    def shown_title(self) -> str:
+        """Return the heading of its box."""
+        return self.key
+
+    def shown_tone(self) -> str:
+        """Return the tone of its edge."""
+        return self.edge_tone
+
+    def shown_shape(self) -> str:
+        """Return its shape: ``box``, ``gate``, or ``frame`` around the nodes below it."""
+        return "box"
+
+    def shown_branch(self, name: str) -> Branch:
+        """Return how a list of :meth:`below` is shown."""
+        return Branch(name, counted=name)
+
+    def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:  # noqa: ARG002 - of branches that the result chooses
+        """Whether a list of :meth:`below` was run, of which no node has a record.
+
+        Parameters
+        ----------
+        name
+            Of the list.
+        result
+            Of the node.
+        is_resolved
+            Whether the node ended well.
+        """
+        return is_resolved and not self.below()[name]
+
+    def closes(self) -> bool:
+        """Whether the execution ends in it, whichever way it goes: nothing comes after it."""
+        return False
+
+    @property
+    def has_default_key(self) -> bool:
+        """Whether its key is the one that a workflow makes."""
+        return re.fullmatch(rf"{re.escape(self.type_name)}(_\d+)?", self.key) is not None
+
+    # -- what it does ---------------------------------------------------------------------------
+
     async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
-        """Do the node's work on the server's loop, and give its result.
+        """Do the node's work on the server's loop, and return its result.
 
         Parameters
         ----------
@@ -144,9 +217,23 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         """Return the nodes below this one, by the place of their list: ``{"yes": (…), …}``."""
         return {}
 
+    def possible_below(self) -> dict[str, tuple[Node, ...]]:
+        """Return :meth:`below` with the lists that it would get with their first node."""
+        return self.below()
+
+    def without_below(self) -> Self:
+        """Return the same node by itself, with nothing below it."""
+        below = self.below()
+        return self.with_below(dict.fromkeys(below, ())) if below else self
+
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Self:
         """Return the same node with other nodes below it, in the places of :meth:`below`."""
         return msgspec.structs.replace(self, **lists)
+
+
+def closes(nodes: Sequence[Node]) -> bool:
+    """Whether the execution ends in a list of nodes, whichever way it goes."""
+    return any(node.closes() for node in nodes)
 
 
 _types: dict[str, type[Node]] = {}

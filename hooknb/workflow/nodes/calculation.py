@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from hooknb.expressions import compile_expression
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.functions import value_of
 
 __all__ = ["Calculation"]
@@ -22,18 +24,19 @@ class Calculation(Node, frozen=True, tag="calculation"):
         ``env`` and ``now``, and inside of a loop ``item`` and ``index``.
     """
 
-    expression: str
+    expression: Annotated[
+        str,
+        Meta(
+            description="CEL; it sees headers, query, body, nodes, env and now, in a loop item and "
+            "index",
+            examples=["double(body.amount) * 1.25"],
+            extra={"lines": 2},
+        ),
+    ]
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "value"
-    form_hints: ClassVar[Form] = {
-        "expression": {
-            "lines": 2,
-            "placeholder": "double(body.amount) * 1.25",
-            "hint": "CEL; it sees headers, query, body, nodes, env and now, in a loop item and "
-            "index",
-        }
-    }
+    rank: ClassVar[int] = 40
 
     def __post_init__(self) -> None:
         """Refuse what is not CEL."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Context, Node, register
-from hooknb.workflow.nodes.functions import call, source_text
-from hooknb.workflow.nodes.sources import Unbound, name_of
+from hooknb.workflow.nodes.functions import call
+from hooknb.workflow.nodes.sources import Unbound, name_of, source_of
 
 __all__ = ["Code"]
 
@@ -28,13 +29,13 @@ class Code(Node, frozen=True, tag="code"):
     function
         Called with the :class:`hooknb.Context`.
     source
-        Its source text, by which a change is told; a digest of its code where there is no text.
+        Its source text, by which changes are noticed; a digest of its code where there is no text.
         With a name in the place of the function, as JSON has it, the node waits for that function
         to be given.
     """
 
     function: Callable[[Any], Any]
-    source: str = ""
+    source: Annotated[str, Meta(extra={"is_typed": False})] = ""
 
     edge_tone: ClassVar[str] = "code"
 
@@ -48,7 +49,7 @@ class Code(Node, frozen=True, tag="code"):
             name = name_of(self.function)
             force_setattr(self, "key", "" if name == "<lambda>" else name)
         if not self.source:
-            force_setattr(self, "source", source_text(self.function))
+            force_setattr(self, "source", source_of(self.function))
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""

@@ -1,21 +1,33 @@
-"""Condition: a question whose answer decides how the flow goes on."""
+"""Condition: whether something holds decides how the flow goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions import compile_expression
 from hooknb.expressions.rules import check_rules, holds
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.functions import call, is_large, value_of
 from hooknb.workflow.nodes.sources import is_function
 from hooknb.workflow.nodes.tree import as_nodes
 
-__all__ = ["Condition", "check_condition", "is_true"]
+__all__ = ["Condition", "ConditionText", "check_condition", "is_true"]
+
+ConditionText: TypeAlias = Annotated[
+    str,
+    Meta(
+        title="condition",
+        description='An expression (CEL), or a rule group as JSON: {"all": [{"left": …}]}',
+        examples=['body.status == "paid" && body.amount > 10'],
+        extra={"kind": "condition", "lines": 3},
+    ),
+]
+"""What forms say of a condition; a rule group or a function may stand in its place."""
 
 
 @register
@@ -34,22 +46,18 @@ class Condition(Node, frozen=True, tag="condition"):
         Lists of nodes. Where only one is given, the other is empty.
     """
 
-    condition: str | dict[str, Any] | Callable[[Any], Any]
-    yes: tuple[Node, ...] | None = None
+    condition: ConditionText | dict[str, Any] | Callable[[Any], Any]
+    yes: Annotated[
+        tuple[Node, ...] | None,
+        Meta(title="otherwise", extra={"kind": "gate", "fields": ("yes", "no")}),
+    ] = None
     no: tuple[Node, ...] | None = None
 
     edge_tone: ClassVar[str] = "ask"
-    form_hints: ClassVar[Form] = {
-        "condition": {
-            "kind": "condition",
-            "lines": 3,
-            "placeholder": 'body.status == "paid" && body.amount > 10',
-            "hint": 'An expression (CEL), or a rule group as JSON: {"all": [{"left": …}]}',
-        }
-    }
+    rank: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        """Refuse what is no condition, and make nodes of the branches."""
+        """Refuse what is not a condition, and make nodes of the branches."""
         check_condition(self.condition)
         if self.yes is not None or self.no is not None:
             force_setattr(self, "yes", as_nodes(self.yes or (), "yes"))
@@ -59,16 +67,37 @@ class Condition(Node, frozen=True, tag="condition"):
         """Return both branches, where there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
 
+    def possible_below(self) -> dict[str, tuple[Node, ...]]:
+        """Return both branches."""
+        return {"yes": self.yes or (), "no": self.no or ()}
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.condition,)
+
+    def shown_shape(self) -> str:
+        """Return that it lets through or not, where it has no branches."""
+        return "box" if self.below() else "gate"
+
+    def shown_branch(self, name: str) -> Branch:
+        """Return the word of a branch, in its colour."""
+        return Branch(name, counted=name, tone="ok" if name == "yes" else "warn")
+
+    def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:  # noqa: ARG002 - the result is enough
+        """Whether the result leads into a branch."""
+        return result is (name == "yes")
+
+    def closes(self) -> bool:
+        """Whether the execution ends in both branches."""
+        below = self.below()
+        return bool(below) and all(map(closes, below.values()))
 
     async def run(self, context: Context) -> bool:
         """Find out, and run the branch or end the execution."""
         true = await is_true(self.condition, context)
         branch = self.yes if true else self.no
         if branch is not None:
-            # Also where the branch ends the execution this is what came out.
+            # Also where the branch ends the execution, this is the result.
             context.nodes[self.key] = true
             await context.run(branch)
         elif not true and self.no is None:
@@ -77,7 +106,7 @@ class Condition(Node, frozen=True, tag="condition"):
 
 
 def check_condition(condition: Any, place: str = "condition") -> None:
-    """Refuse what is no condition.
+    """Refuse what is not a condition.
 
     Raises
     ------
@@ -105,7 +134,7 @@ async def is_true(condition: Any, context: Context) -> bool:
     Raises
     ------
     ExpressionError
-        An expression gave something that is no boolean.
+        The value of an expression is not a boolean.
     """
     if isinstance(condition, dict):
         if is_large(context):

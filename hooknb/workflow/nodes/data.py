@@ -1,7 +1,7 @@
 """Settings as plain data: what JSON can hold, with marks for what it cannot.
 
 Bytes become ``{"base64": "…"}`` and functions ``{"function": "name", "source": "…"}``. An object
-that happens to look like a mark is put into ``{"plain": {…}}``, so that reading gives back exactly
+that happens to look like a mark is put into ``{"plain": {…}}``, so that reading returns exactly
 what was written.
 """
 
@@ -11,14 +11,16 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.sources import Unbound, is_function, name_of, source_of
 
-__all__ = ["exactly_equal", "from_data", "map_functions", "settings_of", "to_data"]
+__all__ = ["as_own", "exactly_equal", "from_data", "map_functions", "settings_of", "to_data"]
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _MARKS: Final = (frozenset({"base64"}), frozenset({"function", "source"}), frozenset({"plain"}))
 
@@ -101,8 +103,22 @@ def exactly_equal(one: Any, other: Any) -> bool:
     return _identical(to_data(one), to_data(other))
 
 
+def as_own(value: Any, kind: type[Struct]) -> Struct | None:
+    """Return a value of a class, also where it was made by another copy of the same class.
+
+    A server outlives a module that was dropped and imported anew; what the new one makes is
+    given to the old one. ``None`` where it is of another class.
+    """
+    copy = type(value)
+    if isinstance(value, kind):
+        return value
+    if (copy.__module__, copy.__name__) != (kind.__module__, kind.__name__):
+        return None
+    return kind(**{field: getattr(value, field) for field in copy.__struct_fields__})
+
+
 def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
-    """Return a value in which every function is what ``change(key, function)`` gives for it.
+    """Return a value in which every function is replaced by what ``change(key, function)`` returns.
 
     ``key`` is that of the node that the function belongs to.
     """

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
+
+from msgspec import Meta
 
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Form, Node, register
-from hooknb.workflow.nodes.end import check_ending
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.end import Ending
+from hooknb.workflow.nodes.fields import check_fields
 
 __all__ = ["Delay"]
 
-_LONGEST: Final = 86_400
+_MAX_SECONDS: Final = 86_400
 _NUMERAL: Final = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,18})?\s*", re.ASCII)
 
 
@@ -30,32 +33,32 @@ class Delay(Node, frozen=True, tag="delay"):
     seconds
         0 to 86,400 (a day), or a template of such a number.
     status
-        What comes after it: ``resolved`` goes on, ``failed`` ends the execution as failed.
+        What happens then: ``resolved`` goes on, ``failed`` ends the execution as failed.
     """
 
-    seconds: float | str
-    status: str = "resolved"
+    seconds: Annotated[
+        Annotated[float, Meta(ge=0, le=_MAX_SECONDS)] | str,
+        Meta(description="0 to 86,400, or a template", examples=["1.5"]),
+    ]
+    status: Annotated[Ending, Meta(title="then")] = "resolved"
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "wait"
-    form_hints: ClassVar[Form] = {
-        "seconds": {"hint": "0 to 86,400, or a template", "placeholder": "1.5"},
-        "status": {"kind": "choice", "choices": ("resolved", "failed"), "label": "then"},
-    }
+    rank: ClassVar[int] = 90
 
     def __post_init__(self) -> None:
         """Refuse what is not a time to wait."""
-        if not (isinstance(self.seconds, str) and has_templates(self.seconds)):
-            if isinstance(self.seconds, str):
-                raise SettingError(
-                    "seconds", f"{self.seconds!r} is neither a number nor a template"
-                )
-            _checked(self.seconds)
-        check_ending(self.status)
+        if isinstance(self.seconds, str) and not has_templates(self.seconds):
+            raise SettingError("seconds", f"{self.seconds!r} is neither a number nor a template")
+        check_fields(self)
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.seconds, " s", ", then fails" if self.status == "failed" else "")
+
+    def closes(self) -> bool:
+        """Whether it ends the execution."""
+        return self.status == "failed"
 
     async def run(self, context: Context) -> float:
         """Wait; then go on or end."""
@@ -68,9 +71,9 @@ class Delay(Node, frozen=True, tag="delay"):
 
 def _checked(came: Any) -> float:
     if came is MISSING:
-        raise SettingError("seconds", "its template came to nothing; give it a default")
+        raise SettingError("seconds", "its template resolved to nothing; give it a default")
     value = float(came) if isinstance(came, str) and _NUMERAL.fullmatch(came) else came
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= value <= _LONGEST:
-        raise SettingError("seconds", f"{came!r} is not a number from 0 to {_LONGEST:,}")
+    if not number or not 0 <= value <= _MAX_SECONDS:
+        raise SettingError("seconds", f"{came!r} is not a number from 0 to {_MAX_SECONDS:,}")
     return value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Form, Node, register
-from hooknb.workflow.nodes.insertions import check_text, rendered_text
+from msgspec import Meta
 
-__all__ = ["End", "check_ending"]
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.insertions import rendered_text
 
-_ENDINGS: Final = ("resolved", "failed")
+__all__ = ["End", "Ending"]
+
+Ending: TypeAlias = Literal["resolved", "failed"]
+"""How a node may end an execution."""
 
 
 @register
@@ -25,36 +28,35 @@ class End(Node, frozen=True, tag="end"):
         Why, for the execution's record; may hold templates.
     """
 
-    status: str = "resolved"
-    reason: str | None = None
+    status: Annotated[Ending, Meta(title="ends as")] = "resolved"
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why, for the execution's record; templates work",
+            extra={"lines": 2, "mono": False},
+        ),
+    ] = None
 
     prints: ClassVar[bool] = False
-    form_hints: ClassVar[Form] = {
-        "status": {"kind": "choice", "choices": ("resolved", "failed"), "label": "ends as"},
-        "reason": {
-            "lines": 2,
-            "mono": False,
-            "hint": "Why, for the execution's record; templates work",
-        },
-    }
+    rank: ClassVar[int] = 110
 
     def __post_init__(self) -> None:
         """Refuse other endings."""
-        check_ending(self.status)
-        if self.reason is not None:
-            check_text("reason", self.reason)
+        check_fields(self)
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)
 
+    def shown_tone(self) -> str:
+        """Return the tone of its status."""
+        return "ok" if self.status == "resolved" else "bad"
+
+    def closes(self) -> bool:
+        """Return true: the execution ends in it."""
+        return True
+
     async def run(self, context: Context) -> None:
         """End it."""
         reason = None if self.reason is None else rendered_text(context, self.reason)
         context.end(self.status, reason or None)
-
-
-def check_ending(status: object) -> None:
-    """Refuse what is neither ``resolved`` nor ``failed``."""
-    if status not in _ENDINGS:
-        raise SettingError("status", f"{status!r} is not one of {', '.join(_ENDINGS)}")

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
 from hooknb.workflow.nodes.base import Context
-from hooknb.workflow.nodes.sources import source_of as source_text
 
-__all__ = ["call", "is_large", "source_text", "value_of"]
+__all__ = ["call", "is_large", "value_of"]
 
-_LARGE: Final = 64 * 1024  # bytes of a body
-_FEW: Final = 2_000  # values that CEL is given in less time than the way to a worker and back takes
+_LARGE_BODY_BYTES: Final = 64 * 1024
+_MAX_QUICK_VALUES: Final = 2_000  # handed to CEL in less time than a worker takes to start
 
 
 async def call(function: Callable[[Any], Any], context: Context) -> Any:
@@ -27,7 +26,7 @@ async def call(function: Callable[[Any], Any], context: Context) -> Any:
 def is_large(context: Context) -> bool:
     """Whether what came is so large that going through it would hold up other callers."""
     delivery = context.delivery
-    return delivery.size > _LARGE or "Content-Encoding" in delivery.header_map
+    return delivery.size > _LARGE_BODY_BYTES or "Content-Encoding" in delivery.header_map
 
 
 async def value_of(expression: str, context: Context) -> Any:
@@ -38,7 +37,7 @@ async def value_of(expression: str, context: Context) -> Any:
     """
     if not compile_expression(expression).loops and not is_large(context):
         try:
-            return evaluate(expression, context.scope, max_values=_FEW)
+            return evaluate(expression, context.scope, max_values=_MAX_QUICK_VALUES)
         except TooManyValuesError:
             pass
     return await context.in_worker(lambda inside: evaluate(expression, inside.scope))

@@ -14,6 +14,7 @@ from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.secrets import MASK, is_secret_name
 
 __all__ = [
+    "JSON_HINT",
     "Piece",
     "check_headers",
     "check_text",
@@ -23,6 +24,9 @@ __all__ = [
     "rendered_text",
     "whole_number",
 ]
+
+JSON_HINT: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
+"""What forms say of a setting that is any value with templates in it."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -38,7 +42,7 @@ class Piece(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def pieces(text: str) -> tuple[Piece, ...]:
-    """Split a text at its templates; joined, the pieces give the text again."""
+    """Split a text at its templates; joined, the pieces are the text."""
     found, done, at = [], 0, 0
     while (start := text.find("{{", at)) >= 0:
         end = text.find("}}", start)
@@ -121,7 +125,7 @@ def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, 
     Raises
     ------
     SettingError
-        Where what came cannot stand in a header: a line break would begin another one.
+        A filled value cannot stand in a header: a line break would begin another one.
     """
     filled = {}
     for name, value in headers.items():

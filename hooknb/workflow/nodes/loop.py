@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Branch, Context, Node, register
+from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.insertions import whole_number
 from hooknb.workflow.nodes.tree import as_nodes
 
@@ -25,8 +27,8 @@ class Loop(Node, frozen=True, tag="loop"):
     """Run nodes once for each element of a list, or a number of times.
 
     Inside, ``item`` is the element (of a number: 0, 1, 2, …) and ``index`` its position from 0.
-    The result is the list of what the last node of each turn gave; what the nodes gave in the
-    last turn stands under their keys afterwards. A missing value and ``null`` give no turns.
+    The result is the list of the results of the last node of each turn; the results of the last
+    turn stand under the keys of its nodes afterwards. A missing value and ``null`` mean no turns.
 
     Attributes
     ----------
@@ -34,25 +36,27 @@ class Loop(Node, frozen=True, tag="loop"):
         A list, a whole number from 0 up, or a template of either. An object is refused: its
         order means nothing.
     nodes
-        What is run in each turn, one turn after the other.
+        Run in each turn, one turn after the other.
     max_items
         Turns at most; more items are an error before the first turn.
     """
 
-    over: Any
+    over: Annotated[
+        Any,
+        Meta(
+            description="A list, a number, or a template",
+            examples=["{{ body.items }}"],
+            extra={"lines": 2},
+        ),
+    ]
     nodes: tuple[Node, ...]
-    max_items: int = 10_000
+    max_items: Annotated[
+        int, Meta(ge=1, description="Turns at the most", extra={"is_rare": True})
+    ] = 10_000
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "turn"
-    form_hints: ClassVar[Form] = {
-        "over": {
-            "lines": 2,
-            "placeholder": "{{ body.items }}",
-            "hint": "A list, a number, or a template",
-        },
-        "max_items": {"hint": "Turns at the most", "is_rare": True},
-    }
+    rank: ClassVar[int] = 70
     former_names: ClassVar[Mapping[str, str]] = {"most": "max_items"}
 
     def __post_init__(self) -> None:
@@ -65,10 +69,8 @@ class Loop(Node, frozen=True, tag="loop"):
                     "such as {{ body.items }}",
                 )
             _elements(self.over)
-        most = self.max_items
-        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-            raise SettingError("max_items", f"{most!r} is not a whole number from 1 up")
         force_setattr(self, "nodes", as_nodes(self.nodes))
+        check_fields(self)
 
     def below(self) -> dict[str, tuple[Node, ...]]:
         """Return the nodes of a turn."""
@@ -77,6 +79,14 @@ class Loop(Node, frozen=True, tag="loop"):
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return ("over ", self.over)
+
+    def shown_shape(self) -> str:
+        """Return that it stands around its nodes."""
+        return "frame"
+
+    def shown_branch(self, name: str) -> Branch:  # noqa: ARG002 - there is one
+        """Return what its nodes are."""
+        return Branch("each turn")
 
     async def run(self, context: Context) -> list[Any]:
         """Take one turn after the other."""
@@ -107,5 +117,5 @@ def _elements(over: Any) -> Sequence[Any]:
             "over", f"{type(over).__name__} is neither a list nor a whole number from 0 up"
         )
     if number < 0:
-        raise SettingError("over", f"{number} is below 0; there are no such turns")
+        raise SettingError("over", f"{number} is below 0; a loop takes 0 turns or more")
     return range(number)

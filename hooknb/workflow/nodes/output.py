@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.insertions import JSON_HINT
 
 __all__ = ["Output"]
 
@@ -17,20 +20,15 @@ class Output(Node, frozen=True, tag="output"):
     Attributes
     ----------
     value
-        Anything that JSON can hold, with templates anywhere inside. One that leads nowhere gives
+        Anything that JSON can hold, with templates anywhere inside. One that leads nowhere becomes
         ``None``.
     """
 
-    value: Any
+    value: Annotated[Any, Meta(description=JSON_HINT, extra={"lines": 4})]
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "value"
-    form_hints: ClassVar[Form] = {
-        "value": {
-            "lines": 4,
-            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
-        }
-    }
+    rank: ClassVar[int] = 100
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
+from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Parallel"]
-
-_MODES: Final = ("all", "any", "race")
 
 
 @register
@@ -34,19 +34,18 @@ class Parallel(Node, frozen=True, tag="parallel"):
         are cancelled.
     """
 
-    branches: tuple[tuple[Node, ...], ...]
-    mode: str = "all"
+    branches: Annotated[
+        tuple[tuple[Node, ...], ...],
+        Meta(description="How many run at the same time", extra={"kind": "branches"}),
+    ]
+    mode: Annotated[
+        Literal["all", "any", "race"],
+        Meta(description="all must end well, any one is enough, or the first to end decides"),
+    ] = "all"
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "turn"
-    form_hints: ClassVar[Form] = {
-        "branches": {"kind": "branches", "lines": 1, "hint": "How many run at the same time"},
-        "mode": {
-            "kind": "choice",
-            "choices": ("all", "any", "race"),
-            "hint": "all must end well, any one is enough, or the first to end decides",
-        },
-    }
+    rank: ClassVar[int] = 80
 
     def __post_init__(self) -> None:
         """Make nodes of the lists."""
@@ -57,8 +56,7 @@ class Parallel(Node, frozen=True, tag="parallel"):
         if not lists:
             raise SettingError("branches", "there is none; write at least one list of nodes")
         force_setattr(self, "branches", lists)
-        if self.mode not in _MODES:
-            raise SettingError("mode", f"{self.mode!r} is not one of {', '.join(_MODES)}")
+        check_fields(self)
 
     def below(self) -> dict[str, tuple[Node, ...]]:
         """Return the branches by position."""
@@ -72,6 +70,14 @@ class Parallel(Node, frozen=True, tag="parallel"):
         """Return what one line says of it."""
         return (f"{self.mode} of {len(self.branches)}",)
 
+    def shown_branch(self, name: str) -> Branch:
+        """Return the number of a branch."""
+        return Branch(f"branch {int(name.partition('[')[2].rstrip(']')) + 1}")
+
+    def closes(self) -> bool:
+        """Whether the execution ends in a branch that is needed: one that responds ends all."""
+        return self.mode == "all" and any(map(closes, self.branches))
+
     async def run(self, context: Context) -> list[Any]:
         """Run them."""
-        return await context.settle(self.branches, self.mode)
+        return await context.run_branches(self.branches, self.mode)

@@ -7,22 +7,23 @@ import time
 from collections.abc import Callable, Iterable
 from copy import copy
 from functools import lru_cache
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import jmespath
 import jmespath.exceptions
+from msgspec import Meta
 
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Form, Node, register
-from hooknb.workflow.nodes.insertions import check_text
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.fields import check_fields
 
 __all__ = ["Query"]
 
 _SECONDS: Final = 10.0
-_DEEPEST: Final = 200  # calls of JSONata functions inside of one another
+_MAX_CALLS: Final = 200  # calls of JSONata functions inside of one another
 # Queries of these alone take a time that does not grow with the value.
 _QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression", "identity"})
 
@@ -30,7 +31,7 @@ _QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression"
 class _Program(NamedTuple):
     """A compiled query.
 
-    ``run`` gives its result, or raises; ``quick`` tells whether it may run on the server's loop.
+    ``run`` returns its result, or raises; ``quick`` tells whether it may run on the server's loop.
     """
 
     run: Callable[[Any], Any]
@@ -42,9 +43,9 @@ class Query(Node, frozen=True, tag="query"):
     """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata.
 
     A query that looks at more than one place runs on a worker thread, so that a slow one holds
-    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. JMESPath
-    and JSONata give ``None`` where they find nothing. JSONPath always gives the list of the values
-    that it found.
+    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. The
+    result of JMESPath and JSONata is ``None`` where they find nothing, that of JSONPath always the
+    list of the values that it found.
     JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
     Regular expressions in both are RE2's: their time grows with the text, and they have neither
     look-around nor back references.
@@ -54,31 +55,30 @@ class Query(Node, frozen=True, tag="query"):
     query
         In the language. It is compiled when the workflow is defined.
     over
-        The value that is asked: a template, or anything that holds some. The result is ``None``
+        The value that is queried: a template, or anything that holds some. The result is ``None``
         where it leads nowhere.
     language
         ``jmespath``, ``jsonpath`` or ``jsonata``; the last two need
         ``pip install "hooknb[query]"``.
     """
 
-    query: str
-    over: Any = "{{ body }}"
-    language: str = "jmespath"
+    query: Annotated[str, Meta(examples=["items[?price > `10`].sku"], extra={"lines": 2})]
+    over: Annotated[
+        Any,
+        Meta(
+            description="What is asked: a template, or JSON with templates in it",
+            extra={"lines": 2},
+        ),
+    ] = "{{ body }}"
+    language: Literal["jmespath", "jsonpath", "jsonata"] = "jmespath"
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "value"
-    form_hints: ClassVar[Form] = {
-        "query": {"lines": 2, "placeholder": "items[?price > `10`].sku"},
-        "over": {"lines": 2, "hint": "What is asked: a template, or JSON with templates in it"},
-        "language": {"kind": "choice", "choices": ("jmespath", "jsonpath", "jsonata")},
-    }
+    rank: ClassVar[int] = 50
 
     def __post_init__(self) -> None:
-        """Compile the query, so that one that is none is refused here."""
-        check_text("query", self.query)
-        if not isinstance(self.language, str) or self.language not in _COMPILERS:
-            known = ", ".join(_COMPILERS)
-            raise SettingError("language", f"{self.language!r} is not one of {known}")
+        """Compile the query, so that an invalid one is refused here."""
+        check_fields(self)
         if isinstance(self.over, str) and not has_templates(self.over):
             raise SettingError(
                 "over", f"{self.over!r} is not a template such as {{{{ body.items }}}}"
@@ -164,7 +164,7 @@ def _jsonpath_environment(query: str) -> Any:
             self._method = method
 
         def __call__(self, value: object, pattern: object) -> bool:
-            """Whether a text matches; false where either is no text (RFC 9535, section 2.4.6)."""
+            """Whether a text matches; false where either is not text (RFC 9535, section 2.4.6)."""
             return _is_match(self._method, value, pattern)
 
     class Environment(JSONPathEnvironment):
@@ -182,7 +182,7 @@ def _jsonpath_environment(query: str) -> Any:
             return checked
 
         def getitem(self, obj: Any, key: Any) -> Any:
-            """Take no slice of a text, which is no array (RFC 9535, section 2.3.4.2.2)."""
+            """Take no slice of a text, which is not an array (RFC 9535, section 2.3.4.2.2)."""
             return () if isinstance(obj, str) else super().getitem(obj, key)
 
     return Environment(strict=True)
@@ -199,7 +199,7 @@ def _jsonpath(query: str) -> _Program:
         column = index + 1 if index >= 0 else None
         raise _refusal(query, "JSONPath", column, error.message) from error
 
-    # Unions are no part of RFC 9535, so that a strict environment gives simple paths only.
+    # Unions are not part of RFC 9535, so that a strict environment gives simple paths only.
     segments: Iterable[Any] = getattr(compiled, "segments", ())
 
     class Timed(JSONPathMatch):
@@ -250,7 +250,7 @@ def _jsonata(query: str) -> _Program:
         program = copy(compiled)
         Jsonata.CURRENT.jsonata = program
         bounds = program.create_frame()
-        bounds.set_runtime_bounds(int(_SECONDS * 1000), _DEEPEST)
+        bounds.set_runtime_bounds(int(_SECONDS * 1000), _MAX_CALLS)
         try:
             return _plain(program.evaluate(value, bounds))
         except (JException, ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import math
 import re
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-import msgspec
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb import payloads
@@ -18,15 +17,15 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap
 from hooknb.workflow import depth
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.base import Context, Node, register
+from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.insertions import (
+    JSON_HINT,
     check_headers,
-    check_text,
     rendered_headers,
     rendered_text,
 )
 from hooknb.workflow.nodes.response import encode_body
-from hooknb.workflow.nodes.secrets import masked_fields, masked_url
 from hooknb.workflow.nodes.urls import (
     Url,
     check_hosts,
@@ -42,7 +41,7 @@ __all__ = ["Request"]
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
 _OTHER_USES: Final = frozenset({"CONNECT", "TRACE"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS: Final = 5
+_MAX_REDIRECTS: Final = 5
 _FAILED_FROM: Final = 400
 # The client writes these itself, or their meaning is between two machines only.
 _RESERVED: Final = frozenset(
@@ -105,7 +104,7 @@ class Request(Node, frozen=True, tag="request"):
     The result is ``{"status": …, "headers": {…}, "data": …}``. The data is the value of a JSON
     body, the text of a text (also of JSON that is broken), the bytes of anything else, and
     ``None`` where there is no body. An error status, 400 and up, ends the execution as failed,
-    with the same result. No answer at all is an error of the node.
+    with the same result. No response at all is an error of the node.
 
     Attributes
     ----------
@@ -117,7 +116,7 @@ class Request(Node, frozen=True, tag="request"):
     headers
         By name.
     query
-        Appended to the query of the address; a list gives one entry for each element.
+        Appended to the query of the address; a list adds one entry for each element.
     body
         Objects, lists and numbers are sent as JSON, text as ``text/plain; charset=utf-8``, bytes
         as ``application/octet-stream``, unless a header says otherwise. ``None`` sends none.
@@ -130,7 +129,7 @@ class Request(Node, frozen=True, tag="request"):
     verify
         Whether the server's certificate is checked.
     max_size
-        Bytes of the answer's body at the most, also after decompression.
+        Bytes of the response's body at the most, also after decompression.
     ignore_status
         Whether an error status is as good as any other.
     allow_hosts
@@ -138,78 +137,72 @@ class Request(Node, frozen=True, tag="request"):
         ``"api.example.com:*"``, or ``"*"`` for any.
     """
 
-    url: str
-    method: str = "POST"
-    headers: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
-    query: dict[str, Any] = {}  # noqa: RUF012 - likewise
-    body: Any = None
-    timeout: float = 5
-    follow_redirects: bool = True
-    verify: bool = True
-    max_size: int = 10 * 2**20
-    ignore_status: bool = False
-    allow_hosts: tuple[str, ...] = ()
+    url: Annotated[
+        str,
+        Meta(
+            title="URL",
+            examples=["https://api.example.com/orders/{{ body.id }}"],
+            extra={"lines": 2},
+        ),
+    ]
+    method: Annotated[
+        str,
+        Meta(
+            extra={
+                "kind": "choice",
+                "choices": ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
+            }
+        ),
+    ] = "POST"
+    headers: Annotated[dict[str, str], Meta(description="A line each: Name: value")] = {}  # noqa: RUF012 - msgspec copies an empty default
+    query: Annotated[
+        dict[str, Any], Meta(description='Put behind the URL: {"page": 1}', extra={"lines": 2})
+    ] = {}  # noqa: RUF012 - likewise
+    body: Annotated[Any, Meta(description=JSON_HINT, extra={"lines": 4})] = None
+    timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds for all of it",
+            extra={"unit": "seconds", "is_rare": True},
+        ),
+    ] = 5
+    follow_redirects: Annotated[bool, Meta(extra={"is_rare": True})] = True
+    verify: Annotated[bool, Meta(title="check the certificate", extra={"is_rare": True})] = True
+    max_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Of the response's body",
+            extra={"kind": "size", "unit": "bytes", "is_rare": True},
+        ),
+    ] = 10 * 2**20
+    ignore_status: Annotated[
+        bool, Meta(title="go on after an error status", extra={"is_rare": True})
+    ] = False
+    allow_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where templates and redirects may lead: api.example.com, …",
+            extra={"is_rare": True},
+        ),
+    ] = ()
 
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "reach"
-    form_hints: ClassVar[Form] = {
-        "url": {
-            "lines": 2,
-            "label": "URL",
-            "placeholder": "https://api.example.com/orders/{{ body.id }}",
-        },
-        "method": {
-            "kind": "choice",
-            "choices": ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
-        },
-        "headers": {"lines": 2, "hint": "A line each: Name: value"},
-        "query": {"lines": 2, "hint": 'Put behind the URL: {"page": 1}'},
-        "body": {
-            "lines": 4,
-            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
-        },
-        "timeout": {"hint": "Seconds for all of it", "is_rare": True},
-        "follow_redirects": {"is_rare": True},
-        "verify": {"label": "check the certificate", "is_rare": True},
-        "max_size": {"kind": "size", "hint": "Of the response's body", "is_rare": True},
-        "ignore_status": {"label": "go on after an error status", "is_rare": True},
-        "allow_hosts": {
-            "hint": "Where templates and redirects may lead: api.example.com, …",
-            "is_rare": True,
-        },
-    }
+    rank: ClassVar[int] = 60
+    secret_fields: ClassVar[tuple[str, ...]] = ("url", "headers", "query")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
         force_setattr(self, "allow_hosts", check_hosts(self.allow_hosts))
         check_url(self.url, self.allow_hosts)
-        check_text("method", self.method)
+        check_headers(self.headers, _RESERVED, "the client", may_be_masked=True)
+        check_fields(self)
         if not has_templates(self.method):
             force_setattr(self, "method", _checked_method(self.method))
-        check_headers(self.headers, _RESERVED, "the client", may_be_masked=True)
-        if not isinstance(self.query, dict) or not all(isinstance(n, str) for n in self.query):
-            raise SettingError("query", 'write it as a dict: {"page": 1}')
         if self.body is not None:
             encode_body(self.body)
-        number = isinstance(self.timeout, (int, float)) and not isinstance(self.timeout, bool)
-        if not number or self.timeout <= 0 or not math.isfinite(self.timeout):
-            raise SettingError("timeout", f"{self.timeout!r} is not a number of seconds above 0")
-        for name in ("follow_redirects", "verify", "ignore_status"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(name, f"{getattr(self, name)!r} is neither True nor False")
-        size = self.max_size
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise SettingError("max_size", f"{size!r} is not a whole number of bytes from 1 up")
-
-    def masked(self) -> Request:
-        """Return the same request with passwords and tokens masked, in URL, headers and query."""
-        hidden = {
-            "url": masked_url(self.url),
-            "headers": masked_fields(self.headers),
-            "query": masked_fields(self.query),
-        }
-        same = all(getattr(self, name) == value for name, value in hidden.items())
-        return self if same else msgspec.structs.replace(self, **hidden)
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
@@ -253,10 +246,10 @@ class Request(Node, frozen=True, tag="request"):
     async def _send(
         self, context: Context, sent: _Sent, own: Url | None
     ) -> tuple[int, HeaderMap, bytes]:
-        """Send, and follow redirects; raises a :class:`~hooknb.RequestError` without an answer."""
+        """Send, and follow redirects; raises a :class:`~hooknb.RequestError` without a response."""
         clock = asyncio.get_running_loop()
         end = clock.time() + self.timeout
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             response = await self._fetch(context, sent, end - clock.time())
             fields = HeaderMap(
                 (name, value) for name, value in response.headers if name.lower() not in _CONSUMED
@@ -265,7 +258,7 @@ class Request(Node, frozen=True, tag="request"):
             if not self.follow_redirects or response.status not in _REDIRECTS or not location:
                 return response.status, fields, response.body
             sent = sent.again(response.status, self._target(sent, own, location))
-        raise RequestError(f"{sent}: more than {_MOST_REDIRECTS} redirects")
+        raise RequestError(f"{sent}: more than {_MAX_REDIRECTS} redirects")
 
     async def _fetch(self, context: Context, sent: _Sent, seconds: float) -> Any:
         try:
@@ -311,7 +304,7 @@ def _without(headers: dict[str, str], names: frozenset[str]) -> dict[str, str]:
 
 
 def _data(headers: HeaderMap, body: bytes, max_size: int) -> Any:
-    """Read the body of an answer: JSON as its value, text as text, anything else as bytes."""
+    """Read the body of a response: JSON as its value, text as text, anything else as bytes."""
     media_type = headers.get("Content-Type")
     try:
         body = payloads.decompress(body, headers.get("Content-Encoding"), max_size)

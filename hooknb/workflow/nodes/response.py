@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
+from msgspec import Meta
 
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.arrays import as_python
-from hooknb.records import SentResponse
-from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.records import SentResponse, response_tone
+from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.insertions import (
+    JSON_HINT,
     check_headers,
     check_value,
     rendered_headers,
@@ -30,10 +32,10 @@ _BODILESS: Final = frozenset({204, 205, 304})
 
 @register
 class Response(Node, frozen=True, tag="response", dict=True):
-    """Answer the caller and end the execution.
+    """Respond to the caller and end the execution.
 
     As a hook's ``response=`` it is the fixed response of an asynchronous hook; among the nodes of
-    a synchronous one, the first that is reached answers.
+    a synchronous one, the first that is reached responds.
 
     Among the nodes, templates work anywhere in the body, in header values and in the status
     (section 7). A header or a key whose template leads nowhere is left out, and a body that does
@@ -50,19 +52,13 @@ class Response(Node, frozen=True, tag="response", dict=True):
         anything else as ``application/json``, unless a header says otherwise.
     """
 
-    status: int | str = 200
-    headers: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default
-    body: Any = "ok"
+    status: Annotated[int | str, Meta(description="200 to 599, or a template")] = 200
+    headers: Annotated[dict[str, str], Meta(description="A line each: Name: value")] = {}  # noqa: RUF012 - msgspec copies an empty default
+    body: Annotated[Any, Meta(description=JSON_HINT, extra={"lines": 5})] = "ok"
 
     prints: ClassVar[bool] = False
-    form_hints: ClassVar[Form] = {
-        "status": {"hint": "200 to 599, or a template"},
-        "headers": {"lines": 2, "hint": "A line each: Name: value"},
-        "body": {
-            "lines": 5,
-            "hint": "JSON, or text; templates such as {{ body.id }} are filled anywhere in it",
-        },
-    }
+    rank: ClassVar[int] = 30
+    needs_caller: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
@@ -71,6 +67,18 @@ class Response(Node, frozen=True, tag="response", dict=True):
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.body,)
+
+    def shown_title(self) -> str:
+        """Return its status, where it was given no key."""
+        return str(self.status) if self.has_default_key else self.key
+
+    def shown_tone(self) -> str:
+        """Return the tone of its status."""
+        return response_tone(self.status) if isinstance(self.status, int) else "ok"
+
+    def closes(self) -> bool:
+        """Return true: the execution ends in it."""
+        return True
 
     async def run(self, context: Context) -> Any:
         """Respond; the result is the status code that went out."""
@@ -93,7 +101,7 @@ class Response(Node, frozen=True, tag="response", dict=True):
 
     @cached_property
     def _fixed(self) -> SentResponse | None:
-        """The answer without templates, rendered once; ``None`` where there are any."""
+        """The response without templates, rendered once; ``None`` where there are any."""
         if not isinstance(self.status, int) or has_templates([self.headers, self.body]):
             return None
         return render_response(self.status, self.headers, self.body)
@@ -142,7 +150,7 @@ def _check_status(status: Any, came: object) -> None:
 def _filled(context: Context, template: str) -> int:
     came = context.render(template)
     if came is MISSING:
-        raise SettingError("status", f"{template} came to nothing; give it a default")
+        raise SettingError("status", f"{template} resolved to nothing; give it a default")
     status = whole_number(came)
     _check_status(status, came)
     return int(status or 0)
@@ -163,7 +171,7 @@ def render_response(
     Raises
     ------
     SettingError
-        Where the body is nothing that JSON can hold, or the status is still a template.
+        JSON cannot hold the body, or the status is still a template.
     """
     if not isinstance(status, int):
         raise SettingError("status", f"{status!r} is a template; only Response nodes can fill it")
@@ -182,7 +190,7 @@ def encode_body(body: Any) -> tuple[bytes, str]:
     Raises
     ------
     SettingError
-        It is nothing that JSON can hold.
+        JSON cannot hold it.
     """
     if isinstance(body, str):
         return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"

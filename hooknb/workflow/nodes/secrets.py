@@ -1,6 +1,6 @@
 """Credentials in the settings of nodes: found by the names that they stand under, and masked.
 
-A value that comes out of templates alone (``{{ env.TOKEN }}``) is no secret: its text tells where
+A value made of templates alone (``{{ env.TOKEN }}``) is not a secret: its text tells where
 the secret stands. An authentication scheme before it does not count.
 """
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Form, Node, register
-from hooknb.workflow.nodes.condition import check_condition, is_true
+from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
+from hooknb.workflow.nodes.condition import ConditionText, check_condition, is_true
+from hooknb.workflow.nodes.data import as_own
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Case", "Switch"]
@@ -26,15 +28,15 @@ class Case(msgspec.Struct, frozen=True):
     nodes
         What is run where it is the first that holds.
     name
-        What the switch gives as its result then; its position where there is none.
+        The result of the switch then; its position where there is none.
     """
 
-    condition: str | dict[str, Any] | Callable[[Any], Any]
+    condition: ConditionText | dict[str, Any] | Callable[[Any], Any]
     nodes: tuple[Node, ...] = ()
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no condition, and make nodes of the list."""
+        """Refuse what is not a condition, and make nodes of the list."""
         check_condition(self.condition)
         if not isinstance(self.name, str):
             raise SettingError("name", f"{self.name!r} is not text")
@@ -45,7 +47,7 @@ class Case(msgspec.Struct, frozen=True):
 class Switch(Node, frozen=True, tag="switch"):
     r"""Run the nodes of the first case whose condition holds.
 
-    The conditions are asked in order, and none after the one that holds. The flow goes on after
+    The conditions are evaluated in order, up to the first that holds. The flow goes on after
     the node. The result is the name of that case, or its position from 0 where it has no name;
     ``None`` where ``otherwise`` was run.
 
@@ -57,11 +59,13 @@ class Switch(Node, frozen=True, tag="switch"):
         The nodes that are run where no case holds.
     """
 
-    cases: tuple[Case, ...]
+    cases: Annotated[
+        tuple[Case, ...], Meta(description="the first that holds wins", extra={"kind": "cases"})
+    ]
     otherwise: tuple[Node, ...] = ()
 
     edge_tone: ClassVar[str] = "ask"
-    form_hints: ClassVar[Form] = {"cases": {"kind": "cases", "hint": "the first that holds wins"}}
+    rank: ClassVar[int] = 20
 
     def __post_init__(self) -> None:
         """Make cases of what was given."""
@@ -93,12 +97,31 @@ class Switch(Node, frozen=True, tag="switch"):
         count = len(self.cases)
         return (f"the first of {count} case{'' if count == 1 else 's'} that holds",)
 
+    def shown_branch(self, name: str) -> Branch:
+        """Return the name and the condition of a case."""
+        if name == "otherwise":
+            return Branch(name, counted=name)
+        index = int(name.partition("[")[2].partition("]")[0])
+        case = self.cases[index]
+        label = case.name or str(index)
+        return Branch(label, counted=label, why=case.condition)
+
+    def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:
+        """Whether the result names a case, or none where it is ``otherwise``."""
+        if not is_resolved or result is None or name == "otherwise":
+            return is_resolved and result is None and name == "otherwise"
+        return str(result) == self.shown_branch(name).counted
+
+    def closes(self) -> bool:
+        """Whether the execution ends in every case, and in ``otherwise``."""
+        return all(map(closes, self.below().values()))
+
     async def run(self, context: Context) -> str | int | None:
         """Ask one after the other, and run the first that holds."""
         for index, case in enumerate(self.cases):
             if await is_true(case.condition, context):
                 won = case.name or index
-                # Also where the branch ends the execution this is what came out.
+                # Also where the branch ends the execution, this is the result.
                 context.nodes[self.key] = won
                 await context.run(case.nodes)
                 return won
@@ -115,14 +138,15 @@ def _case(item: Any, place: str) -> Case:
 
 
 def _as_case(item: Any) -> Case:
-    fields = Case.__struct_fields__
-    if isinstance(item, Case):
-        return item
+    case = as_own(item, Case)
+    if case is not None:
+        return case
     if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - it is a pair
         return Case(*item)
-    if isinstance(item, dict) and "condition" in item and item.keys() <= set(fields):
+    if (
+        isinstance(item, dict)
+        and "condition" in item
+        and item.keys() <= set(Case.__struct_fields__)
+    ):
         return Case(**item)
-    if type(item).__module__ == Case.__module__ and type(item).__name__ == Case.__name__:
-        # Made by another copy of this module; see `as_nodes`.
-        return Case(**{field: getattr(item, field) for field in fields})
     raise SettingError("", f"{item!r} is neither a pair (condition, nodes) nor a Case")

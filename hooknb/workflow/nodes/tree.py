@@ -10,7 +10,7 @@ import msgspec
 from hooknb.errors import SettingError
 from hooknb.workflow.nodes.base import Node, node_types
 from hooknb.workflow.nodes.code import Code
-from hooknb.workflow.nodes.data import to_data
+from hooknb.workflow.nodes.data import as_own, to_data
 from hooknb.workflow.nodes.fields import check_fields, convert_fields
 
 __all__ = ["as_nodes", "build_node", "masked_nodes", "walk", "with_keys"]
@@ -44,16 +44,8 @@ def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
 
 
 def _ours(item: Any) -> Node | None:
-    """Make a node of this module's type of one whose type is another copy of the same class.
-
-    A server outlives a module that was dropped and imported anew; what the new one makes is
-    given to the old one.
-    """
     kind = node_types().get(getattr(item, "type_name", ""))
-    copy = type(item)
-    if kind is None or (copy.__module__, copy.__name__) != (kind.__module__, kind.__name__):
-        return None
-    return kind(**{field: getattr(item, field) for field in copy.__struct_fields__})
+    return None if kind is None else as_own(item, kind)
 
 
 def build_node(data: dict[str, Any], place: str) -> Node:
@@ -86,7 +78,7 @@ def build_node(data: dict[str, Any], place: str) -> Node:
 
 
 def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Node]]:
-    """Go through a tree of nodes, parents first; give each with its place."""
+    """Go through a tree of nodes, parents first; yield each with its place."""
     for index, node in enumerate(nodes):
         here = f"{place}[{index}]"
         yield here, node
@@ -106,7 +98,7 @@ def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """Return every node of a tree a key of its own.
+    """Return a tree in which every node has a key of its own.
 
     Parameters
     ----------
@@ -183,7 +175,6 @@ def _renamed(nodes: tuple[Node, ...], keys: dict[str, str], place: str) -> tuple
 
 def _content(node: Node) -> Any:
     """Return what a node is, but for its key and those below it."""
-    below = node.below()
-    data = to_data(node.with_below(dict.fromkeys(below, ())) if below else node)
+    data = to_data(node.without_below())
     data.pop("key", None)
-    return data | {place: [_content(n) for n in b] for place, b in below.items()}
+    return data | {place: [_content(n) for n in b] for place, b in node.below().items()}

@@ -2,7 +2,7 @@
 
 What a caller of the hook sends may choose a segment of a path or the value of a query, never
 where a request goes: scheme, host and port are the author's own, unless the author named other
-hosts. The rule is checked on the text of the definition, again on the address as it came out, and
+hosts. The rule is checked on the text of the definition, again on the filled address, and
 again on every redirect.
 """
 
@@ -92,7 +92,7 @@ class _Shape(NamedTuple):
 
 
 def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
-    """Refuse what is no address, and one that templates could lead anywhere.
+    """Refuse what is not an address, and one that templates could lead anywhere.
 
     Raises
     ------
@@ -104,13 +104,13 @@ def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
     if shape.own is None and not allow_hosts:
         raise SettingError(
             "url",
-            f"{shown(url)} lets what comes in choose where the request goes: a template may stand "
+            f"{shown(url)} lets the caller choose where the request goes: a template may stand "
             "in the path and the query; name the hosts that it may lead to in allow_hosts=",
         )
 
 
 def check_hosts(hosts: Any) -> tuple[str, ...]:
-    """Return ``allow_hosts`` in lower case; refuse what names no host."""
+    """Return ``allow_hosts`` in lower case; refuse what is not a host."""
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
         raise SettingError("allow_hosts", 'write a list of hosts: ("api.example.com",)')
     checked = []
@@ -145,7 +145,7 @@ def rendered_url(context: Context, url: str, query: dict[str, Any]) -> tuple[Url
     Raises
     ------
     SettingError
-        What came out is no address, or leaves the place that the author gave it.
+        The result is not an address, or leaves the place that the author gave it.
     """
     shape = _shape(url)
     head = "".join(
@@ -191,7 +191,7 @@ def redirected(url: Url, location: str) -> Url:
     Raises
     ------
     SettingError
-        It is no address of ``http`` or ``https``.
+        It is not an address of ``http`` or ``https``.
     """
     if _CONTROL.search(location):
         raise SettingError("location", f"{shown(location)} is not an address")
@@ -231,7 +231,7 @@ def _filled_tail(context: Context, tail: str) -> str:
         filled = "".join(_encoded(context, piece) for piece in pieces(segment))
         # `..` would be the folder above wherever the address is read next.
         if filled != segment and unquote(filled) in {".", ".."}:
-            raise SettingError("url", f"{filled!r} came where a segment of the path stands")
+            raise SettingError("url", f"{filled!r} cannot be a segment of the path")
         segments.append(filled)
     return "/".join(segments) + mark + "".join(_encoded(context, p) for p in pieces(query))
 
@@ -306,5 +306,5 @@ def _plain_host(host: str, setting: str) -> str:
 
 
 def _cut(url: str) -> str:
-    """Leave credentials and query out of a text that is no address."""
+    """Leave credentials and query out of a text that is not an address."""
     return url.rpartition("@")[2].partition("?")[0]

@@ -37,7 +37,7 @@ def bind(
     Raises
     ------
     SettingError
-        One of the list is used by no node, or an entry is no function.
+        No node uses one of the list, or an entry is not a function.
     """
     choose = _by_key(functions) if isinstance(functions, Mapping) else _Listed(functions)
 
@@ -93,7 +93,7 @@ def _by_key(functions: Mapping[str, Any]) -> Callable[[str, Unbound], Any]:
 
 
 class _Listed:
-    """Finds functions of a list by their names, and knows which were asked for."""
+    """Finds functions of a list by their names, and knows which were used."""
 
     def __init__(self, functions: Any) -> None:
         if isinstance(functions, (str, bytes)) or not isinstance(functions, Iterable):

@@ -26,8 +26,8 @@ SETTINGS: Final = (
 )
 """In the order in which they are written."""
 
-_MOST_BITS: Final = 13_287  # of a whole number of 4,000 digits
-_DEEPEST: Final = 490  # the definition around it has levels too, and 500 are read
+_MAX_BITS: Final = 13_287  # of a whole number of 4,000 digits
+_MAX_LEVELS: Final = 490  # the definition around it has levels too, and 500 are read
 _PARTS: Final = ("headers", "query", "body")
 
 
@@ -78,7 +78,7 @@ def _checked(value: Any, place: str) -> Any:
 
 def _check(data: Any, place: str, depth: int = 0) -> None:
     """Refuse what JSON cannot hold, or what would be refused when it is read."""
-    if depth > _DEEPEST:
+    if depth > _MAX_LEVELS:
         raise SettingError(place.partition("[")[0], "a value is nested too deep")
     if isinstance(data, dict):
         for name, item in data.items():
@@ -89,7 +89,7 @@ def _check(data: Any, place: str, depth: int = 0) -> None:
             _check(item, f"{place}[{index}]", depth + 1)
     elif isinstance(data, float) and not math.isfinite(data):
         raise SettingError(place, f"{data} cannot be written in JSON; write null, or text")
-    elif isinstance(data, int) and data.bit_length() > _MOST_BITS:
+    elif isinstance(data, int) and data.bit_length() > _MAX_BITS:
         raise SettingError(
             place, "it is a whole number of more than 4,000 digits; write it as text"
         )
@@ -108,7 +108,7 @@ def read(text: str | bytes) -> dict[str, Any]:
     Raises
     ------
     SettingError
-        It is no definition; with the line and column, or the place of what is wrong.
+        It is not a definition; with the line and column, or the place of what is wrong.
     """
     data = _decoded(text)
     _check_version(data.pop("version", VERSION))

@@ -28,7 +28,7 @@ _WIDTH: Final = 88  # as formatters have it
 def to_python(settings: Mapping[str, Any]) -> str:
     """Write the cell that makes the hook of these settings.
 
-    The texts of functions come first. A key is left out where the workflow gives the same one and
+    The texts of functions come first. A key is left out where the workflow makes the same one and
     nothing in the definition names it; a lambda stands where it is used.
 
     Raises
