@@ -19,7 +19,7 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
-from hooknb.payloads.arrays import as_python
+from hooknb.payloads.json_values import as_python
 from hooknb.payloads.headers import HeaderMap, Headers, parse_head
 
 __all__ = [

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from hooknb.errors import PayloadError, SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads import json_text, multipart
+from hooknb.payloads import json_values, multipart
 from hooknb.payloads.charsets import decode_text
 from hooknb.payloads.compression import decompress
-from hooknb.payloads.query import MAX_FIELDS, parse_query_string
+from hooknb.payloads.query_strings import MAX_FIELDS, parse_query_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,7 +137,7 @@ def parse(
     -------
     value
         :data:`hooknb.paths.MISSING` for no bytes at all; for JSON any of its values; for forms a
-        dict, nested by the rules of :mod:`hooknb.payloads.query`; for text a ``str``, read by its
+        dict, nested by the rules of :mod:`hooknb.payloads.query_strings`; for text a ``str``, read by its
         charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without a
         type, is read as JSON where it is a JSON object or list: real senders, such as Amazon SNS,
         label theirs ``text/plain``.
@@ -154,7 +154,7 @@ def parse(
         return MISSING
     name = kind(content_type)
     if name == "json":
-        return json_text.decode(body, _parameter(content_type, "charset"))
+        return json_values.decode(body, _parameter(content_type, "charset"))
     if name == "form":
         charset = _parameter(content_type, "charset")
         if body.count(b"&") >= MAX_FIELDS:
@@ -181,7 +181,7 @@ def _json_or(text: str, otherwise: str | bytes) -> Any:
     if not _OPENS_JSON.match(text):
         return otherwise
     try:
-        return json_text.decode(text.encode())
+        return json_values.decode(text.encode())
     except (PayloadError, UnicodeEncodeError):
         return otherwise
 

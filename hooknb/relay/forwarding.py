@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from hooknb.payloads.headers import parse_head
-from hooknb.relay.fields import Fields
+from hooknb.relay.sanitizing import Fields
 from hooknb.relay.limits import Limits
 from hooknb.relay.registrations import Registration
 

@@ -17,7 +17,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from hooknb.relay.fields import (
+from hooknb.relay.sanitizing import (
     SAFETY,
     is_sendable,
     request_fields,

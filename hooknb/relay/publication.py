@@ -115,7 +115,7 @@ class Publication:
                 f"the relay reaches a runtime on its own machine only, and {self._settings.host!r} "
                 "is another address; leave out host (HOOKNB_HOST), or write '127.0.0.1'",
             )
-        from hooknb.relay.findings import check_relay  # which asks by urllib; most never publish
+        from hooknb.relay.health import check_relay  # which asks by urllib; most never publish
 
         runtime = runtime_folder().parent
         with _looking():

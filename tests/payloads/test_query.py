@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooknb.payloads.query import nest, parse_query_string
+from hooknb.payloads.query_strings import nest, parse_query_string
 
 pieces = st.sampled_from(
     ["a", "b", "[]", "[0]", "[1]", "[19]", "[20]", "[b]", "[", "]", "=", "=x",

@@ -11,7 +11,7 @@ import msgspec
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.payloads.arrays import as_python
+from hooknb.payloads.json_values import as_python
 from hooknb.records import SentResponse
 from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.insertions import (

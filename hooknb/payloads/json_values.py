@@ -16,7 +16,7 @@ from hooknb.errors import PayloadError
 from hooknb.payloads.charsets import declared_codec
 from hooknb.payloads.json_faults import DEEPEST, MOST_DIGITS, Fault, find_fault
 
-__all__ = ["decode"]
+__all__ = ["as_python", "decode"]
 
 _decode = msgspec.json.Decoder().decode
 
@@ -72,6 +72,24 @@ def decode(raw: bytes, charset: str | None = None) -> Any:
         return _checked(utf8)
     except _REFUSALS as error:
         raise _refusal(utf8, codec, error) from error
+
+
+def as_python(value: object) -> Any:
+    """Return a scalar or array of numpy, or a series of pandas, as Python's numbers and lists.
+
+    Neither package is loaded for it.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
+        made = listed()
+        if type(made) is not type(value):  # a long double stays one
+            return made
+    message = f"{type(value).__name__} is not a JSON value"
+    raise TypeError(message)
 
 
 def _checked(utf8: bytes) -> Any:
