@@ -8,12 +8,12 @@ import html
 import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, Unpack, overload
 
-from hooknb import paths
+from hooknb import _registry, paths
 from hooknb.client import curl
 from hooknb.client.outgoing import Outgoing, of_delivery, of_samples
 from hooknb.client.sending import HttpResponse, exchange, send
@@ -25,12 +25,14 @@ from hooknb.errors import (
     StoreError,
     WaitTimeoutError,
 )
+from hooknb.intake.served import Served
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import MASK
 from hooknb.records import Delivery, Execution
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.workflow import samples
 from hooknb.workflow.auth import Auth
+from hooknb.workflow.definitions import apply_changes, check_switch, load_definition
 from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from hooknb.history.frames import Frames
     from hooknb.history.watching import Watch
+    from hooknb.intake.hosting import Hosting
     from hooknb.intake.served import HookState
     from hooknb.runtime import Runtime
     from hooknb.ui import HookPanel
@@ -72,10 +75,11 @@ class Hook:
 
     # -- its names -----------------------------------------------------------------------------
 
-    def __init__(self, runtime: Runtime, state: HookState) -> None:
+    def __init__(self, runtime: Runtime, hosting: Hosting, state: HookState) -> None:
         self._runtime = runtime
+        self._hosting = hosting
         self._state = state
-        self._store = runtime.store
+        self._store = hosting.store
         self._workflow_id = state.workflow_id
 
     @property
@@ -101,7 +105,7 @@ class Hook:
     @property
     def url(self) -> str:
         """Where senders reach it: the public URL while it is published, else :attr:`local_url`."""
-        return self._runtime.publication.url(self.key) or self.local_url
+        return self._hosting.publication.url(self.key) or self.local_url
 
     @property
     def local_url(self) -> str:
@@ -151,9 +155,7 @@ class Hook:
         StoreError
             The store cannot be written.
         """
-        self._check_open()
-        self._runtime.configure(self._state, lambda _workflow: settings)
-        return self
+        return self._configure(lambda _workflow: settings)
 
     def add_variable(self, path: str, alias: str | None = None) -> Self:
         """Add a variable, as a new revision.
@@ -189,14 +191,23 @@ class Hook:
         part, within = split_column(path)
         known = samples.is_taken(part, getattr(self.workflow.trigger, part), within)
         value = MISSING if known else self._newest(part, within)
-        self._runtime.configure(
-            self._state,
+        return self._configure(
             lambda workflow: {
                 part: samples.with_variable(
                     part, getattr(workflow.trigger, part), within, value=value, alias=alias
                 )
-            },
+            }
         )
+
+    def _configure(self, change: Callable[[Workflow], Mapping[str, Any]]) -> Self:
+        """Apply what ``change`` makes of the current definition: of two at a time both are kept."""
+        self._check_open()
+        with _registry.lock():
+            if self._runtime.hooks.get(self.name) is not self:
+                raise ServerError(f"hook {self.name!r} is no longer served")
+            workflow, enabled = apply_changes(self.workflow, change(self.workflow))
+            enabled = self.enabled if enabled is None else enabled
+            self._runtime._serve(workflow, enabled=enabled)  # noqa: SLF001 - which made this hook
         return self
 
     @property
@@ -231,7 +242,28 @@ class Hook:
             The store cannot be written.
         """
         self._check_open()
-        self._runtime.revert(self._state, number, functions)
+        state, store = self._state, self._store
+        stored = {row[0]: row[2] for row in store.revisions(self._workflow_id)}
+        if number not in stored:
+            known = ", ".join(map(str, stored))
+            raise RecordNotFoundError(f"there is no revision {number} of this hook; it has {known}")
+        workflow = load_definition(
+            stored[number],
+            functions,
+            known=state.functions,
+            what=f"revision {number}",
+            call=f"hook.revert({number}, ",
+        )
+        definition = workflow.encode()
+        with _registry.lock():
+            self._check_open()
+            if definition == stored[number]:
+                store.set_revision(self._workflow_id, number)
+            else:
+                # Other code under the same names is another revision.
+                number = store.define(self.name, definition, enabled=state.enabled).revision
+            state.serve(Served(workflow, number))
+            self._hosting.advance(state)
 
     @property
     def enabled(self) -> bool:
@@ -244,7 +276,10 @@ class Hook:
     @enabled.setter
     def enabled(self, value: bool) -> None:
         self._check_open()
-        self._runtime.switch(self._state, enabled=value)
+        check_switch(value)
+        with _registry.lock():
+            self._store.enable(self._workflow_id, enabled=value)
+            self._state.enabled = value
 
     @property
     def status(self) -> Literal["enabled", "disabled", "closed"]:
@@ -289,7 +324,7 @@ class Hook:
         """
         self._check_open()
         workflow = self.workflow
-        return self._runtime.publication.publish(
+        return self._hosting.publication.publish(
             self.key,
             sync=workflow.sync,
             max_body=workflow.trigger.max_body,
@@ -307,12 +342,12 @@ class Hook:
         PublicationError
             The registration cannot be written.
         """
-        self._runtime.publication.withdraw(self.key)
+        self._hosting.publication.withdraw(self.key)
 
     @property
     def published(self) -> bool:
         """Whether it is reached through the Jupyter server; see :meth:`publish`."""
-        return self._runtime.publication.url(self.key) is not None
+        return self._hosting.publication.url(self.key) is not None
 
     # -- what it received ----------------------------------------------------------------------
 
@@ -454,7 +489,8 @@ class Hook:
             The store cannot be written.
         """
         self._check_open()
-        self._runtime.clear(self._state)
+        self._hosting.forget(self._state)
+        self._store.clear(self._workflow_id)
 
     # -- requests to it ------------------------------------------------------------------------
 
@@ -662,13 +698,13 @@ class Hook:
     def _waiting(self, call: str) -> Iterator[None]:
         """Wait for a response, unless the calling thread is the one that would make it."""
         self._check_open()
-        if self._runtime.is_server_thread:
+        if self._hosting.is_current:
             message = (
                 f"hook.{call}() waits for the thread that it was called on; in an async node, "
                 f"use `await asyncio.to_thread(hook.{call}, …)`"
             )
             raise ServerError(message)
-        with self._runtime.lent_worker():
+        with self._hosting.lent_worker():
             yield
 
     # -- waiting -------------------------------------------------------------------------------
@@ -694,7 +730,7 @@ class Hook:
             The hook is closed, or it was called on the server's own thread.
         """
         self._check_open()
-        if self._runtime.is_server_thread:
+        if self._hosting.is_current:
             raise ServerError(
                 "hook.wait() would hold up the thread that it waits for; call it from a cell"
             )
@@ -841,7 +877,7 @@ class Hook:
             The hook is closed.
         """
         self._check_open()
-        return self._runtime.cancel(self._state, as_id(id))
+        return self._hosting.cancel(self._state, as_id(id))
 
     def close(self) -> None:
         """Stop serving it; what it received stays in the store. Idempotent.
@@ -851,7 +887,7 @@ class Hook:
         it is closed, until the panel of a new hook of the same name is shown.
         """
         if not self._state.closed:
-            self._runtime.stop_serving(self.name, self._state)
+            self._runtime._stop_serving(self.name, self._state)  # noqa: SLF001 - which made this hook
             self._state.close()
 
     def delete(self) -> None:

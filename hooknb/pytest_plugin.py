@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
     from hooknb.runtime import Runtime
+    from hooknb.workflow import WebhookSettings
 
 __all__ = ["DeliverySnapshot", "Webhook"]
 
@@ -30,7 +31,7 @@ _WRITTEN: Final = pytest.StashKey[dict[Path, str]]()
 class Webhook(Protocol):
     """What the fixture ``webhook`` is, for annotations."""
 
-    def __call__(self, name: str | None = None, **settings: Any) -> Hook:
+    def __call__(self, name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
         """Serve a hook; see the fixture."""
 
 
@@ -88,7 +89,7 @@ def webhook(request: pytest.FixtureRequest, hook_runtime: Runtime) -> Webhook:
     setting differs. All of them are closed after the test.
     """
 
-    def serve(name: str | None = None, **settings: Any) -> Hook:
+    def serve(name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
         return hook_runtime.webhook(request.node.name if name is None else name, **settings)
 
     return serve

@@ -14,8 +14,8 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads.json_values import as_python
 from hooknb.payloads.headers import SECRET_HEADERS, Headers
+from hooknb.payloads.json_values import as_python
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
 from hooknb.workflow.auth import Auth, Outgoing

@@ -137,10 +137,10 @@ def parse(
     -------
     value
         :data:`hooknb.paths.MISSING` for no bytes at all; for JSON any of its values; for forms a
-        dict, nested by the rules of :mod:`hooknb.payloads.query_strings`; for text a ``str``, read by its
-        charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without a
-        type, is read as JSON where it is a JSON object or list: real senders, such as Amazon SNS,
-        label theirs ``text/plain``.
+        dict, nested by :func:`~hooknb.payloads.query_strings.nest`; for text a ``str``, read by
+        its charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without
+        a type, is read as JSON where it is a JSON object or list: real senders, such as Amazon
+        SNS, label theirs ``text/plain``.
 
     Raises
     ------

@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from hooknb.payloads.headers import parse_head
-from hooknb.relay.sanitizing import Fields
 from hooknb.relay.limits import Limits
 from hooknb.relay.registrations import Registration
+from hooknb.relay.sanitizing import Fields
 
 __all__ = [
     "CutOffError",
