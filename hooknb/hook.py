@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
 from hooknb import _registry, paths
 from hooknb.client import curl
@@ -31,7 +31,6 @@ from hooknb.payloads.headers import MASK
 from hooknb.records import Delivery, Execution
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.workflow import samples
-from hooknb.workflow.auth import Auth
 from hooknb.workflow.definitions import apply_changes, check_switch, load_definition
 from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
@@ -51,19 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["Hook"]
 
 
-class _Unset:
-    """Stands for an argument that was not passed; ``None`` is JSON's null."""
-
-    def __repr__(self) -> str:
-        return "<not passed>"
-
-
-_UNSET: Final = _Unset()
 _MAX_EXAMINED: Final = 1_000  # accepted deliveries, newest first, that a sample is looked for in
 _MAX_EXAMINED_BYTES: Final = 64 * 2**20
 _FILES: Final = (".jsonl", ".ndjson")  # suffixes of what `replay` reads as a file
-
-Pairs: TypeAlias = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
 class Hook:
@@ -497,7 +486,7 @@ class Hook:
     def send(
         self,
         *,
-        json: Any = _UNSET,
+        json: Any = MISSING,
         data: str | bytes | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         params: str | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
@@ -535,15 +524,13 @@ class Hook:
             There was no response in time, or the call was made on the server's own thread, which
             could not respond to itself.
         """
-        if json is not _UNSET and data is not None:
-            raise SettingError("data", "give json or data, not both")
         with self._waiting("send"):
             return send(
                 self.local_url,
                 auth=self.workflow.trigger.auth,
                 method=method,
-                body=data if json is _UNSET else json,
-                is_json=json is not _UNSET,
+                json=json,
+                data=data,
                 params=params,
                 headers=headers,
                 timeout=timeout,
@@ -674,13 +661,7 @@ class Hook:
         request = self._sample() if id is None else self._again(self.delivery(id))
         if self.workflow.trigger.auth is not None:
             request = self.workflow.trigger.auth.apply(request)
-        query = f"?{request.query}" if request.query else ""
-        return curl.command(
-            method=request.method,
-            url=f"{self.url}{request.subpath}{query}",
-            fields=request.fields,
-            content=request.content,
-        )
+        return curl.command(self.url, request)
 
     def _again(self, delivery: Delivery) -> Outgoing:
         return of_delivery(delivery, self.workflow.trigger.auth)
@@ -763,12 +744,7 @@ class Hook:
 
     @overload
     def wait_for(
-        self, text: str, n: int, timeout: float | None = 10
-    ) -> Delivery | list[Delivery]: ...
-
-    @overload
-    def wait_for(
-        self, text: str = "", *, n: int, timeout: float | None = 10
+        self, text: str = "", n: int = ..., timeout: float | None = 10
     ) -> Delivery | list[Delivery]: ...
 
     def wait_for(
@@ -1017,18 +993,26 @@ class Hook:
         return {**shown, **self.panel.view()} if getattr(shell, "kernel", None) else shown
 
     def _summary(self) -> list[tuple[str, str]]:
+        """List what it is, as pairs of a label and a text, without secrets.
+
+        The key is masked too: the summary is saved with a notebook and read by others.
+        """
         try:
             counts = self._store.counts(self._workflow_id)
             deliveries = f"{counts.deliveries}, {counts.refused} of them refused"
         except StoreError as error:
             deliveries = f"not readable: {error}"
-        return _summary(
-            self.workflow,
-            url=self.url,
-            status=self.status,
-            revision=self.revision,
-            deliveries=deliveries,
-        )
+        workflow, trigger = self.workflow, self.workflow.trigger
+        url = f"{self.url.rpartition('/')[0]}/{MASK}"
+        if trigger.auth is not None:
+            url = trigger.auth.apply_to_url(url, masked=True)
+        return [
+            ("hook", f"{self.name} ({self.status})"),
+            ("url", f"{', '.join(trigger.methods)} {url}"),
+            ("mode", "synchronous" if workflow.sync else "asynchronous"),
+            ("revision", str(self.revision)),
+            ("deliveries", deliveries),
+        ]
 
 
 def as_id(id: Any) -> int:
@@ -1042,44 +1026,6 @@ def as_id(id: Any) -> int:
     if not 0 < number < 2**63:
         raise RecordNotFoundError(f"there is nothing with the id {number}")
     return number
-
-
-def _saved_url(url: str, auth: Auth | None) -> str:
-    """Mask the key too, for what is saved with a notebook and read by others.
-
-    Whoever has the key can call the hook once it is published, if not now.
-    """
-    masked = f"{url.rpartition('/')[0]}/{MASK}"
-    return masked if auth is None else auth.apply_to_url(masked, masked=True)
-
-
-def _summary(
-    workflow: Workflow, *, url: str, status: str, revision: int, deliveries: str
-) -> list[tuple[str, str]]:
-    """List what a hook is, as pairs of a label and a text, without secrets.
-
-    Parameters
-    ----------
-    workflow
-        Its current definition.
-    url
-        Where senders reach it; credentials are masked here, and its key as of
-        :func:`_saved_url`.
-    status
-        Such as ``enabled``.
-    revision
-        The number of the current one.
-    deliveries
-        How many came, in words.
-    """
-    trigger = workflow.trigger
-    return [
-        ("hook", f"{workflow.name} ({status})"),
-        ("url", f"{', '.join(trigger.methods)} {_saved_url(url, trigger.auth)}"),
-        ("mode", "synchronous" if workflow.sync else "asynchronous"),
-        ("revision", str(revision)),
-        ("deliveries", deliveries),
-    ]
 
 
 def _as_text(rows: list[tuple[str, str]]) -> str:

@@ -84,7 +84,7 @@ class Runtime:
         self._store = self._hosting.store
         _registry.release_in_forks()
         with self._lock:
-            _registry.runtimes().append(self)
+            _registry.state().runtimes.append(self)
         atexit.register(self.close)
 
     # -- hooks ----------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class Runtime:
         self._hooks.clear()
         self._states.clear()
 
-    def let_go(self) -> None:
+    def _let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""
         self._closed = True
         atexit.unregister(self.close)
@@ -417,7 +417,7 @@ def workflows() -> list[str]:
     there is none.
     """
     with _registry.lock():
-        runtime = _registry.default()
+        runtime = _registry.state().default
         if runtime is not None:
             names: list[str] = runtime.workflows()
             return names
@@ -430,9 +430,9 @@ def hooks() -> dict[str, Hook]:
     """Return the hooks served in this process by name; those of the default runtime win."""
     with _registry.lock():
         found: dict[str, Hook] = {}
-        for runtime in _registry.runtimes():
+        for runtime in _registry.state().runtimes:
             for name, hook in runtime.hooks.items():
-                if runtime is _registry.default() or name not in found:
+                if runtime is _registry.state().default or name not in found:
                     found[name] = hook
         return found
 
@@ -452,7 +452,7 @@ def panel() -> Panels:
 def _default() -> Iterator[Runtime]:
     """Yield the default runtime; one that is made here stays once its first hook is made."""
     with _registry.lock():
-        runtime = _registry.default()
+        runtime = _registry.state().default
         if runtime is not None:
             yield runtime
             return
@@ -463,7 +463,7 @@ def _default() -> Iterator[Runtime]:
             # The next try reads the environment anew.
             runtime.close()
             raise
-        _registry.set_default(runtime)
+        _registry.state().default = runtime
 
 
 def _made() -> Runtime:

@@ -12,6 +12,7 @@ from hooknb.paths import MISSING
 from hooknb.payloads import json_values, multipart
 from hooknb.payloads.charsets import decode_text
 from hooknb.payloads.compression import decompress
+from hooknb.payloads.headers import TOKEN
 from hooknb.payloads.query_strings import MAX_FIELDS, parse_query_string
 
 if TYPE_CHECKING:
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "accepts", "check_accept", "decompress", "kind", "media_type", "parse"]
 
-_LONGEST_TYPE = 1000  # characters of a Content-Type whose parameters are read
+_MAX_TYPE = 1000  # characters of a Content-Type whose parameters are read
 
 Kind: TypeAlias = Literal["json", "form", "multipart", "text", "bytes"]
 """How a body is read."""
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9a-z-]+"  # noqa: S105 - RFC 9110, section 5.6.2, in lower case
-_MEDIA_RANGE: Final = re.compile(rf"\*/\*|(?!\*/){_TOKEN}/(?:\*|{_TOKEN})")
+_MEDIA_RANGE: Final = re.compile(rf"\*/\*|(?!\*/){TOKEN.pattern}/(?:\*|{TOKEN.pattern})")
 _OPENS_JSON: Final = re.compile(r"\ufeff?[ \t\r\n]*[\[{]")
 
 
@@ -37,7 +37,7 @@ def media_type(content_type: str | None) -> str:
 
 @lru_cache(maxsize=256)
 def kind(content_type: str | None) -> Kind:
-    """Tell how a body of this ``Content-Type`` is read.
+    """Return how a body of this ``Content-Type`` is read.
 
     Returns
     -------
@@ -58,12 +58,12 @@ def kind(content_type: str | None) -> Kind:
 
 @lru_cache(maxsize=256)
 def accepts(accept: tuple[str, ...], content_type: str | None) -> bool:
-    """Tell whether media ranges take a ``Content-Type``.
+    """Return whether media ranges take a ``Content-Type``.
 
     Parameters
     ----------
     accept
-        As :func:`check_accept` gives them. ``application/json`` also takes every ``+json`` type.
+        As :func:`check_accept` returns them. ``application/json`` also takes every ``+json`` type.
     content_type
         The header; where there is none, or nothing in it, only ``*/*`` takes it.
     """
@@ -89,7 +89,7 @@ def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
     Raises
     ------
     SettingError
-        A lone text, nothing at all, or something that is no media range; the error says which.
+        A lone text, nothing at all, or something that is not a media range; the error says which.
     """
     if isinstance(accept, str):
         raise SettingError(
@@ -188,10 +188,10 @@ def _json_or(text: str, otherwise: str | bytes) -> Any:
 
 @lru_cache(maxsize=256)
 def _parameter(content_type: str | None, name: str) -> str | None:
-    """Take a parameter out of a ``Content-Type``."""
+    """Return a parameter of a ``Content-Type``."""
     # Nobody names a charset or a boundary behind a thousand characters; reading more takes a time
     # that grows with its square.
-    if content_type is None or ";" not in content_type or len(content_type) > _LONGEST_TYPE:
+    if content_type is None or ";" not in content_type or len(content_type) > _MAX_TYPE:
         return None
     message = Message()
     message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")

@@ -29,8 +29,8 @@ __all__ = ["MAX_FIELDS", "nest", "parse_query_string"]
 MAX_FIELDS: Final = 10_000
 """Fields of a form that are read; one with more is refused."""
 
-_DEEPEST: Final = 5
-_MOST_ELEMENTS: Final = 20
+_MAX_DEPTH: Final = 5
+_MAX_ELEMENTS: Final = 20
 _OBJECT_PROTOTYPE: Final = frozenset(
     {
         "__defineGetter__",
@@ -160,7 +160,7 @@ def _split(name: str) -> list[str] | None:
         if name[:opening] in _OBJECT_PROTOTYPE:
             return None
         keys.append(name[:opening])
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         closing = _closing(name, opening)
         if closing == -1:
             break
@@ -232,7 +232,7 @@ def _as_object(elements: list[Any], *, overflows: bool) -> _Object:
 
 
 def _limited(elements: list[Any]) -> _List | _Object:
-    if len(elements) > _MOST_ELEMENTS:
+    if len(elements) > _MAX_ELEMENTS:
         return _as_object(elements, overflows=True)
     return elements if isinstance(elements, _List) else _List(elements)
 
@@ -254,7 +254,7 @@ def _wrapped(keys: list[str], value: Any) -> Any:
         name = key[1:-1] if key[0] == "[" and key[-1] == "]" else key
         if name is not key and _INDEX.fullmatch(name):
             index = int(name)
-            if index < _MOST_ELEMENTS:
+            if index < _MAX_ELEMENTS:
                 value = _List([*([_HOLE] * index), value])
             else:
                 value = _Object([(name, value)], last=index)
@@ -287,7 +287,7 @@ def _merged(target: Any, source: Any) -> Any:
 
 def _with_leaf(target: Any, leaf: Any) -> Any:
     if isinstance(target, _List):
-        full = _count(target) >= _MOST_ELEMENTS
+        full = _count(target) >= _MAX_ELEMENTS
         target.append(leaf)
         return _as_object(target, overflows=True) if full else target
     if not isinstance(target, _Object):
@@ -324,7 +324,7 @@ def _with_list(target: _List, source: _List) -> _List | _Object:
             target[index] = _merged(target[index], element)
         else:
             target.append(element)
-    return _as_object(target, overflows=True) if _count(target) > _MOST_ELEMENTS else target
+    return _as_object(target, overflows=True) if _count(target) > _MAX_ELEMENTS else target
 
 
 def _merge_entries(into: _Object, source: _List | _Object) -> None:

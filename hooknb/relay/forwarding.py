@@ -93,17 +93,6 @@ async def forward(
 ) -> Responded:
     """Send a request to the kernel that registered its hook, and wait for the response.
 
-    Parameters
-    ----------
-    to
-        Where the kernel listens, and the secret that it is shown.
-    key
-        The key of the hook.
-    request, body
-        The request to send.
-    limits
-        Seconds for the connection and for the response, bytes of the response.
-
     Raises
     ------
     ForwardingError

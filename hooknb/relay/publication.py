@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from hooknb import _processes
 from hooknb._clock import now
 from hooknb.errors import PublicationError, SettingError
-from hooknb.relay.addresses import public_base
+from hooknb.relay.addresses import find_public_url
 from hooknb.relay.registrations import (
     VERSION,
     PublishedHook,
@@ -64,15 +64,7 @@ class _Head(Protocol):
 
 
 class Publication:
-    """The published hooks of a runtime, and their registration.
-
-    Parameters
-    ----------
-    settings
-        The settings of the runtime.
-    port
-        Returns the port that the runtime listens on.
-    """
+    """The published hooks of a runtime, and their registration."""
 
     def __init__(self, settings: RuntimeSettings, port: Callable[[], int | None]) -> None:
         self._settings = settings
@@ -121,7 +113,7 @@ class Publication:
         with _looking():
             check_relay(self._settings.public_url, runtime)
         with self._lock, _looking():
-            base = public_base(self._settings.public_url, runtime)
+            base = find_public_url(self._settings.public_url, runtime)
             if not self._name:
                 self._name = Registrations.new_name()
                 self._secret = secrets.token_urlsafe(32)
@@ -265,7 +257,7 @@ def _looking() -> Iterator[None]:
 
 
 def _entry(wanted: Literal[202, 503], max_body: int, *, sync: bool) -> PublishedHook:
-    # Nobody could answer the caller of a synchronous hook later.
+    # The caller of a synchronous hook cannot be sent its response later.
     return PublishedHook(status_while_away=503 if sync else wanted, max_body=max_body)
 
 

@@ -217,14 +217,7 @@ class Registrations:
             return None
 
     def write(self, name: str, registration: Registration) -> None:
-        """Write a registration, whole or not at all.
-
-        Parameters
-        ----------
-        name
-            Of :meth:`new_name`.
-        registration
-            The content of the file.
+        """Write a registration under a name of :meth:`new_name`, whole or not at all.
 
         Raises
         ------

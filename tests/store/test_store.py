@@ -184,7 +184,7 @@ def test_an_equal_definition_is_no_new_revision(store):
 
 
 def test_an_earlier_revision_can_be_the_current_one_again(backed):
-    store = backed.store
+    store = backed._store
     made = store.define("reverted", b"1", enabled=True)
     number = made.workflow_id
     store.define("reverted", b"2", enabled=True)
@@ -322,7 +322,7 @@ def test_what_comes_late_for_a_deleted_workflow_is_left_out_without_a_word(store
 
 
 def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
-    store = backed.store
+    store = backed._store
     gone = Stored(store, "gone", b"1")
     store.submit(gone.new(owner="somebody"))
     store.delete("gone")

@@ -87,8 +87,8 @@ def relay(site: Site, seen: RelayStatus) -> Iterator[Finding]:
 
 def published(seen: RelayStatus) -> Iterator[Finding]:
     """Say under which address hooks would be published, which are, and what waits for them."""
-    if seen.public_base is not None:
-        yield ok("public URL", seen.public_base)
+    if seen.public_url is not None:
+        yield ok("public URL", seen.public_url)
     else:
         problem, _, remedy = (seen.problem or "it is not known").partition("; ")
         yield warning("public URL", problem, remedy or "set HOOKNB_PUBLIC_URL")
