@@ -348,7 +348,6 @@ class Hook:
         status (of the response), duration_ms, headers, query, body. Credentials in headers are
         masked.
         """
-        self._flush()
         return self._frames.deliveries()
 
     @property
@@ -358,7 +357,6 @@ class Hook:
         Columns: delivery, revision, status, reason, started_at, finished_at, duration_ms,
         response_status, missing (configured variables that the request did not have), recovered.
         """
-        self._flush()
         return self._frames.executions()
 
     @property
@@ -369,7 +367,6 @@ class Hook:
         most 500; how many were left out stands in ``attrs["left_out"]``. Headers are shown where
         they are configured.
         """
-        self._flush()
         return self._frames.variables(self.workflow.trigger)
 
     @property
@@ -379,7 +376,6 @@ class Hook:
         Columns: execution, node, type, status, started_at, finished_at, duration_ms, result,
         output (what it printed), error.
         """
-        self._flush()
         return self._frames.jobs()
 
     def delivery(self, id: int) -> Delivery:
@@ -890,10 +886,15 @@ class Hook:
     # -- reading -------------------------------------------------------------------------------
 
     @cached_property
-    def _frames(self) -> Frames:
+    def _kept_frames(self) -> Frames:
         from hooknb.history.frames import Frames  # pandas takes half a second to load
 
         return Frames(self._store, self._workflow_id)
+
+    @property
+    def _frames(self) -> Frames:
+        self._flush()
+        return self._kept_frames
 
     def _flush(self) -> None:
         """Wait until what is known to have happened can be read; blocks for some milliseconds."""

@@ -192,11 +192,9 @@ class RuntimeSettings:
         ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and
         ``HOOKNB_DETERMINISTIC`` are read.
         """
-        port = environ.get("HOOKNB_PORT")
-        if port is not None and not port.isascii():
-            raise SettingError("HOOKNB_PORT", f"{port!r} is not a port; write a whole number")
+        port = environ.get("HOOKNB_PORT", "")
         try:
-            number = int(port) if port else None
+            number = int(port.encode("ascii")) if port else None
         except ValueError:
             raise SettingError(
                 "HOOKNB_PORT", f"{port!r} is not a port; write a whole number"

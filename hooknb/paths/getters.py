@@ -59,9 +59,6 @@ def compile(path: str | Sequence[Part]) -> Getter:  # noqa: A001 - the word of t
     return _compiled_text(path) if isinstance(path, str) else _compiled(tuple(path))
 
 
-# ---------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=4096)
 def _compiled_text(text: str) -> Getter:
     return _compiled(parse(text))

@@ -152,7 +152,6 @@ def join(text: str, part: Part) -> str:
 
 
 # -- writing and reading one part
-# ---------------------------------------------------------------------------
 
 
 def _written(part: Part, *, first: bool) -> str:

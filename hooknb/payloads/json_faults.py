@@ -38,8 +38,6 @@ _STRING_PART: Final = re.compile(rb"""(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-
 _WORDS: Final = {b"NaN", b"Infinity", b"-Infinity", b"None", b"True", b"False", b"undefined"}
 _WORD: Final = re.compile(rb"-?[A-Za-z]++")
 
-_AFTER_VALUE: Final = {b"[": 'a comma or "]" is expected', b"{": 'a comma or "}" is expected'}
-
 
 class Fault(NamedTuple):
     """A place in a body, and what is wrong there."""
@@ -98,16 +96,16 @@ def _closes(mark: bytes, expected: str, nesting: list[bytes]) -> bool:
 
 
 def _expectation(expected: str, nesting: list[bytes]) -> str:
-    if expected == "next":
-        return _AFTER_VALUE[nesting[-1]]
     return {
+        "next": 'a comma or "]" is expected',
+        "next in object": 'a comma or "}" is expected',
         "value": "a value is expected",
         "first": 'a value or "]" is expected',
         "key": "a key in double quotes is expected",
         "first key": 'a key in double quotes or "}" is expected',
         "colon": "a colon is expected after the key",
         "end": "the value has ended, but there is more",
-    }[expected]
+    }["next in object" if expected == "next" and nesting[-1] == b"{" else expected]
 
 
 def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Fault | None:

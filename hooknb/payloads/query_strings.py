@@ -55,19 +55,14 @@ _ANY_BRACKET: Final = re.compile(r"[\[\]]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # JavaScript writes larger numbers in another way
 
 
-def parse_query_string(
-    text: str, *, limit: int | None = None, charset: str | None = None
-) -> dict[str, Any]:
+def parse_query_string(text: str, *, charset: str | None = None) -> dict[str, Any]:
     """Read a query string, or a body of ``application/x-www-form-urlencoded``.
 
     Parameters
     ----------
     text
-        Without the question mark.
-    limit
-        How many pairs to read at most; the rest is dropped. ``qs`` reads 1,000 by default and drops
-        the others without a word. Here all are read unless a limit is asked for, since nothing that
-        came shall be lost; how much can come is limited by the size of requests.
+        Without the question mark. All pairs are read, since nothing received is to be lost; ``qs``
+        drops those behind the first 1,000 without a word.
     charset
         Tried for percent escapes that are not UTF-8, such as ``iso-8859-1`` for ``%E9``. ``qs`` has
         that as an option.
@@ -77,7 +72,7 @@ def parse_query_string(
     dict
         Strings, and lists and dicts of such. It never raises.
     """
-    return nest(_pairs(text, limit, declared_codec(charset)))
+    return nest(_pairs(text, declared_codec(charset)))
 
 
 def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,15 +100,13 @@ def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # -- text to pairs
-# -----------------------------------------------------------------------------------------
 
 
-def _pairs(text: str, limit: int | None, charset: str | None) -> Iterator[tuple[str, str]]:
+def _pairs(text: str, charset: str | None) -> Iterator[tuple[str, str]]:
     if "%5" in text:
         text = _BRACKETS.sub(lambda match: "[" if match[1] in "Bb" else "]", text)
     plain = "%" not in text and "+" not in text
-    parts = text.split("&") if limit is None else text.split("&", limit)[:limit]
-    for part in parts:
+    for part in text.split("&"):
         if not part:
             continue
         split = part.find("]=") + 1 or part.find("=")
@@ -147,7 +140,6 @@ def _decoded(text: str, charset: str | None) -> str:
 
 
 # -- names to keys
-# -----------------------------------------------------------------------------------------
 
 
 def _split(name: str) -> list[str] | None:
@@ -187,7 +179,6 @@ def _closing(name: str, opening: int) -> int:
 
 
 # -- keys to values
-# ----------------------------------------------------------------------------------------
 
 
 class _Hole:

@@ -42,17 +42,19 @@ class ServerStatus:
         Its own URL, without a token.
     is_own
         Whether it started this process.
-    has_relay
-        Whether the relay responds there.
     problem
-        Why it does not, and the remedy; ``None`` where it does.
+        Why the relay does not respond there, and the remedy; ``None`` where it does.
     """
 
     pid: int
     url: str
     is_own: bool
-    has_relay: bool
     problem: str | None
+
+    @property
+    def has_relay(self) -> bool:
+        """Whether the relay responds there."""
+        return self.problem is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,13 +201,8 @@ def check_relay(public_url: str | None, runtime: Path) -> None:
 
 
 def _asked(server: JupyterServer, own: JupyterServer | None) -> ServerStatus:
-    problem = _problem(server.url)
     return ServerStatus(
-        pid=server.pid,
-        url=server.url,
-        is_own=own is not None and own.pid == server.pid,
-        has_relay=problem is None,
-        problem=problem,
+        pid=server.pid, url=server.url, is_own=server == own, problem=_problem(server.url)
     )
 
 
