@@ -92,16 +92,7 @@ def send(
 def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) -> HttpResponse:
     """Send a request, its fields and its query exactly as they are, and wait for the response.
 
-    Parameters
-    ----------
-    url
-        Without a query.
-    request
-        What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
-    auth
-        What lets the request in where it does not carry that itself, or ``None``.
-    timeout
-        Seconds.
+    ``Host``, ``Content-Length`` and what ``auth`` asks for are added where it does not have them.
 
     Raises
     ------

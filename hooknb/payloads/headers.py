@@ -99,11 +99,8 @@ def masked(name: str, value: str) -> str:
 def parse_head(head: bytes) -> Headers:
     """Split a block of header fields as it stood on the wire (RFC 9112, section 5).
 
-    Parameters
-    ----------
-    head
-        The lines below the request line. Values are read as Latin-1, which loses no byte;
-        a folded line is joined to its field by one space.
+    Values are read as Latin-1, which loses no byte; a folded line is joined to its field by one
+    space.
     """
     fields = Headers()
     for line in head.decode("latin-1").split("\n"):

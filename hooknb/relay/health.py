@@ -125,12 +125,7 @@ def status(
 ) -> RelayStatus:
     """Return the state of the relay for this process. Blocks while the servers are asked.
 
-    Parameters
-    ----------
-    public_url
-        The runtime's ``public_url``; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
-    environ
-        The environment variables.
+    ``public_url`` is that of the runtime; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
     """
     folder = runtime_folder()
     own = own_server(folder.parent)

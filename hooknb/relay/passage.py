@@ -86,14 +86,8 @@ def _reading() -> Iterator[None]:
 class Passage:
     """Takes requests for published hooks to their kernels. Used on the server's loop.
 
-    Parameters
-    ----------
-    folder
-        The folder of the registrations.
-    limits
-        The limits that apply.
-    own_hosts
-        Returns the host names of the server beyond those that kernels register; ``None`` for any.
+    ``own_hosts`` returns the host names of the server beyond those that kernels register; ``None``
+    for any.
     """
 
     def __init__(

@@ -213,13 +213,8 @@ class Publication:
     def admit(self, request: _Head, key: str) -> bool | None:
         """Return how a request came, and remove the relay's own fields from its head.
 
-        Parameters
-        ----------
-        request
-            Its header fields are left without those that only the relay sends. Where it came
-            through the relay, its remote address and its time are those that the relay says.
-        key
-            Of the hook that it is for.
+        Where it came through the relay, its remote address and its time become those that the
+        relay states.
 
         Returns
         -------

@@ -108,13 +108,10 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 class Registrations:
     """The registrations of this user.
 
-    Parameters
+    Attributes
     ----------
     folder
         That of the files; it need not be there.
-
-    Attributes
-    ----------
     hooks
         The keys of all that were found at the last reading.
     """
@@ -126,12 +123,7 @@ class Registrations:
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
     def read(self, most: int | None = _MAX_FILES) -> dict[str, Registration]:
-        """Return the trustworthy registrations by the names of their files.
-
-        Parameters
-        ----------
-        most
-            Read only this number of files, the newest.
+        """Return the trustworthy ones among the ``most`` newest files, by their names.
 
         Raises
         ------
