@@ -118,53 +118,28 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Loaded when first used, so that `import hooknb` stays light.
+# Loaded when first used, so that `import hooknb` stays light; what is not listed is a node.
 _HOMES = {
-    "SentResponse": "hooknb.records",
-    "BasicAuth": "hooknb.workflow.auth",
-    "Calculation": "hooknb.workflow.nodes",
-    "Case": "hooknb.workflow.nodes",
-    "Code": "hooknb.workflow.nodes",
-    "Condition": "hooknb.workflow.nodes",
-    "Context": "hooknb.engine",
-    "Delay": "hooknb.workflow.nodes",
-    "Delivery": "hooknb.records",
-    "End": "hooknb.workflow.nodes",
-    "Execution": "hooknb.records",
-    "Hook": "hooknb.hook",
-    "Job": "hooknb.records",
-    "Loop": "hooknb.workflow.nodes",
-    "Node": "hooknb.workflow.nodes",
-    "Output": "hooknb.workflow.nodes",
-    "Parallel": "hooknb.workflow.nodes",
-    "Query": "hooknb.workflow.nodes",
-    "HttpResponse": "hooknb.client.sending",
-    "Request": "hooknb.workflow.nodes",
-    "Response": "hooknb.workflow.nodes",
-    "Runtime": "hooknb.runtime",
-    "Status": "hooknb.records",
-    "Switch": "hooknb.workflow.nodes",
-    "Trigger": "hooknb.workflow",
-    "Variable": "hooknb.workflow.variables",
-    "Workflow": "hooknb.workflow",
-    "delete": "hooknb.runtime",
-    "hooks": "hooknb.runtime",
-    "panel": "hooknb.runtime",
-    "parse_body": "hooknb.workflow.variables",
-    "parse_query": "hooknb.workflow.variables",
-    "register": "hooknb.workflow.nodes",
-    "serve": "hooknb.runtime",
-    "webhook": "hooknb.runtime",
-    "workflows": "hooknb.runtime",
+    name: module
+    for module, names in {
+        "hooknb.client.sending": ["HttpResponse"],
+        "hooknb.engine": ["Context"],
+        "hooknb.hook": ["Hook"],
+        "hooknb.records": ["Delivery", "Execution", "Job", "SentResponse", "Status"],
+        "hooknb.runtime": ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows"],
+        "hooknb.workflow": ["Trigger", "Workflow"],
+        "hooknb.workflow.auth": ["BasicAuth"],
+        "hooknb.workflow.variables": ["Variable", "parse_body", "parse_query"],
+    }.items()
+    for name in names
 }
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in __all__:
         message = f"module 'hooknb' has no attribute {name!r}"
         raise AttributeError(message)
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(importlib.import_module(_HOMES.get(name, "hooknb.workflow.nodes")), name)
     globals()[name] = value
     return value
 

@@ -24,7 +24,7 @@ def now() -> int:
 
 
 def moment(value: int) -> datetime:
-    """Make an aware ``datetime`` of microseconds since 1970."""
+    """Return an aware ``datetime`` of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=value)
 
 
@@ -46,7 +46,7 @@ class Clock:
 
     def now(self) -> int:
         """Return the microseconds since 1970."""
-        return time.time_ns() // 1000
+        return now()
 
     def duration(self, started: float) -> int:
         """Return the microseconds since ``time.perf_counter()`` gave ``started``."""

@@ -7,7 +7,6 @@ moment at which the process started it names one process for good.
 from __future__ import annotations
 
 import os
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -15,16 +14,15 @@ from typing import Final
 __all__ = ["ancestors", "runs", "started"]
 
 _PROC: Final = Path("/proc")
-_MOST_ANCESTORS: Final = 64
-_PATIENCE: Final = 2.0  # seconds
+_START: Final = 19  # the field of the start time, counted behind the name of the program
 _NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def started(pid: int) -> str | None:
     """Return a text that says when a process started, or ``None`` where none of that number runs.
 
-    The texts of two processes that had the same number differ. A process that has ended and whose
-    parent has not looked yet counts as ended.
+    The texts of two processes that had the same number differ, also after the clock was put
+    right. A process that has ended and whose parent has not looked yet counts as ended.
 
     Raises
     ------
@@ -32,10 +30,17 @@ def started(pid: int) -> str | None:
         The system does not say so now: no descriptor is free, say. Nobody has ended for that.
     """
     if not (_PROC / "self" / "stat").exists():
-        return _asked(pid, "lstart=")
-    fields = _stat(pid)
+        return _started_without_proc(pid)
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except _NOT_THERE:
+        return None
+    # The name stands in parentheses and may hold anything, parentheses too (proc(5)).
+    fields = text.rpartition(")")[2].split()
+    if len(fields) <= _START or fields[0] in {"Z", "X"}:
+        return None
     # Ticks since the machine started: after another start the same number may come again.
-    return None if fields is None or fields[0] in {"Z", "X"} else f"{fields[19]} {_boot()}".strip()
+    return f"{fields[_START]} {_boot()}".strip()
 
 
 def runs(pid: int, since: str) -> bool:
@@ -46,46 +51,30 @@ def runs(pid: int, since: str) -> bool:
     OSError
         As of :func:`started`.
     """
-    if not (_PROC / "self" / "stat").exists():
-        owner, _, start = (_asked(pid, "uid=", "lstart=") or "").partition(" ")
-        return start.strip() == since and owner == str(os.geteuid())
-    return started(pid) == since and _owner(pid) == os.geteuid()
+    import psutil  # the kernel's, so that it is there
 
-
-def ancestors(pid: int | None = None) -> list[int]:
-    """Return the numbers of the processes above one (this one), the nearest first."""
-    found: list[int] = []
-    above = os.getppid() if pid is None else _parent(pid)
-    while above and above > 1 and above not in found and len(found) < _MOST_ANCESTORS:
-        found.append(above)
-        above = _parent(above)
-    return found if above != 1 else [*found, 1]
-
-
-def _parent(pid: int) -> int | None:
-    if not (_PROC / "self" / "stat").exists():
-        text = _asked(pid, "ppid=")
-        return int(text) if text and text.isdigit() else None
-    fields = _stat(pid)
-    return None if fields is None else int(fields[1])
-
-
-def _owner(pid: int) -> int | None:
     try:
-        return (_PROC / str(pid)).stat().st_uid
-    except _NOT_THERE:
-        return None
+        return started(pid) == since and psutil.Process(pid).uids().effective == os.geteuid()
+    except psutil.Error:
+        return False
 
 
-def _stat(pid: int) -> list[str] | None:
-    """Return the fields behind the name of the program in ``/proc/<pid>/stat`` (proc(5))."""
+def ancestors() -> list[int]:
+    """Return the numbers of the processes above this one, the nearest first."""
+    import psutil
+
+    return [process.pid for process in psutil.Process().parents()]
+
+
+def _started_without_proc(pid: int) -> str | None:
+    import psutil
+
     try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except _NOT_THERE:
+        process = psutil.Process(pid)
+        has_ended = process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+        return None if has_ended else str(process.create_time())
+    except psutil.Error:
         return None
-    # The name stands in parentheses and may hold anything, parentheses too.
-    fields = text.rpartition(")")[2].split()
-    return fields if len(fields) > 19 else None  # noqa: PLR2004 - up to the start time
 
 
 @lru_cache(maxsize=1)
@@ -94,20 +83,3 @@ def _boot() -> str:
         return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except _NOT_THERE:
         return ""
-
-
-def _asked(pid: int, *columns: str) -> str | None:
-    """Ask ``ps``, which POSIX systems without ``/proc`` have."""
-    wanted = [part for column in columns for part in ("-o", column)]
-    try:
-        done = subprocess.run(  # noqa: S603 - a list of arguments, of which one is a whole number
-            ["ps", *wanted, "-p", str(int(pid))],  # noqa: S607 - wherever the system has it
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PATIENCE,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"ps says nothing of process {pid}") from error
-    return done.stdout.strip() or None

@@ -8,12 +8,12 @@ import html
 import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
-from hooknb import paths
+from hooknb import _registry, paths
 from hooknb.client import curl
 from hooknb.client.outgoing import Outgoing, of_delivery, of_samples
 from hooknb.client.sending import HttpResponse, exchange, send
@@ -25,12 +25,13 @@ from hooknb.errors import (
     StoreError,
     WaitTimeoutError,
 )
+from hooknb.intake.served import Served
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import MASK
 from hooknb.records import Delivery, Execution
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.workflow import samples
-from hooknb.workflow.auth import Auth
+from hooknb.workflow.definitions import apply_changes, check_switch, load_definition
 from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from hooknb.history.frames import Frames
     from hooknb.history.watching import Watch
+    from hooknb.intake.hosting import Hosting
     from hooknb.intake.served import HookState
     from hooknb.runtime import Runtime
     from hooknb.ui import HookPanel
@@ -48,19 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["Hook"]
 
 
-class _Unset:
-    """Stands for an argument that was not passed; ``None`` is JSON's null."""
-
-    def __repr__(self) -> str:
-        return "<not passed>"
-
-
-_UNSET: Final = _Unset()
 _MAX_EXAMINED: Final = 1_000  # accepted deliveries, newest first, that a sample is looked for in
 _MAX_EXAMINED_BYTES: Final = 64 * 2**20
 _FILES: Final = (".jsonl", ".ndjson")  # suffixes of what `replay` reads as a file
-
-Pairs: TypeAlias = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
 class Hook:
@@ -72,10 +64,11 @@ class Hook:
 
     # -- its names -----------------------------------------------------------------------------
 
-    def __init__(self, runtime: Runtime, state: HookState) -> None:
+    def __init__(self, runtime: Runtime, hosting: Hosting, state: HookState) -> None:
         self._runtime = runtime
+        self._hosting = hosting
         self._state = state
-        self._store = runtime.store
+        self._store = hosting.store
         self._workflow_id = state.workflow_id
 
     @property
@@ -101,7 +94,7 @@ class Hook:
     @property
     def url(self) -> str:
         """Where senders reach it: the public URL while it is published, else :attr:`local_url`."""
-        return self._runtime.publication.url(self.key) or self.local_url
+        return self._hosting.publication.url(self.key) or self.local_url
 
     @property
     def local_url(self) -> str:
@@ -151,9 +144,7 @@ class Hook:
         StoreError
             The store cannot be written.
         """
-        self._check_open()
-        self._runtime.configure(self._state, lambda _workflow: settings)
-        return self
+        return self._configure(lambda _workflow: settings)
 
     def add_variable(self, path: str, alias: str | None = None) -> Self:
         """Add a variable, as a new revision.
@@ -189,14 +180,24 @@ class Hook:
         part, within = split_column(path)
         known = samples.is_taken(part, getattr(self.workflow.trigger, part), within)
         value = MISSING if known else self._newest(part, within)
-        self._runtime.configure(
-            self._state,
+        return self._configure(
             lambda workflow: {
                 part: samples.with_variable(
                     part, getattr(workflow.trigger, part), within, value=value, alias=alias
                 )
-            },
+            }
         )
+
+    def _configure(self, change: Callable[[Workflow], Mapping[str, Any]]) -> Self:
+        """Apply what ``change`` makes of the current definition: of two at a time both are kept."""
+        self._check_open()
+        with _registry.lock():
+            if self._runtime.hooks.get(self.name) is not self:
+                message = f"hook {self.name!r} is no longer served; make it again to change it"
+                raise ServerError(message)
+            workflow, enabled = apply_changes(self.workflow, change(self.workflow))
+            enabled = self.enabled if enabled is None else enabled
+            self._runtime._serve(workflow, enabled=enabled)  # noqa: SLF001 - which made this hook
         return self
 
     @property
@@ -231,7 +232,28 @@ class Hook:
             The store cannot be written.
         """
         self._check_open()
-        self._runtime.revert(self._state, number, functions)
+        state, store = self._state, self._store
+        stored = {row[0]: row[2] for row in store.revisions(self._workflow_id)}
+        if number not in stored:
+            known = ", ".join(map(str, stored))
+            raise RecordNotFoundError(f"this hook has no revision {number}; it has {known}")
+        workflow = load_definition(
+            stored[number],
+            functions,
+            known=state.functions,
+            what=f"revision {number}",
+            call=f"hook.revert({number}, ",
+        )
+        definition = workflow.encode()
+        with _registry.lock():
+            self._check_open()
+            if definition == stored[number]:
+                store.set_revision(self._workflow_id, number)
+            else:
+                # Other code under the same names is another revision.
+                number = store.define(self.name, definition, enabled=state.enabled).revision
+            state.serve(Served(workflow, number))
+            self._hosting.advance(state)
 
     @property
     def enabled(self) -> bool:
@@ -244,7 +266,10 @@ class Hook:
     @enabled.setter
     def enabled(self, value: bool) -> None:
         self._check_open()
-        self._runtime.switch(self._state, enabled=value)
+        check_switch(value)
+        with _registry.lock():
+            self._store.enable(self._workflow_id, enabled=value)
+            self._state.enabled = value
 
     @property
     def status(self) -> Literal["enabled", "disabled", "closed"]:
@@ -289,7 +314,7 @@ class Hook:
         """
         self._check_open()
         workflow = self.workflow
-        return self._runtime.publication.publish(
+        return self._hosting.publication.publish(
             self.key,
             sync=workflow.sync,
             max_body=workflow.trigger.max_body,
@@ -307,12 +332,12 @@ class Hook:
         PublicationError
             The registration cannot be written.
         """
-        self._runtime.publication.withdraw(self.key)
+        self._hosting.publication.withdraw(self.key)
 
     @property
     def published(self) -> bool:
         """Whether it is reached through the Jupyter server; see :meth:`publish`."""
-        return self._runtime.publication.url(self.key) is not None
+        return self._hosting.publication.url(self.key) is not None
 
     # -- what it received ----------------------------------------------------------------------
 
@@ -324,7 +349,6 @@ class Hook:
         status (of the response), duration_ms, headers, query, body. Credentials in headers are
         masked.
         """
-        self._flush()
         return self._frames.deliveries()
 
     @property
@@ -334,7 +358,6 @@ class Hook:
         Columns: delivery, revision, status, reason, started_at, finished_at, duration_ms,
         response_status, missing (configured variables that the request did not have), recovered.
         """
-        self._flush()
         return self._frames.executions()
 
     @property
@@ -345,7 +368,6 @@ class Hook:
         most 500; how many were left out stands in ``attrs["left_out"]``. Headers are shown where
         they are configured.
         """
-        self._flush()
         return self._frames.variables(self.workflow.trigger)
 
     @property
@@ -355,7 +377,6 @@ class Hook:
         Columns: execution, node, type, status, started_at, finished_at, duration_ms, result,
         output (what it printed), error.
         """
-        self._flush()
         return self._frames.jobs()
 
     def delivery(self, id: int) -> Delivery:
@@ -454,14 +475,15 @@ class Hook:
             The store cannot be written.
         """
         self._check_open()
-        self._runtime.clear(self._state)
+        self._hosting.forget(self._state)
+        self._store.clear(self._workflow_id)
 
     # -- requests to it ------------------------------------------------------------------------
 
     def send(
         self,
         *,
-        json: Any = _UNSET,
+        json: Any = MISSING,
         data: str | bytes | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         params: str | Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
@@ -499,15 +521,13 @@ class Hook:
             There was no response in time, or the call was made on the server's own thread, which
             could not respond to itself.
         """
-        if json is not _UNSET and data is not None:
-            raise SettingError("data", "write json or data, not both")
         with self._waiting("send"):
             return send(
                 self.local_url,
                 auth=self.workflow.trigger.auth,
                 method=method,
-                body=data if json is _UNSET else json,
-                is_json=json is not _UNSET,
+                json=json,
+                data=data,
                 params=params,
                 headers=headers,
                 timeout=timeout,
@@ -638,13 +658,7 @@ class Hook:
         request = self._sample() if id is None else self._again(self.delivery(id))
         if self.workflow.trigger.auth is not None:
             request = self.workflow.trigger.auth.apply(request)
-        query = f"?{request.query}" if request.query else ""
-        return curl.command(
-            method=request.method,
-            url=f"{self.url}{request.subpath}{query}",
-            fields=request.fields,
-            content=request.content,
-        )
+        return curl.command(self.url, request)
 
     def _again(self, delivery: Delivery) -> Outgoing:
         return of_delivery(delivery, self.workflow.trigger.auth)
@@ -662,13 +676,13 @@ class Hook:
     def _waiting(self, call: str) -> Iterator[None]:
         """Wait for a response, unless the calling thread is the one that would make it."""
         self._check_open()
-        if self._runtime.is_server_thread:
+        if self._hosting.is_current:
             message = (
                 f"hook.{call}() waits for the thread that it was called on; in an async node, "
                 f"use `await asyncio.to_thread(hook.{call}, …)`"
             )
             raise ServerError(message)
-        with self._runtime.lent_worker():
+        with self._hosting.lent_worker():
             yield
 
     # -- waiting -------------------------------------------------------------------------------
@@ -694,7 +708,7 @@ class Hook:
             The hook is closed, or it was called on the server's own thread.
         """
         self._check_open()
-        if self._runtime.is_server_thread:
+        if self._hosting.is_current:
             raise ServerError(
                 "hook.wait() would block the thread that it waits for; call it from a cell"
             )
@@ -729,12 +743,7 @@ class Hook:
 
     @overload
     def wait_for(
-        self, text: str, n: int, timeout: float | None = 10
-    ) -> Delivery | list[Delivery]: ...
-
-    @overload
-    def wait_for(
-        self, text: str = "", *, n: int, timeout: float | None = 10
+        self, text: str = "", n: int = ..., timeout: float | None = 10
     ) -> Delivery | list[Delivery]: ...
 
     def wait_for(
@@ -849,7 +858,7 @@ class Hook:
             The hook is closed.
         """
         self._check_open()
-        return self._runtime.cancel(self._state, as_id(id))
+        return self._hosting.cancel(self._state, as_id(id))
 
     def close(self) -> None:
         """Stop serving it; what it received stays in the store. Idempotent.
@@ -859,7 +868,7 @@ class Hook:
         it is closed, until the panel of a new hook of the same name is shown.
         """
         if not self._state.closed:
-            self._runtime.stop_serving(self.name, self._state)
+            self._runtime._stop_serving(self.name, self._state)  # noqa: SLF001 - which made this hook
             self._state.close()
 
     def delete(self) -> None:
@@ -886,10 +895,15 @@ class Hook:
     # -- reading -------------------------------------------------------------------------------
 
     @cached_property
-    def _frames(self) -> Frames:
+    def _kept_frames(self) -> Frames:
         from hooknb.history.frames import Frames  # pandas takes half a second to load
 
         return Frames(self._store, self._workflow_id)
+
+    @property
+    def _frames(self) -> Frames:
+        self._flush()
+        return self._kept_frames
 
     def _flush(self) -> None:
         """Wait until what is known to have happened can be read; blocks for some milliseconds."""
@@ -991,18 +1005,26 @@ class Hook:
         return {**shown, **self.panel.view()} if getattr(shell, "kernel", None) else shown
 
     def _summary(self) -> list[tuple[str, str]]:
+        """List what it is, as pairs of a label and a text, without secrets.
+
+        The key is masked too: the summary is saved with a notebook and read by others.
+        """
         try:
             counts = self._store.counts(self._workflow_id)
             deliveries = f"{counts.deliveries}, {counts.refused} of them refused"
         except StoreError as error:
             deliveries = f"not readable: {error}"
-        return _summary(
-            self.workflow,
-            url=self.url,
-            status=self.status,
-            revision=self.revision,
-            deliveries=deliveries,
-        )
+        workflow, trigger = self.workflow, self.workflow.trigger
+        url = f"{self.url.rpartition('/')[0]}/{MASK}"
+        if trigger.auth is not None:
+            url = trigger.auth.apply_to_url(url, masked=True)
+        return [
+            ("hook", f"{self.name} ({self.status})"),
+            ("url", f"{', '.join(trigger.methods)} {url}"),
+            ("mode", "synchronous" if workflow.sync else "asynchronous"),
+            ("revision", str(self.revision)),
+            ("deliveries", deliveries),
+        ]
 
 
 def as_id(id: Any) -> int:
@@ -1018,44 +1040,6 @@ def as_id(id: Any) -> int:
             f"{number} is not an id; ids count from 1, see the index of a frame"
         )
     return number
-
-
-def _saved_url(url: str, auth: Auth | None) -> str:
-    """Mask the key too, for what is saved with a notebook and read by others.
-
-    Whoever has the key can call the hook once it is published, if not now.
-    """
-    masked = f"{url.rpartition('/')[0]}/{MASK}"
-    return masked if auth is None else auth.apply_to_url(masked, masked=True)
-
-
-def _summary(
-    workflow: Workflow, *, url: str, status: str, revision: int, deliveries: str
-) -> list[tuple[str, str]]:
-    """List what a hook is, as pairs of a label and a text, without secrets.
-
-    Parameters
-    ----------
-    workflow
-        Its current definition.
-    url
-        Where senders reach it; credentials are masked here, and its key as of
-        :func:`_saved_url`.
-    status
-        Such as ``enabled``.
-    revision
-        The number of the current one.
-    deliveries
-        How many came, in words.
-    """
-    trigger = workflow.trigger
-    return [
-        ("hook", f"{workflow.name} ({status})"),
-        ("url", f"{', '.join(trigger.methods)} {_saved_url(url, trigger.auth)}"),
-        ("mode", "synchronous" if workflow.sync else "asynchronous"),
-        ("revision", str(revision)),
-        ("deliveries", deliveries),
-    ]
 
 
 def _as_text(rows: list[tuple[str, str]]) -> str:

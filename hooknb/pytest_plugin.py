@@ -10,27 +10,28 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
     from hooknb.hook import Hook
     from hooknb.runtime import Runtime
+    from hooknb.workflow import WebhookSettings
 
 __all__ = ["DeliverySnapshot", "Webhook"]
 
 _FOLDER: Final = "snapshots"
-_MOST_LINES: Final = 100  # of a difference
-_LONGEST_LINE: Final = 300  # characters
-_LONGEST_NAME: Final = 150
+_MAX_LINES: Final = 100  # of a difference
+_MAX_LINE: Final = 300  # characters
+_MAX_NAME: Final = 150
 _WRITTEN: Final = pytest.StashKey[dict[Path, str]]()
 
 
 class Webhook(Protocol):
     """What the fixture ``webhook`` is, for annotations."""
 
-    def __call__(self, name: str | None = None, **settings: Any) -> Hook:
+    def __call__(self, name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
         """Serve a hook; see the fixture."""
 
 
@@ -88,7 +89,7 @@ def webhook(request: pytest.FixtureRequest, hook_runtime: Runtime) -> Webhook:
     setting differs. All of them are closed after the test.
     """
 
-    def serve(name: str | None = None, **settings: Any) -> Hook:
+    def serve(name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
         return hook_runtime.webhook(request.node.name if name is None else name, **settings)
 
     return serve
@@ -142,10 +143,10 @@ def _name_of(test: Any) -> str:
 def _file_name(name: str) -> str:
     """Make the name of a file; where that changes a name, a digest tells it from others."""
     file = re.sub(r"[^\w.\[\]-]+", "_", name)
-    if file == name and len(file) <= _LONGEST_NAME:
+    if file == name and len(file) <= _MAX_NAME:
         return file
     digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()
-    return f"{file[:_LONGEST_NAME]}-{digest[:8]}"
+    return f"{file[:_MAX_NAME]}-{digest[:8]}"
 
 
 def _received(hook: Hook, headers: Sequence[str]) -> str:
@@ -201,11 +202,10 @@ def _difference(kept: str, text: str) -> str:
 
     lines = list(difflib.unified_diff(kept.splitlines(), text.splitlines(), lineterm="", n=4))[2:]
     shown = [
-        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
-        for line in lines[:_MOST_LINES]
+        line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…" for line in lines[:_MAX_LINES]
     ]
-    if len(lines) > _MOST_LINES:
-        shown.append(f"… and {len(lines) - _MOST_LINES} more lines")
+    if len(lines) > _MAX_LINES:
+        shown.append(f"… and {len(lines) - _MAX_LINES} more lines")
     return "\n".join(shown)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from hooknb import _registry
 from hooknb.engine import Queue
@@ -21,13 +22,12 @@ from hooknb.errors import (
 from hooknb.hook import Hook
 from hooknb.intake.hosting import Hosting
 from hooknb.intake.served import HookState, Served
-from hooknb.relay.publication import Publication
 from hooknb.settings import RuntimeSettings, default_store
 from hooknb.store import store_path
 from hooknb.store.ownership import living
-from hooknb.workflow import DEFAULT_MAX_BODY, Workflow, define
+from hooknb.workflow import DEFAULT_MAX_BODY, WebhookSettings, Workflow, define
 from hooknb.workflow.auth import Auth
-from hooknb.workflow.definitions import apply_changes, check_switch, load_definition, nodes_of
+from hooknb.workflow.definitions import check_switch, load_definition, nodes_of
 from hooknb.workflow.nodes import Node, Response
 from hooknb.workflow.notation import Functions
 from hooknb.workflow.variables import Variable
@@ -83,108 +83,23 @@ class Runtime:
         self._closed = False
         self._lock = _registry.lock()
         self._hosting = Hosting(self.settings)
-        self.store = self._hosting.store
+        self._store = self._hosting.store
         _registry.release_in_forks()
         with self._lock:
-            _registry.runtimes().append(self)
+            _registry.state().runtimes.append(self)
         atexit.register(self.close)
 
     # -- hooks ----------------------------------------------------------------------------------
 
-    def webhook(
-        self,
-        name: str,
-        *,
-        sync: bool = False,
-        methods: str | Sequence[str] = ("POST",),
-        accept: str | Sequence[str] = ("application/json",),
-        auth: Auth | None = None,
-        headers: Iterable[str | Variable] | None = None,
-        query: Iterable[str | Variable] | None = None,
-        body: Iterable[str | Variable] | None = None,
-        response: Response | None = None,
-        nodes: Iterable[Node | Callable[..., Any]] | None = None,
-        timeout: float | None = None,
-        max_body: int = DEFAULT_MAX_BODY,
-        concurrency: int = 1,
-        subpaths: bool = False,
-        disabled_status: int = 404,
-        enabled: bool = True,
-    ) -> Hook:
+    def webhook(self, name: str, **settings: Unpack[WebhookSettings]) -> Hook:
         """Serve a workflow and return its hook: a live URL when this returns.
 
         The same name again is the same hook with the same URL; where a setting differs, it has a
         new revision. Executions that an earlier process accepted and did not finish are run.
-
-        Parameters
-        ----------
-        name
-            Of the workflow; unique in its store.
-        sync
-            Whether the caller waits for the workflow's response.
-        methods
-            Such as ``("POST", "PUT")``; ``"*"`` for any.
-        accept
-            Media types of bodies; ``"application/*"`` and ``"*/*"`` as usual.
-        auth
-            What callers must prove; ``BasicAuth(user, password)``.
-        headers, query, body
-            Variables: paths such as ``"order.id"``, or :class:`hooknb.Variable`;
-            ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` make lists of them.
-            None at all means every leaf that arrives.
-        response
-            What callers of an asynchronous hook get; ``Response(200, body="ok")`` by default.
-        nodes
-            Functions of the context, and other nodes, run one after the other.
-        timeout
-            Seconds that one execution may take; ``None`` for no limit.
-        max_body
-            Bytes of a body at most, 10 MiB by default, also after decompression.
-        concurrency
-            Executions of an asynchronous hook at a time. The callers of a synchronous one do not
-            wait for each other.
-        subpaths
-            Whether what a sender appends to the URL (``/api/v2/alerts``) is taken and kept as
-            ``delivery.subpath``; otherwise it is refused with 404.
-        disabled_status
-            The status of responses while the hook is switched off: 404, 410, or 503 with
-            ``Retry-After``.
-        enabled
-            Whether it takes deliveries. The call is the whole definition: made again without it,
-            a hook that was switched off is on again.
-
-        Returns
-        -------
-        Hook
-            Live when this returns. In a terminal its URL is printed to standard error.
-
-        Raises
-        ------
-        SettingError
-            A setting is wrong; the message names it and the remedy.
-        PortInUseError
-            The port that was asked for is taken by another program.
-        StoreError
-            The store cannot be written.
         """
-        workflow = define(
-            name,
-            before=self._nodes_before(name),
-            sync=sync,
-            methods=methods,
-            accept=accept,
-            auth=auth,
-            headers=headers,
-            query=query,
-            body=body,
-            response=response,
-            nodes=nodes,
-            timeout=timeout,
-            max_body=max_body,
-            concurrency=concurrency,
-            subpaths=subpaths,
-            disabled_status=disabled_status,
-        )
+        given = inspect.signature(webhook).bind(name, **settings).arguments
+        enabled = given.pop("enabled", True)
+        workflow = define(**given, before=self._nodes_before(name))
         check_switch(enabled)
         with self._lock:
             return self._serve(workflow, enabled=enabled)
@@ -212,9 +127,9 @@ class Runtime:
         """
         with self._lock:
             self._open()
-            stored = self.store.current(name)
+            stored = self._store.current(name)
             if stored is None:
-                known = ", ".join(map(repr, self.store.names())) or "none"
+                known = ", ".join(map(repr, self._store.names())) or "none"
                 raise RecordNotFoundError(
                     f"there is no workflow {name!r} in this store; it has: {known}"
                 )
@@ -245,46 +160,19 @@ class Runtime:
         hook = self._hooks.get(name)
         if hook is not None:
             hook.close()
-        self.store.delete(name)
+        self._store.delete(name)
 
     def workflows(self) -> list[str]:
         """Return the names of the workflows in the store, in the order in which they were made."""
         self._open()
-        return self.store.names()
-
-    def configure(self, state: HookState, change: Callable[[Workflow], Mapping[str, Any]]) -> None:
-        """Change settings of a hook; see :meth:`hooknb.Hook.configure`.
-
-        Parameters
-        ----------
-        state
-            Of the hook.
-        change
-            Gives the settings that differ, by name, of the definition that is current then: of
-            two changes at a time both are kept.
-        """
-        with self._lock:
-            self._open()
-            if self._states.get(state.name) is not state:
-                message = f"hook {state.name!r} is no longer served; make it again to change it"
-                raise ServerError(message)
-            current = state.served.workflow
-            workflow, enabled = apply_changes(current, change(current))
-            self._serve(workflow, enabled=state.enabled if enabled is None else enabled)
-
-    def switch(self, state: HookState, *, enabled: bool) -> None:
-        """Turn a hook on or off; see :attr:`hooknb.Hook.enabled`."""
-        check_switch(enabled)
-        with self._lock:
-            self.store.enable(state.workflow_id, enabled=enabled)
-            state.enabled = enabled
+        return self._store.names()
 
     def _serve(self, workflow: Workflow, *, enabled: bool) -> Hook:
         """Make a definition the current revision of its name, and serve it; under the lock."""
         self._open()
         name = workflow.name
         server = self._hosting.start(name)
-        definition = self.store.define(name, workflow.encode(), enabled=enabled)
+        definition = self._store.define(name, workflow.encode(), enabled=enabled)
         served = Served(workflow, definition.revision)
         known = self._states.get(name)
         if known is not None:
@@ -301,11 +189,11 @@ class Runtime:
             queue=Queue(workflow_id=definition.workflow_id, concurrency=workflow.concurrency),
         )
         state.serve(served)
-        left = self.store.claim(definition.workflow_id, definition.revision)
+        left = self._store.claim(definition.workflow_id, definition.revision)
         state.count(unfinished=len(left))
-        self.store.remember_port(definition.workflow_id, server.port)
+        self._store.remember_port(definition.workflow_id, server.port)
         self._states[name] = state
-        hook = self._hooks[name] = Hook(self, state)
+        hook = self._hooks[name] = Hook(self, self._hosting, state)
         self._hosting.open(state, left)
         if sys.stderr is not None and sys.stderr.isatty():
             # A terminal shows nothing by itself, and the URL is what one needs next.
@@ -318,40 +206,15 @@ class Runtime:
             return ()
         if name in self._states:
             return self._states[name].served.workflow.nodes
-        stored = None if self._closed else self.store.current(name)
+        stored = None if self._closed else self._store.current(name)
         return () if stored is None else nodes_of(stored.definition)
-
-    def revert(self, state: HookState, number: int, functions: Functions) -> None:
-        """Make an earlier revision the current one; see :meth:`hooknb.Hook.revert`."""
-        stored = {row[0]: row[2] for row in self.store.revisions(state.workflow_id)}
-        if number not in stored:
-            known = ", ".join(map(str, stored))
-            raise RecordNotFoundError(f"this hook has no revision {number}; it has {known}")
-        workflow = load_definition(
-            stored[number],
-            functions,
-            known=state.functions,
-            what=f"revision {number}",
-            call=f"hook.revert({number}, ",
-        )
-        definition = workflow.encode()
-        with self._lock:
-            self._open()
-            if definition == stored[number]:
-                self.store.set_revision(state.workflow_id, number)
-            else:
-                # Other code under the same names is another revision.
-                made = self.store.define(state.name, definition, enabled=state.enabled)
-                number = made.revision
-            state.serve(Served(workflow, number))
-            self._hosting.advance(state)
 
     @property
     def hooks(self) -> dict[str, Hook]:
         """The hooks being served, by name."""
         return dict(self._hooks)
 
-    def stop_serving(self, name: str, state: HookState) -> None:
+    def _stop_serving(self, name: str, state: HookState) -> None:
         """End serving a hook; see :meth:`hooknb.Hook.close`."""
         with self._lock:
             if self._states.get(name) is not state:
@@ -359,15 +222,6 @@ class Runtime:
             del self._hooks[name], self._states[name]
             self._hosting.shut(state)
         self._hosting.drain(state)
-
-    def cancel(self, state: HookState, number: int) -> bool:
-        """End an execution from outside; see :meth:`hooknb.Hook.cancel`."""
-        return self._hosting.cancel(state, number)
-
-    def clear(self, state: HookState) -> None:
-        """Forget what a hook received; see :meth:`hooknb.Hook.clear`."""
-        self._hosting.forget(state)
-        self.store.clear(state.workflow_id)
 
     # -- the server -----------------------------------------------------------------------------
 
@@ -380,20 +234,6 @@ class Runtime:
     def local_url(self) -> str:
         """The base of its URLs on this machine."""
         return self.settings.local_url(self.port)
-
-    @property
-    def publication(self) -> Publication:
-        """Which of its hooks are reached through the Jupyter server."""
-        return self._hosting.publication
-
-    @property
-    def is_server_thread(self) -> bool:
-        """Whether the caller is on the server's thread."""
-        return self._hosting.is_current
-
-    def lent_worker(self) -> AbstractContextManager[None]:
-        """Lend a worker while a plain node waits for a hook, whose nodes may need one too."""
-        return self._hosting.lent_worker()
 
     # -- ending ---------------------------------------------------------------------------------
 
@@ -408,7 +248,7 @@ class Runtime:
         Blocks for ``drain`` seconds at the most while executions run; those that still do are
         aborted as ``shutdown``. What waits is run when the store is served again.
         """
-        if self.is_server_thread:
+        if self._hosting.is_current:
             message = (
                 "a runtime cannot be closed by one of its own async nodes; close it from a cell"
             )
@@ -420,7 +260,7 @@ class Runtime:
         # Each step is taken whatever becomes of the others (Ctrl-C in the middle of one); the
         # last one that is put on the stack is the first.
         with contextlib.ExitStack() as steps:
-            steps.callback(self.store.close)
+            steps.callback(self._store.close)
             steps.callback(self._close_hooks)
             steps.callback(self._hosting.close, [state.queue for state in self._states.values()])
             steps.callback(atexit.unregister, self.close)
@@ -432,14 +272,14 @@ class Runtime:
         self._hooks.clear()
         self._states.clear()
 
-    def let_go(self) -> None:
+    def _let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""
         self._closed = True
         atexit.unregister(self.close)
         for state in self._states.values():
             state.closed = True  # its lock may be held by a thread that is gone
         self._hosting.let_go()
-        self.store.forget()
+        self._store.forget()
 
     def __enter__(self) -> Self:
         """Return the runtime itself."""
@@ -542,25 +382,22 @@ def webhook(
     StoreError
         The store cannot be written.
     """
+    given = locals()  # each parameter by its name
     with _default() as runtime:
-        return runtime.webhook(
-            name,
-            sync=sync,
-            methods=methods,
-            accept=accept,
-            auth=auth,
-            headers=headers,
-            query=query,
-            body=body,
-            response=response,
-            nodes=nodes,
-            timeout=timeout,
-            max_body=max_body,
-            concurrency=concurrency,
-            subpaths=subpaths,
-            disabled_status=disabled_status,
-            enabled=enabled,
-        )
+        return runtime.webhook(**given)
+
+
+def _show_parameters() -> None:
+    """Show the parameters of :func:`webhook` on the method, which takes the same, too."""
+    shown = inspect.signature(webhook)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    method: Any = Runtime.webhook
+    method.__signature__ = shown.replace(parameters=[own, *shown.parameters.values()])
+    documented = inspect.cleandoc(webhook.__doc__ or "").partition("Parameters\n")
+    method.__doc__ = f"{inspect.cleandoc(method.__doc__ or '')}\n\n{''.join(documented[1:])}"
+
+
+_show_parameters()
 
 
 def serve(name: str, functions: Functions = ()) -> Hook:
@@ -585,7 +422,7 @@ def workflows() -> list[str]:
     there is none.
     """
     with _registry.lock():
-        runtime = _registry.default()
+        runtime = _registry.state().default
         if runtime is not None:
             names: list[str] = runtime.workflows()
             return names
@@ -601,9 +438,12 @@ def store_users() -> list[int | None]:
     store is that of another one of this process, or else the one that a default runtime would use.
     """
     with _registry.lock():
-        runtime = _registry.default() or next(iter(_registry.runtimes()), None)
-        chosen = RuntimeSettings.from_environment().store
-        path = store_path(chosen) if runtime is None else runtime.store.path
+        here = _registry.state()
+        runtime: Runtime | None = here.default or next(iter(here.runtimes), None)
+        if runtime is None:
+            path = store_path(RuntimeSettings.from_environment().store)
+        else:
+            path = runtime._store.path  # noqa: SLF001 - of this module's own class
     found = [] if path is None else living(path)
     return [pid for pid in dict.fromkeys(found) if pid != os.getpid()]
 
@@ -612,9 +452,9 @@ def hooks() -> dict[str, Hook]:
     """Return the hooks served in this process by name; those of the default runtime win."""
     with _registry.lock():
         found: dict[str, Hook] = {}
-        for runtime in _registry.runtimes():
+        for runtime in _registry.state().runtimes:
             for name, hook in runtime.hooks.items():
-                if runtime is _registry.default() or name not in found:
+                if runtime is _registry.state().default or name not in found:
                     found[name] = hook
         return found
 
@@ -634,7 +474,7 @@ def panel() -> Panels:
 def _default() -> Iterator[Runtime]:
     """Yield the default runtime; one that is made here stays once its first hook is made."""
     with _registry.lock():
-        runtime = _registry.default()
+        runtime = _registry.state().default
         if runtime is not None:
             yield runtime
             return
@@ -645,7 +485,7 @@ def _default() -> Iterator[Runtime]:
             # The next try reads the environment anew.
             runtime.close()
             raise
-        _registry.set_default(runtime)
+        _registry.state().default = runtime
 
 
 def _made() -> Runtime:

@@ -8,7 +8,7 @@ import operator
 import os
 import socket
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 
 from hooknb.errors import SettingError
 
-__all__ = ["DEFAULT_STORE", "RuntimeSettings", "checked_count", "checked_timeout", "default_store"]
+__all__ = [
+    "DEFAULT_STORE",
+    "RuntimeSettings",
+    "checked_count",
+    "checked_timeout",
+    "default_store",
+    "names_host",
+]
 
 DEFAULT_STORE = ".hooknb/store.db"
 
@@ -176,28 +183,8 @@ class RuntimeSettings:
         return frozenset(names)
 
     def allows_host(self, header: str | None) -> bool:
-        """Whether a request with this ``Host`` header is allowed.
-
-        A page in a browser can make its own host name resolve to the loopback (DNS rebinding)
-        and would then reach a hook as if it were on this machine; its ``Host`` header still
-        carries that foreign name. Addresses cannot be rebound and are always allowed.
-        """
-        if header is None or "*" in self.allowed_hosts:
-            return True
-        try:
-            host = urlsplit(f"//{header}").hostname
-        except ValueError:
-            return False
-        if host is None:
-            return False
-        host = host.rstrip(".")
-        if host in self.own_hosts or host.endswith(".localhost"):
-            return True
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return True
+        """Whether a request with this ``Host`` header is allowed; see :func:`names_host`."""
+        return header is None or "*" in self.allowed_hosts or names_host(header, self.own_hosts)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RuntimeSettings:
@@ -206,11 +193,9 @@ class RuntimeSettings:
         ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and
         ``HOOKNB_DETERMINISTIC`` are read.
         """
-        port = environ.get("HOOKNB_PORT")
-        if port is not None and not port.isascii():
-            raise SettingError("HOOKNB_PORT", f"{port!r} is not a port; write a whole number")
+        port = environ.get("HOOKNB_PORT", "")
         try:
-            number = int(port) if port else None
+            number = int(port.encode("ascii")) if port else None
         except ValueError:
             raise SettingError(
                 "HOOKNB_PORT", f"{port!r} is not a port; write a whole number"
@@ -226,6 +211,23 @@ class RuntimeSettings:
             public_url=environ.get("HOOKNB_PUBLIC_URL") or None,
             deterministic=deterministic,
         )
+
+
+def names_host(header: str, own: Container[str]) -> bool:
+    """Whether a ``Host`` header names one of a server's own hosts, this machine, or an address.
+
+    A page in a browser can make its own host name resolve to the loopback (DNS rebinding) and
+    would then reach a hook as if it were on this machine; its ``Host`` header still carries that
+    foreign name. Addresses cannot be rebound and are always allowed.
+    """
+    try:
+        host = (urlsplit(f"//{header}").hostname or "").rstrip(".")
+        if host in own or host == "localhost" or host.endswith(".localhost"):
+            return True
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_hosts(hosts: object) -> None:

@@ -47,7 +47,7 @@ def run(*arguments: object, code: int = 0, env: dict[str, str] | None = None, **
 @pytest.fixture
 def store(stored_runtime: Runtime) -> Path:
     """Give the path of a store that is served."""
-    path = stored_runtime.store.path
+    path = stored_runtime._store.path
     assert path is not None
     return path
 
@@ -351,7 +351,7 @@ def test_lines_are_escape(stored_runtime: Runtime, store: Path, monkeypatch) -> 
 
 def news(follower: Follower, runtime: Runtime) -> list[Entry]:
     """Give what is new, once all that was answered is on the disk."""
-    runtime.store.flush()
+    runtime._store.flush()
     return list(follower.news())
 
 
@@ -367,7 +367,7 @@ def test_the_newest_come_first_and_later_ones_are_news(
         (first, second)[number % 2].send(json={"n": number})
     first.wait()
     second.wait()
-    stored_runtime.store.flush()
+    stored_runtime._store.flush()
     both, one = followed(store), followed(store, names={1: "first"})
     assert [(seen.id, seen.hook) for seen in both.newest(3)] == [
         (1, "second"),
@@ -400,7 +400,7 @@ def test_only_what_a_filter_finds_is_followed(
     hook.send(json={"n": 2})
     hook.send(data="{", headers={"Content-Type": "application/json"})
     hook.wait()
-    stored_runtime.store.flush()
+    stored_runtime._store.flush()
     assert [seen.id for seen in before.newest(10)] == found
     assert [seen.id for seen in news(after, stored_runtime)] == found
 

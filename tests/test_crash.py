@@ -176,7 +176,7 @@ def test_two_runtimes_on_one_store_do_not_run_the_same_executions(tmp_path):
             release.set()
             first.wait()
             second.wait()
-            one.store.flush()
+            one._store.flush()
             assert sorted(runs) == [("one", id_) for id_ in mine] + [("two", id_) for id_ in theirs]
             # Asked of the last to end: a frame waits for what its own runtime has yet to write.
             assert second.executions["status"].tolist() == ["resolved"] * 10

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import hooknb
 from hooknb import BasicAuth, Runtime, Variable
 from hooknb.client.curl import command
+from hooknb.payloads.headers import Headers
+from hooknb.workflow.auth import Outgoing
 from wire import exchange, request
 
 SHELL = shutil.which("sh") or "/bin/sh"
@@ -83,7 +85,7 @@ def test_the_bytes_of_a_body_come_as_they_were(runtime: Runtime, body: bytes) ->
 @settings(max_examples=60, deadline=None)
 def test_whatever_the_bytes_are(content: bytes) -> None:
     # Read back by the shell alone, which is what can go wrong.
-    text = command(method="POST", url="http://x", content=content)
+    text = command("http://x", Outgoing(method="POST", query="", fields=Headers(), content=content))
     if not content:
         assert "data" not in text
     elif text.startswith("printf"):

@@ -413,6 +413,19 @@ def test_webhook_repeats_every_parameter_with_type_and_docstring() -> None:
     )
 
 
+def test_a_setting_that_webhook_does_not_have_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        runtime.webhook("orders", colour="red")  # type: ignore[call-arg]
+    assert runtime.workflows() == []
+
+
+def test_what_is_not_api_of_a_runtime_is_private(runtime: Runtime) -> None:
+    assert {name for name in dir(runtime) if not name.startswith("_")} == {
+        *("close", "delete", "hooks", "serve", "webhook", "workflows"),
+        *("local_url", "port", "settings"),
+    }
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_terminal_shows_the_url_where_the_hook_is_made(tmp_path: Path) -> None:
     import pty

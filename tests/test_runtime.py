@@ -277,4 +277,4 @@ def test_a_request_to_a_closed_runtime_is_refused_at_the_socket() -> None:
     runtime.close()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, b"1", timeout=5)
-    assert runtime not in _registry.runtimes()
+    assert runtime not in _registry.state().runtimes

@@ -115,7 +115,7 @@ def test_what_was_done_is_kept_and_what_runs_is_pending(stored_runtime: Runtime,
 
 def test_what_runs_is_written_once_where_there_is_no_news(runtime: Runtime):
     written = []
-    submit = runtime.store.submit
+    submit = runtime._store.submit
 
     def watch(*operations):
         written.extend(type(operation).__name__ for operation in operations)
@@ -126,7 +126,7 @@ def test_what_runs_is_written_once_where_there_is_no_news(runtime: Runtime):
             context.keep()
 
     hook = runtime.webhook("once", nodes=[node])
-    runtime.store.submit = watch
+    runtime._store.submit = watch
     hook.send(json=1)
     hook.wait()
     assert written.count("NewJobs") == 1

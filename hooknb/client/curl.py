@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from typing import Final
 
+from hooknb.workflow.auth import Outgoing
 from hooknb.workflow.auth.basic import decode_basic
 
 __all__ = ["command"]
 
-_LONGEST_ARGUMENT: Final = 100_000  # bytes; Linux takes 128 KiB
+_MAX_ARGUMENT: Final = 100_000  # bytes; Linux takes 128 KiB
 _GLOB: Final = frozenset("[]{}")
 _ESCAPES: Final = {"%": "%%", "\\": "\\\\", "\t": "\\t", "\r": "\\r", "\n": "\n"}
 
 
-def command(
-    *,
-    method: str,
-    url: str,
-    fields: Iterable[tuple[str, str]] = (),
-    content: bytes | None = None,
-) -> str:
+def command(url: str, request: Outgoing) -> str:
     """Write the command for a POSIX shell that sends a request with curl (7.43 or later).
 
     Parameters
     ----------
-    method
-        Of the request.
     url
-        With its query. Characters that are not ASCII are percent-encoded, and so is ``#``, which
-        would end it.
-    fields
-        Header fields in order, without those that frame a request. Where they have no
-        ``Content-Type`` none is sent; curl adds ``User-Agent`` and ``Accept`` of its own.
-    content
-        The bytes of the body: as they are where they are text that can be printed and not long,
-        otherwise through ``printf``, with octal escapes.
+        Of the hook. What is not ASCII there and in the query is percent-encoded, and so is ``#``,
+        which would end them.
+    request
+        What to send. Without a ``Content-Type`` none is sent; curl adds ``User-Agent`` and
+        ``Accept`` of its own. The body stands there as it is where it is text that can be printed
+        and not long; otherwise it comes through ``printf``, with octal escapes.
     """
+    content = request.content
+    url += f"{request.subpath}?{request.query}" if request.query else request.subpath
     url = "".join(_url_character(character) for character in url)
     parts = ["curl"]
     if not _GLOB.isdisjoint(url):
         parts.append("--globoff")
-    parts += _method(method, has_body=bool(content))
+    parts += _method(request.method, has_body=bool(content))
     parts.append(_argument(url))
-    fields = list(fields)
-    if content and not any(name.lower() == "content-type" for name, _ in fields):
+    if content and not any(name.lower() == "content-type" for name, _ in request.fields):
         parts.append("-H 'Content-Type:'")  # curl would say that it is a form
-    parts += [_header(name, value) for name, value in fields]
+    parts += [_header(name, value) for name, value in request.fields]
     source = ""
     if content:
         text = _printable(content)
-        if text is not None and len(content) <= _LONGEST_ARGUMENT:
+        if text is not None and len(content) <= _MAX_ARGUMENT:
             parts.append(f"--data-raw {shlex.quote(text)}")
         else:
             source = f"printf {_format(content)} | "

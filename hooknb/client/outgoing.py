@@ -14,23 +14,20 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads.arrays import as_python
-from hooknb.payloads.headers import SECRET_HEADERS, Headers
+from hooknb.payloads.headers import SECRET_HEADERS, TOKEN, Headers
+from hooknb.payloads.json_values import as_python
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
 from hooknb.workflow.auth import Auth, Outgoing
 from hooknb.workflow.samples import build_sample, has_sample
 
-__all__ = ["FORM", "JSON", "METHOD", "Outgoing", "encode_json", "of_delivery", "of_samples"]
+__all__ = ["FORM", "JSON", "Outgoing", "encode_json", "of_delivery", "of_samples"]
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 _TEXT: Final = "text/plain"
 _FILE: Final = frozenset({"filename", "content_type", "content"})
-
-METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What a request method looks like (RFC 9110, section 5.6.2)."""
 
 _TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -45,7 +42,7 @@ _OWN: Final = frozenset(
 
 
 def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
-    """Make the request that came again: the same method, query, bytes and fields in order.
+    """Return the request of a delivery: the same method, query, bytes and fields in order.
 
     Left out are the fields of its connection (with those that ``Connection`` names), ``Host``,
     ``Content-Length``, and what it was let in with.
@@ -53,7 +50,7 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
     Raises
     ------
     SettingError
-        It was refused and not kept whole, or its method or query are none.
+        It was refused and not kept whole, or its method or query cannot stand in a request line.
     """
     if delivery.size > len(delivery.raw):
         raise SettingError(
@@ -62,7 +59,7 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
             "a part cannot be sent again; ask its sender to repeat it, with a higher max_body",
         )
     target = delivery.subpath + delivery.query_string
-    if not (METHOD.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
+    if not (TOKEN.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
         raise SettingError(
             f"delivery {delivery.id}",
             "its method, path or query is not valid in a request, so it cannot be sent again",
@@ -82,7 +79,7 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
 
 
 def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgoing:
-    """Make a request that has the samples of a trigger's variables.
+    """Return a request that has the samples of a trigger's variables.
 
     Parameters
     ----------
@@ -91,7 +88,7 @@ def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgo
         of JSON, form, multipart, text and its own others. A trigger for ``GET`` alone and without
         variables of a body gets none.
     newest
-        Gives the newest accepted delivery; asked where no variable of the body has a sample: its
+        Returns the newest accepted delivery; called where no variable of the body has a sample: its
         body is taken then, and ``{}`` where there is none, or where its type is accepted no more.
 
     Raises
@@ -134,7 +131,7 @@ def encode_json(value: Any) -> bytes:
     Raises
     ------
     SettingError
-        It is nested too deep, holds itself, or has keys that are no text or numbers.
+        It is nested too deep, holds itself, or has keys that are neither text nor numbers.
     """
     try:
         return msgspec.json.encode(value, enc_hook=as_python)
@@ -156,7 +153,7 @@ def _as_text(value: object) -> Any:
 
 
 def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
-    """Write a body in a type that is accepted; give it with its ``Content-Type``."""
+    """Return a body in a type that is accepted, and its ``Content-Type``."""
     takes = [name for name in (JSON, FORM, _MULTIPART, _TEXT) if payloads.accepts(accept, name)]
     if isinstance(body, dict):
         pairs = list(_pairs(body))

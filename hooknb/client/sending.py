@@ -10,9 +10,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from hooknb import payloads
-from hooknb.client.outgoing import FORM, JSON, METHOD, Outgoing, encode_json
+from hooknb.client.outgoing import FORM, JSON, Outgoing, encode_json
 from hooknb.errors import ServerError, SettingError
-from hooknb.payloads.headers import HeaderMap, Headers
+from hooknb.paths import MISSING
+from hooknb.payloads.headers import TOKEN, HeaderMap, Headers
 from hooknb.settings import checked_timeout
 from hooknb.workflow import depth
 from hooknb.workflow.auth import Auth
@@ -21,12 +22,12 @@ __all__ = ["HttpResponse", "exchange", "send"]
 
 Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
-_LONGEST: Final = 2_147_483.0  # seconds: sockets count milliseconds in 32 bits
+_MAX_TIMEOUT: Final = 2_147_483.0  # seconds: sockets count milliseconds in 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpResponse:
-    """What the caller got.
+    """The response to a request.
 
     Attributes
     ----------
@@ -69,16 +70,16 @@ def send(
     *,
     auth: Auth | None,
     method: str,
-    body: Any,
-    is_json: bool,
+    json: Any,
+    data: Any,
     params: str | Pairs | None,
     headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
     timeout: float,
 ) -> HttpResponse:
     """Send one request and wait for its response; see :meth:`hooknb.Hook.send`."""
-    if not isinstance(method, str) or not METHOD.fullmatch(method):
+    if not isinstance(method, str) or not TOKEN.fullmatch(method):
         raise SettingError("method", f"{method!r} is not a method; write 'POST'")
-    content, content_type = _content(body, is_json=is_json)
+    content, content_type = _content(json, data)
     given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
     _check_pairs(given)
     named = {name.lower() for name, _ in given}
@@ -91,16 +92,8 @@ def send(
 def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) -> HttpResponse:
     """Send a request, its fields and its query exactly as they are, and wait for the response.
 
-    Parameters
-    ----------
-    url
-        Without a query.
-    request
-        What is sent. ``Host`` and ``Content-Length`` are added where it does not have them.
-    auth
-        The credentials, for a request that does not carry them itself, or ``None``.
-    timeout
-        Seconds.
+    ``Host``, ``Content-Length`` and the credentials of ``auth`` are added where it does not have
+    them. ``url`` has no query.
 
     Raises
     ------
@@ -122,7 +115,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     where = parts.netloc.rpartition("@")[2]
     kind = _SecureConnection if parts.scheme == "https" else _Connection
     seconds = checked_timeout(timeout)
-    if seconds is not None and seconds > _LONGEST:
+    if seconds is not None and seconds > _MAX_TIMEOUT:
         seconds = None
     if seconds == 0:
         raise SettingError("timeout", "0 leaves no time for a response; write some seconds")
@@ -191,9 +184,11 @@ def _put_field(connection: http.client.HTTPConnection, name: str, value: str) ->
         ) from None
 
 
-def _content(body: Any, *, is_json: bool) -> tuple[bytes | None, str | None]:
-    if is_json:
-        return encode_json(body), JSON
+def _content(json: Any, body: Any) -> tuple[bytes | None, str | None]:
+    if json is not MISSING:
+        if body is not None:
+            raise SettingError("data", "write json or data, not both")
+        return encode_json(json), JSON
     if body is None:
         return None, None
     if isinstance(body, str):

@@ -11,11 +11,11 @@ from hooknb.paths.grammar import MISSING, Every, Part, Path, format, parse
 __all__ = ["Getter", "compile", "get"]
 
 Getter: TypeAlias = Callable[[Any], Any]
-"""Takes a value, gives what stands at the path in it, or :data:`MISSING`."""
+"""Takes a value, returns what stands at the path in it, or :data:`MISSING`."""
 
 
 def get(value: Any, path: str | Sequence[Part], default: Any = MISSING) -> Any:
-    """Take out of a value what stands at a path.
+    """Return what stands at a path in a value.
 
     Parameters
     ----------
@@ -25,19 +25,19 @@ def get(value: Any, path: str | Sequence[Part], default: Any = MISSING) -> Any:
     path
         As text or as parts.
     default
-        What to give for a path that leads nowhere.
+        Returned for a path that leads nowhere.
 
     Raises
     ------
     PathError
-        The text is no path. Whatever the value is, it raises nothing.
+        The text is not a path; whatever the value is, nothing is raised.
     """
     found = compile(path)(value)
     return default if found is MISSING else found
 
 
 def compile(path: str | Sequence[Part]) -> Getter:  # noqa: A001 - the word of the field, as in re.compile
-    """Make the function that takes a path out of a value.
+    """Return the function that takes a path out of a value.
 
     It is made once for each path and kept, so that calling this again costs a dictionary's look-up.
 
@@ -49,17 +49,14 @@ def compile(path: str | Sequence[Part]) -> Getter:  # noqa: A001 - the word of t
     Returns
     -------
     Getter
-        Gives the value, or :data:`MISSING`. It never raises.
+        Returns the value, or :data:`MISSING`; never raises.
 
     Raises
     ------
     PathError
-        The text is no path.
+        The text is not a path.
     """
     return _compiled_text(path) if isinstance(path, str) else _compiled(tuple(path))
-
-
-# ---------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
@@ -69,7 +66,7 @@ def _compiled_text(text: str) -> Getter:
 
 @lru_cache(maxsize=4096)
 def _compiled(path: Path) -> Getter:
-    format(path)  # refuses what is no part, before it is used
+    format(path)  # refuses what is not a part, before it is used
     rest: Getter | None = None
     steps: list[str | int] = []
     for part in reversed(path):  # since what follows a [*] is a getter of its own
@@ -82,7 +79,7 @@ def _compiled(path: Path) -> Getter:
 
 
 def _chain(steps: Sequence[str | int], rest: Getter | None) -> Getter:
-    """Make the getter for keys and positions, and for the ``[*]`` after them."""
+    """Return the getter for keys and positions, and for the ``[*]`` after them."""
     if rest is not None:
         first = _chain(steps, None)
         return lambda value: rest(first(value))

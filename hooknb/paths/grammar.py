@@ -43,7 +43,7 @@ class Every:
 
 
 MISSING: Final = Missing()
-"""What a path that leads nowhere gives: falsy, and a copy or pickle of it is itself."""
+"""The value at a path that leads nowhere: falsy, and a copy or pickle of it is itself."""
 
 EVERY: Final = Every()
 """The part that ``[*]`` stands for."""
@@ -137,7 +137,7 @@ def format(parts: Sequence[Part]) -> str:
     Raises
     ------
     SettingError
-        Something among the parts is none of the three.
+        A part is neither a key, a position nor :data:`EVERY`.
     """
     return "".join(_written(part, first=index == 0) for index, part in enumerate(parts))
 
@@ -152,7 +152,6 @@ def join(text: str, part: Part) -> str:
 
 
 # -- writing and reading one part
-# ---------------------------------------------------------------------------
 
 
 def _written(part: Part, *, first: bool) -> str:
@@ -169,7 +168,7 @@ def _written(part: Part, *, first: bool) -> str:
 
 
 def _bracket(text: str, start: int) -> tuple[Part, int]:
-    """Read the bracket that opens at ``start``; gives its part and where it ends."""
+    """Read the bracket that opens at ``start``; return its part and where it ends."""
     at = start + 1
     if at == len(text):
         raise PathError(

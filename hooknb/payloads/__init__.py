@@ -5,9 +5,9 @@ from __future__ import annotations
 from hooknb.payloads.charsets import decode_text
 from hooknb.payloads.compression import decompress
 from hooknb.payloads.content import Kind, accepts, check_accept, kind, media_type, parse
-from hooknb.payloads.json_text import decode as decode_json
+from hooknb.payloads.json_values import decode as decode_json
 from hooknb.payloads.multipart import decode as decode_multipart
-from hooknb.payloads.query import nest, parse_query_string
+from hooknb.payloads.query_strings import nest, parse_query_string
 
 __all__ = [
     "Kind",

@@ -8,14 +8,14 @@ from typing import Final
 
 __all__ = ["declared_codec", "decode_text", "has_control"]
 
-# Codecs that are no charset of any sender, and slow or surprising on hostile bytes.
-_NO_CHARSETS: Final = frozenset(
+# Codecs that no sender declares, and slow or surprising on hostile bytes.
+_REFUSED_CODECS: Final = frozenset(
     {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"}
 )
 
 
 def declared_codec(charset: str | None) -> str | None:
-    """Return Python's name of a declared charset, or None where it knows none such."""
+    """Return Python's name of a declared charset, or ``None`` for an unknown one."""
     if not charset:
         return None
     try:
@@ -23,7 +23,7 @@ def declared_codec(charset: str | None) -> str | None:
         b"\0\0\0\0".decode(name, "replace")  # codecs such as "hex" make no text
     except (LookupError, ValueError):
         return None
-    return None if name.replace("-", "_") in _NO_CHARSETS else name
+    return None if name.replace("-", "_") in _REFUSED_CODECS else name
 
 
 def decode_text(raw: bytes, charset: str | None = None) -> str:

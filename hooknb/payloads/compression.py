@@ -16,7 +16,7 @@ _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 # cheap.
 _PIECE: Final = 8 * 2**10
 _METHOD: Final = 8
-_MOST_CODINGS: Final = 4
+_MAX_CODINGS: Final = 4
 
 
 def decompress(raw: bytes, content_encoding: str | None, max_size: int) -> bytes:
@@ -55,8 +55,8 @@ def decompress(raw: bytes, content_encoding: str | None, max_size: int) -> bytes
                 f"The content encoding {coding!r} is not understood; send gzip, deflate, or none."
             )
             raise PayloadError(415, "content encoding", detail)
-    if len(codings) > _MOST_CODINGS:
-        detail = f"The body has {len(codings)} content codings; send at most {_MOST_CODINGS}."
+    if len(codings) > _MAX_CODINGS:
+        detail = f"The body has {len(codings)} content codings; send at most {_MAX_CODINGS}."
         raise PayloadError(415, "content encoding", detail)
     for coding in reversed(codings):
         if raw:

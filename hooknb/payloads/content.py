@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from hooknb.errors import PayloadError, SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads import json_text, multipart
+from hooknb.payloads import json_values, multipart
 from hooknb.payloads.charsets import decode_text
 from hooknb.payloads.compression import decompress
-from hooknb.payloads.query import MAX_FIELDS, parse_query_string
+from hooknb.payloads.headers import TOKEN
+from hooknb.payloads.query_strings import MAX_FIELDS, parse_query_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Kind", "accepts", "check_accept", "decompress", "kind", "media_type", "parse"]
 
-_LONGEST_TYPE = 1000  # characters of a Content-Type whose parameters are read
+_MAX_TYPE = 1000  # characters of a Content-Type whose parameters are read
 
 Kind: TypeAlias = Literal["json", "form", "multipart", "text", "bytes"]
 """How a body is read."""
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9a-z-]+"  # noqa: S105 - RFC 9110, section 5.6.2, in lower case
-_MEDIA_RANGE: Final = re.compile(rf"\*/\*|(?!\*/){_TOKEN}/(?:\*|{_TOKEN})")
+_MEDIA_RANGE: Final = re.compile(rf"\*/\*|(?!\*/){TOKEN.pattern}/(?:\*|{TOKEN.pattern})")
 _OPENS_JSON: Final = re.compile(r"\ufeff?[ \t\r\n]*[\[{]")
 
 
@@ -37,7 +37,7 @@ def media_type(content_type: str | None) -> str:
 
 @lru_cache(maxsize=256)
 def kind(content_type: str | None) -> Kind:
-    """Tell how a body of this ``Content-Type`` is read.
+    """Return how a body of this ``Content-Type`` is read.
 
     Returns
     -------
@@ -58,12 +58,12 @@ def kind(content_type: str | None) -> Kind:
 
 @lru_cache(maxsize=256)
 def accepts(accept: tuple[str, ...], content_type: str | None) -> bool:
-    """Tell whether media ranges take a ``Content-Type``.
+    """Return whether media ranges take a ``Content-Type``.
 
     Parameters
     ----------
     accept
-        As :func:`check_accept` gives them. ``application/json`` also takes every ``+json`` type.
+        As :func:`check_accept` returns them. ``application/json`` also takes every ``+json`` type.
     content_type
         The header; where there is none, or nothing in it, only ``*/*`` takes it.
     """
@@ -89,7 +89,7 @@ def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
     Raises
     ------
     SettingError
-        A lone text, nothing at all, or something that is no media range; the error says which.
+        A lone text, nothing at all, or something that is not a media range; the error says which.
     """
     if isinstance(accept, str):
         raise SettingError(
@@ -137,10 +137,10 @@ def parse(
     -------
     value
         :data:`hooknb.paths.MISSING` for no bytes at all; for JSON any of its values; for forms a
-        dict, nested by the rules of :mod:`hooknb.payloads.query`; for text a ``str``, read by its
-        charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without a
-        type, is read as JSON where it is a JSON object or list: real senders, such as Amazon SNS,
-        label theirs ``text/plain``.
+        dict, nested by :func:`~hooknb.payloads.query_strings.nest`; for text a ``str``, read by
+        its charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without
+        a type, is read as JSON where it is a JSON object or list: real senders, such as Amazon
+        SNS, label theirs ``text/plain``.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def parse(
         return MISSING
     name = kind(content_type)
     if name == "json":
-        return json_text.decode(body, _parameter(content_type, "charset"))
+        return json_values.decode(body, _parameter(content_type, "charset"))
     if name == "form":
         charset = _parameter(content_type, "charset")
         if body.count(b"&") >= MAX_FIELDS:
@@ -181,17 +181,17 @@ def _json_or(text: str, otherwise: str | bytes) -> Any:
     if not _OPENS_JSON.match(text):
         return otherwise
     try:
-        return json_text.decode(text.encode())
+        return json_values.decode(text.encode())
     except (PayloadError, UnicodeEncodeError):
         return otherwise
 
 
 @lru_cache(maxsize=256)
 def _parameter(content_type: str | None, name: str) -> str | None:
-    """Take a parameter out of a ``Content-Type``."""
+    """Return a parameter of a ``Content-Type``."""
     # Nobody names a charset or a boundary behind a thousand characters; reading more takes a time
     # that grows with its square.
-    if content_type is None or ";" not in content_type or len(content_type) > _LONGEST_TYPE:
+    if content_type is None or ";" not in content_type or len(content_type) > _MAX_TYPE:
         return None
     message = Message()
     message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["MASK", "SECRET_HEADERS", "HeaderMap", "Headers", "masked", "parse_head"]
+__all__ = ["MASK", "SECRET_HEADERS", "TOKEN", "HeaderMap", "Headers", "masked", "parse_head"]
 
 MASK: Final = "•••••"
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 """Headers that carry credentials; their values are masked wherever records are shown."""
+
+
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What the name of a field and a method look like (RFC 9110, section 5.6.2)."""
 
 
 class Headers(list[tuple[str, str]]):
@@ -52,15 +57,15 @@ class HeaderMap(dict[str, str]):
         return self._names.get(name.lower(), name)
 
     def __getitem__(self, name: str) -> str:
-        """Look a header up, whatever the case of its name."""
+        """Return a header, whatever the case of its name."""
         return super().__getitem__(self._known(name))
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether the header came, whatever the case of its name."""
+        """Return whether the header is there, whatever the case of its name."""
         return isinstance(name, str) and super().__contains__(self._known(name))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Look a header up, or give ``default``."""
+        """Return a header, or ``default``."""
         return super().get(self._known(name), default)
 
     def lower_names(self) -> dict[str, str]:
@@ -94,11 +99,8 @@ def masked(name: str, value: str) -> str:
 def parse_head(head: bytes) -> Headers:
     """Split a block of header fields as it stood on the wire (RFC 9112, section 5).
 
-    Parameters
-    ----------
-    head
-        The lines below the request line. Values are read as Latin-1, which loses no byte;
-        a folded line is joined to its field by one space.
+    Values are read as Latin-1, which loses no byte; a folded line is joined to its field by one
+    space.
     """
     fields = Headers()
     for line in head.decode("latin-1").split("\n"):

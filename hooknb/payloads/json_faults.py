@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-__all__ = ["DEEPEST", "MOST_DIGITS", "Fault", "find_fault"]
+__all__ = ["MAX_DEPTH", "MAX_DIGITS", "Fault", "find_fault"]
 
-DEEPEST: Final = 500
+MAX_DEPTH: Final = 500
 """Levels of nesting that are read; a lone array or object is one."""
 
-MOST_DIGITS: Final = 4_000
+MAX_DIGITS: Final = 4_000
 """Digits of an integer that are read."""
 
 # About 0.1 s: a sender of faulty bodies shall not keep the server busy with the search for words.
-_MOST_TOKENS: Final = 200_000
+_MAX_TOKENS: Final = 200_000
 
 _TOKEN: Final = re.compile(
     rb"""[ \t\n\r]*+(?:
@@ -38,43 +38,22 @@ _STRING_PART: Final = re.compile(rb"""(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-
 _WORDS: Final = {b"NaN", b"Infinity", b"-Infinity", b"None", b"True", b"False", b"undefined"}
 _WORD: Final = re.compile(rb"-?[A-Za-z]++")
 
-_AFTER_VALUE: Final = {b"[": 'a comma or "]" is expected', b"{": 'a comma or "}" is expected'}
-
 
 class Fault(NamedTuple):
-    """A place in a body, and what is wrong there.
+    """A place in a body, and what is wrong there."""
 
-    Parameters
-    ----------
-    at
-        The byte, from 0.
-    problem
-        What is wrong, to be followed by where.
-    """
-
-    at: int
-    problem: str
+    at: int  # the byte, from 0
+    problem: str  # to be followed by where
 
 
 def find_fault(utf8: bytes) -> Fault | None:  # noqa: C901 - one branch for each kind of token
-    """Look for the first fault in a text that should be JSON.
-
-    Parameters
-    ----------
-    utf8
-        The text.
-
-    Returns
-    -------
-    Fault or None
-        None where there is none in the first 200,000 tokens.
-    """
+    """Return the first fault of a text that should be JSON, if 200,000 tokens have one."""
     nesting: list[bytes] = []
     # What may come: "value", "first" (a value, or the end of the list), "key", "first key",
     # "colon", "next", "end".
     expected = "value"
     at = 0
-    for _ in range(_MOST_TOKENS):
+    for _ in range(_MAX_TOKENS):
         token = _TOKEN.match(utf8, at)
         if token is None:
             return _no_token(utf8, at, expected, nesting)
@@ -83,8 +62,8 @@ def find_fault(utf8: bytes) -> Fault | None:  # noqa: C901 - one branch for each
         content = token[kind or 0]
         at = token.end()
         if kind == "mark" and content in b"[{" and expected in {"value", "first"}:
-            if len(nesting) == DEEPEST:
-                return Fault(start, f"more than {DEEPEST} levels of nesting")
+            if len(nesting) == MAX_DEPTH:
+                return Fault(start, f"more than {MAX_DEPTH} levels of nesting")
             nesting.append(content)
             expected = "first" if content == b"[" else "first key"
         elif kind == "mark" and _closes(content, expected, nesting):
@@ -117,20 +96,20 @@ def _closes(mark: bytes, expected: str, nesting: list[bytes]) -> bool:
 
 
 def _expectation(expected: str, nesting: list[bytes]) -> str:
-    if expected == "next":
-        return _AFTER_VALUE[nesting[-1]]
     return {
+        "next": 'a comma or "]" is expected',
+        "next in object": 'a comma or "}" is expected',
         "value": "a value is expected",
         "first": 'a value or "]" is expected',
         "key": "a key in double quotes is expected",
         "first key": 'a key in double quotes or "}" is expected',
         "colon": "a colon is expected after the key",
         "end": "the value has ended, but there is more",
-    }[expected]
+    }["next in object" if expected == "next" and nesting[-1] == b"{" else expected]
 
 
 def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Fault | None:
-    """Say why no token begins here; no fault where the text ends as it should."""
+    """Return why no token begins here; no fault where the text ends as it should."""
     space = _SPACE.match(utf8, at)
     at = space.end() if space else at
     if at == len(utf8):
@@ -153,7 +132,7 @@ def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Faul
 
 
 def _open_text(utf8: bytes, start: int) -> Fault:
-    """Say why the text that begins here is none."""
+    """Return why the text that begins here is not one."""
     good = _STRING_PART.match(utf8, start + 1)
     at = good.end() if good else start + 1
     if (fault := _text_fault(utf8[start:at], start)) is not None:
@@ -190,8 +169,8 @@ def _number_fault(token: re.Match[bytes], start: int) -> Fault | None:
     if number is None:
         return None
     if not token["fraction"]:
-        if len(number.removeprefix(b"-")) > MOST_DIGITS:
-            return Fault(start, f"an integer of more than {MOST_DIGITS:,} digits")
+        if len(number.removeprefix(b"-")) > MAX_DIGITS:
+            return Fault(start, f"an integer of more than {MAX_DIGITS:,} digits")
         return None
     if abs(float(number)) == float("inf"):
         return Fault(start, "a number too large for a float")

@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hooknb.errors import PayloadError
 from hooknb.payloads.charsets import decode_text
-from hooknb.payloads.query import MAX_FIELDS, nest
+from hooknb.payloads.query_strings import MAX_FIELDS, nest
 
 __all__ = ["decode"]
 
@@ -41,9 +41,10 @@ def decode(raw: bytes, boundary: str, charset: str | None = None) -> dict[str, A
     Returns
     -------
     dict
-        The fields, nested by the brackets in their names as :func:`hooknb.payloads.query.nest`
-        does. A part with a file name is ``{"filename": str, "content_type": str | None, "content":
-        bytes}``; any other is a ``str``, read by its charset, else as UTF-8, else as Latin-1.
+        The fields, nested by the brackets in their names; see
+        :func:`~hooknb.payloads.query_strings.nest`. A part with a file name is ``{"filename": str,
+        "content_type": str | None, "content": bytes}``; any other is a ``str``, read by its
+        charset, else as UTF-8, else as Latin-1.
 
     Raises
     ------

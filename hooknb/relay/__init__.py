@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hooknb.relay.findings import RegisteredStatus, RelayStatus, ServerStatus, status
+    from hooknb.relay.health import RegisteredStatus, RelayStatus, ServerStatus, status
 
 __all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "status"]
 
@@ -22,9 +22,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module 'hooknb.relay' has no attribute {name!r}"
         raise AttributeError(message)
-    from hooknb.relay import findings
+    from hooknb.relay import health
 
-    return getattr(findings, name)
+    return getattr(health, name)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -19,7 +19,14 @@ from hooknb import _processes
 from hooknb.errors import PublicationError
 from hooknb.relay.private_files import opened_folder, own_file, write_own
 
-__all__ = ["JupyterServer", "is_address", "note", "own_server", "public_base", "running_servers"]
+__all__ = [
+    "JupyterServer",
+    "find_public_url",
+    "is_address",
+    "note",
+    "own_server",
+    "running_servers",
+]
 
 _INFO: Final = re.compile(r"jpserver-(\d+)\.json")
 _MAX_BYTES: Final = 64 * 1024
@@ -51,13 +58,7 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def running_servers(runtime: Path) -> list[JupyterServer]:
-    """Return the running Jupyter servers that this user started, by process id.
-
-    Parameters
-    ----------
-    runtime
-        Jupyter's runtime folder.
-    """
+    """Return the running Jupyter servers that this user started, by process id."""
     found = []
     try:
         names = os.listdir(runtime)  # noqa: PTH208 - names are all that is needed
@@ -82,19 +83,12 @@ def own_server(runtime: Path) -> JupyterServer | None:
     return next((servers[pid] for pid in _processes.ancestors() if pid in servers), None)
 
 
-def public_base(
+def find_public_url(
     public_url: str | None, runtime: Path, environ: Mapping[str, str] = os.environ
 ) -> str:
     """Return the public URL of the Jupyter server, with a slash at its end.
 
-    Parameters
-    ----------
-    public_url
-        The user's setting, or ``None``.
-    runtime
-        Jupyter's runtime folder.
-    environ
-        The environment variables, some of which JupyterHub sets.
+    ``public_url`` is the user's setting; JupyterHub sets some of the environment variables.
 
     Raises
     ------
@@ -133,14 +127,7 @@ def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
 
 
 def note(folder: Path, url: str) -> None:
-    """Write down the URL that browsers use for this Jupyter server; kernels read it.
-
-    Parameters
-    ----------
-    folder
-        The folder of the registrations.
-    url
-        The URL, with the base path.
+    """Write down the URL, with its base path, that browsers use; kernels read it.
 
     Raises
     ------

@@ -60,16 +60,7 @@ def add_to(
 ) -> None:
     """Add the handlers to a Tornado application, and deliver the spool once its loop runs.
 
-    Parameters
-    ----------
-    application
-        The application of the server.
-    base_url
-        Its base path, with a slash at both ends.
-    passage
-        Takes the requests to their kernels.
-    secrets
-        Returns the tokens of the server, which are removed from every request.
+    ``secrets`` returns the tokens of the server, which are removed from every request.
     """
     at = base_url.rstrip("/") + "/hooknb"
     application.add_handlers(
@@ -114,15 +105,7 @@ def _observe(application: Any, observer: _AddressObserver) -> None:
 
 
 class _AddressObserver:
-    """Notes the address that logged-in browsers use for the server: kernels cannot know it.
-
-    Parameters
-    ----------
-    folder
-        The folder of the registrations.
-    base_url
-        The server's base path.
-    """
+    """Notes the address that logged-in browsers use for the server: kernels cannot know it."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self._folder = folder
@@ -131,7 +114,7 @@ class _AddressObserver:
         self._next = 0.0
 
     def observe(self, handler: Any) -> None:
-        """Look at a request that has been answered."""
+        """Look at a request once its response is sent."""
         now = time.monotonic()
         if now < self._next:
             return

@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from hooknb.payloads.headers import parse_head
-from hooknb.relay.fields import Fields
 from hooknb.relay.limits import Limits
 from hooknb.relay.registrations import Registration
+from hooknb.relay.sanitizing import Fields
 
 __all__ = [
     "CutOffError",
@@ -92,17 +92,6 @@ async def forward(
     to: Registration, key: str, request: Relayed, body: bytes | bytearray, limits: Limits
 ) -> Responded:
     """Send a request to the kernel that registered its hook, and wait for the response.
-
-    Parameters
-    ----------
-    to
-        Where the kernel listens, and the secret that it is shown.
-    key
-        The key of the hook.
-    request, body
-        The request to send.
-    limits
-        Seconds for the connection and for the response, bytes of the response.
 
     Raises
     ------

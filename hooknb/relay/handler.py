@@ -17,7 +17,9 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from hooknb.relay.fields import (
+from hooknb.relay.forwarding import Relayed, Responded
+from hooknb.relay.passage import Passage, RefusedError, problem
+from hooknb.relay.sanitizing import (
     SAFETY,
     is_sendable,
     request_fields,
@@ -25,8 +27,6 @@ from hooknb.relay.fields import (
     request_subpath,
     response_fields,
 )
-from hooknb.relay.forwarding import Relayed, Responded
-from hooknb.relay.passage import Passage, RefusedError, problem
 
 __all__ = ["MARKER", "METHODS", "MarkerHandler", "RelayHandler"]
 

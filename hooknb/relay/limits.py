@@ -83,13 +83,7 @@ class Limits:
 
 
 class Rate:
-    """A token bucket for each name: so many requests a second pass, and twice as many at once.
-
-    Parameters
-    ----------
-    rate
-        Requests a second.
-    """
+    """A token bucket for each name: so many requests a second pass, and twice as many at once."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -97,15 +91,7 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def passes(self, name: str, spared: float = 0.0) -> bool:
-        """Count a request and return whether it passes.
-
-        Parameters
-        ----------
-        name
-            Whose bucket to take from.
-        spared
-            Tokens that must be left behind.
-        """
+        """Count a request and return whether it passes, leaving so many tokens ``spared``."""
         left = self._now_left(name)
         passes = left >= 1 + spared
         self._left.pop(name, None)

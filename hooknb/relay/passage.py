@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
-import ipaddress
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -31,6 +29,7 @@ from hooknb.relay.forwarding import (
 from hooknb.relay.limits import Limits, Rate
 from hooknb.relay.registrations import KEY, Registration, Registrations
 from hooknb.relay.spool import Spool, SpoolFullError
+from hooknb.settings import names_host
 
 __all__ = ["Passage", "RefusedError", "problem"]
 
@@ -47,15 +46,7 @@ _EVERY: Final = ""  # the name under which all requests are counted together
 
 
 class RefusedError(Exception):
-    """A request does not pass.
-
-    Parameters
-    ----------
-    status
-        The status of the response.
-    detail
-        One sentence for the sender.
-    """
+    """A request does not pass; the detail is one sentence for the sender."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -79,23 +70,24 @@ def _nothing() -> RefusedError:
     return RefusedError(404, "There is no hook at this URL.")
 
 
-def _unreadable(error: OSError) -> RefusedError:
-    # Not 404: senders give a hook up for it.
-    _LOG.warning("what is published cannot be read: %s", error)
-    return RefusedError(503, "The server cannot look for the hook now; send it again later.")
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Refuse a request while what is published cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        # Not 404: senders give a hook up for it.
+        _LOG.warning("what is published cannot be read: %s", error)
+        raise RefusedError(
+            503, "The server cannot look for the hook now; send it again later."
+        ) from error
 
 
 class Passage:
     """Takes requests for published hooks to their kernels. Used on the server's loop.
 
-    Parameters
-    ----------
-    folder
-        The folder of the registrations.
-    limits
-        The limits that apply.
-    own_hosts
-        Returns the host names of the server beyond those that kernels register; ``None`` for any.
+    ``own_hosts`` returns the host names of the server beyond those that kernels register; ``None``
+    for any.
     """
 
     def __init__(
@@ -141,10 +133,8 @@ class Passage:
         if found is None:
             raise _nothing()
         limits, passing = self.limits, self._passing
-        try:
+        with _reading():
             allowed = self._allows(host)
-        except OSError as error:
-            raise _unreadable(error) from error
         if not allowed:
             raise RefusedError(
                 403,
@@ -164,10 +154,8 @@ class Passage:
         return min(limits.max_body, found[1].hooks[key].max_body)
 
     def _find(self, key: str) -> tuple[str, Registration, bool] | None:
-        try:
+        with _reading():
             return self.registrations.find(key)
-        except OSError as error:
-            raise _unreadable(error) from error
 
     def hold(self, key: str, size: int) -> None:
         """Count bytes of bodies in transit for a hook; a negative size counts them out."""
@@ -188,23 +176,11 @@ class Passage:
             del self._passing[key]
 
     def _allows(self, header: str | None) -> bool:
-        """Return whether a request may be addressed to this host (DNS rebinding).
-
-        A page in a browser can make its own host name resolve to this machine; addresses cannot
-        be had that way.
-        """
+        """Return whether a request may be addressed to this host; see :func:`names_host`."""
         own = self._own_hosts()
-        if own is None or not header:
+        if own is None or not header or names_host(header, own):
             return True
-        try:
-            host = (urlsplit(f"//{header}").hostname or "").rstrip(".")
-        except ValueError:
-            return False
-        if host in own or host == "localhost" or host.endswith(".localhost"):
-            return True
-        with contextlib.suppress(ValueError):
-            return bool(ipaddress.ip_address(host))
-        return any(host in known.hosts for known in self.registrations.read().values())
+        return any(names_host(header, known.hosts) for known in self.registrations.read().values())
 
     def hosts(self) -> set[str]:
         """Return the host names that this server is known by; what cannot be read is left out."""
@@ -228,7 +204,9 @@ class Passage:
             raise _nothing()
         _, registration, alive = found
         keeps = registration.hooks[key].status_while_away == 202  # noqa: PLR2004 - its other value is 503
-        if alive and not (keeps and self._waits(key)):
+        with _reading():
+            waits = alive and keeps and self.spool.waits(key)
+        if alive and not waits:
             response = await self._forwarded(registration, key, request, body)
             if response is not None:
                 return response
@@ -263,12 +241,6 @@ class Passage:
         if self._find(key) is None:
             raise _nothing()
         return None
-
-    def _waits(self, key: str) -> bool:
-        try:
-            return self.spool.waits(key)
-        except OSError as error:
-            raise _unreadable(error) from error
 
     def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
         """Do disk work on a thread of its own: nothing else in the server waits for it."""

@@ -27,14 +27,7 @@ _PASSING: Final = frozenset(
 def write_own(folder: Path, name: str, content: bytes) -> None:
     """Write a file that only this user can read, whole or not at all, and sync it to the disk.
 
-    Parameters
-    ----------
-    folder
-        The folder of the file; created if it is missing.
-    name
-        The name of the file; an existing one is replaced.
-    content
-        Its bytes.
+    The folder is created if it is missing; an existing file is replaced.
 
     Raises
     ------
@@ -123,16 +116,7 @@ def opened_folder(folder: Path) -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
-    """Open a file of an opened folder; ``None`` where it is not a plain, private file.
-
-    Parameters
-    ----------
-    folder
-        Its descriptor.
-    name
-        The name of the file.
-    most
-        Its maximum size in bytes.
+    """Open a file of an opened folder; ``None`` unless it is plain, private and of ``most`` bytes.
 
     Raises
     ------

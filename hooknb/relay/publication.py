@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from hooknb import _processes
 from hooknb._clock import now
 from hooknb.errors import PublicationError, SettingError
-from hooknb.relay.addresses import public_base
+from hooknb.relay.addresses import find_public_url
 from hooknb.relay.registrations import (
     VERSION,
     PublishedHook,
@@ -64,15 +64,7 @@ class _Head(Protocol):
 
 
 class Publication:
-    """The published hooks of a runtime, and their registration.
-
-    Parameters
-    ----------
-    settings
-        The settings of the runtime.
-    port
-        Returns the port that the runtime listens on.
-    """
+    """The published hooks of a runtime, and their registration."""
 
     def __init__(self, settings: RuntimeSettings, port: Callable[[], int | None]) -> None:
         self._settings = settings
@@ -118,13 +110,13 @@ class Publication:
                 f"the relay reaches a runtime on its own machine only, and {self._settings.host!r} "
                 "is another address; leave out host (HOOKNB_HOST), or write '127.0.0.1'",
             )
-        from hooknb.relay.findings import check_relay  # which asks by urllib; most never publish
+        from hooknb.relay.health import check_relay  # which asks by urllib; most never publish
 
         runtime = runtime_folder().parent
         with _looking():
             check_relay(self._settings.public_url, runtime)
         with self._lock, _looking():
-            base = public_base(self._settings.public_url, runtime)
+            base = find_public_url(self._settings.public_url, runtime)
             if not self._name:
                 self._name = Registrations.new_name()
                 self._secret = secrets.token_urlsafe(32)
@@ -224,13 +216,8 @@ class Publication:
     def admit(self, request: _Head, key: str) -> bool | None:
         """Return how a request came, and remove the relay's own fields from its head.
 
-        Parameters
-        ----------
-        request
-            Its header fields are left without those that only the relay sends. Where it came
-            through the relay, its remote address and its time are those that the relay says.
-        key
-            Of the hook that it is for.
+        Where it came through the relay, its remote address and its time become those that the
+        relay states.
 
         Returns
         -------
@@ -268,7 +255,7 @@ def _looking() -> Iterator[None]:
 
 
 def _entry(wanted: Literal[202, 503], max_body: int, *, sync: bool) -> PublishedHook:
-    # Nobody could answer the caller of a synchronous hook later.
+    # The caller of a synchronous hook cannot be sent its response later.
     return PublishedHook(status_while_away=503 if sync else wanted, max_body=max_body)
 
 

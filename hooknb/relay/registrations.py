@@ -108,13 +108,10 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 class Registrations:
     """The registrations of this user.
 
-    Parameters
+    Attributes
     ----------
     folder
         That of the files; it need not be there.
-
-    Attributes
-    ----------
     hooks
         The keys of all that were found at the last reading.
     """
@@ -126,12 +123,7 @@ class Registrations:
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
     def read(self, most: int | None = _MAX_FILES) -> dict[str, Registration]:
-        """Return the trustworthy registrations by the names of their files.
-
-        Parameters
-        ----------
-        most
-            Read only this number of files, the newest.
+        """Return the trustworthy ones among the ``most`` newest files, by their names.
 
         Raises
         ------
@@ -217,14 +209,7 @@ class Registrations:
             return None
 
     def write(self, name: str, registration: Registration) -> None:
-        """Write a registration, whole or not at all.
-
-        Parameters
-        ----------
-        name
-            Of :meth:`new_name`.
-        registration
-            The content of the file.
+        """Write a registration under a name of :meth:`new_name`, whole or not at all.
 
         Raises
         ------

@@ -36,15 +36,7 @@ class SpoolFullError(Exception):
 
 
 class Spool:
-    """Deliveries on the disk, by the keys of their hooks. Its methods block; any thread may call.
-
-    Parameters
-    ----------
-    folder
-        The folder of the keys' folders; created if it is missing.
-    limits
-        The number and bytes of deliveries that it may hold.
-    """
+    """Deliveries on the disk, by the keys of their hooks. Its methods block; any thread calls."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder

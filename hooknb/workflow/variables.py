@@ -17,6 +17,7 @@ from hooknb import paths
 from hooknb.errors import PathError, PayloadError, SampleError, SettingError
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json, parse_query_string
+from hooknb.payloads.headers import TOKEN
 
 __all__ = [
     "PARTS",
@@ -40,7 +41,6 @@ PARTS: Final = ("headers", "query", "body")
 
 _MAX_LEVELS: Final = 500
 _MAX_ELEMENTS: Final = 20
-_HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[/?]")
 _FILE: Final = frozenset({"filename", "content_type", "content"})
@@ -86,7 +86,7 @@ class Variable(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         """Refuse what cannot be; whether a path suits its part, :func:`as_variables` says."""
         if not isinstance(self.path, str):
             raise SettingError("path", f"a text is expected, such as order.id, not {self.path!r}")
-        if not _HEADER.fullmatch(self.path):
+        if not TOKEN.fullmatch(self.path):
             paths.parse(self.path)
         if self.alias is not None:
             _check_alias(self.path, self.alias)
@@ -236,7 +236,7 @@ def split_column(name: str) -> tuple[str, str]:
             "query.a, headers.X-Request-Id",
         )
     if part == "headers":
-        if not (rest.startswith(".") and _HEADER.fullmatch(path)):
+        if not (rest.startswith(".") and TOKEN.fullmatch(path)):
             raise SettingError(
                 "name", f"{name!r} names no header; write one such as headers.X-Request-Id"
             )
@@ -265,7 +265,7 @@ def _as_variable(part: str, setting: str, item: object) -> Variable:
         raise SettingError(setting, f"a path or a Variable is expected, not {_named(item)}")
     path = item if isinstance(item, str) else item.path
     if part == "headers":
-        if not _HEADER.fullmatch(path):
+        if not TOKEN.fullmatch(path):
             raise SettingError(
                 setting, f"{path!r} is not the name of a header; write one such as X-Request-Id"
             )

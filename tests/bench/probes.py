@@ -37,7 +37,7 @@ def first_answer() -> dict[str, Any]:
         hook = hooknb.webhook("x")
         assert hook.send(json=1).status == 200
         taken = time.perf_counter() - start
-        hooknb._registry.default().close()  # type: ignore[attr-defined]
+        hooknb._registry.state().default.close()  # type: ignore[attr-defined]
     return {"ms": taken * 1000}
 
 
@@ -114,7 +114,7 @@ def memory() -> dict[str, Any]:
             for _ in range(60):
                 command = ["wrk", "-t1", "-c16", "-d4s", "-s", script.name, hook.url]
                 subprocess.run(command, check=True, capture_output=True)
-                [(count,)] = runtime.store.rows("SELECT count(*) FROM deliveries")
+                [(count,)] = runtime._store.rows("SELECT count(*) FROM deliveries")
                 if count >= 200_000:
                     break
             return {"deliveries": count, "grown_mb": resident_mb() - before}
@@ -149,8 +149,8 @@ def executions() -> dict[str, Any]:
             send(hook.url, 10_000)
             hook.wait(timeout=120)
         grown = resident_mb() - before
-        runtime.store.flush()
-        [(count,)] = runtime.store.rows("SELECT count(*) FROM executions WHERE status = 1")
+        runtime._store.flush()
+        [(count,)] = runtime._store.rows("SELECT count(*) FROM executions WHERE status = 1")
         assert count >= 110_050
     return {"hundred_ms": hundred, "drained": drained, "grown_mb": grown}
 

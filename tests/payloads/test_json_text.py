@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hooknb.errors import PayloadError
 from hooknb.payloads.json_faults import find_fault
-from hooknb.payloads.json_text import decode
+from hooknb.payloads.json_values import decode
 
 encodable = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 values = st.recursive(

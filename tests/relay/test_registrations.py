@@ -260,7 +260,7 @@ def test_a_server_that_is_not_there_has_no_relay(folder, published, relay: Relay
     path.write_text(json.dumps(info))
     found = relays.status()
     assert found.works
-    assert found.public_base == relay.url
+    assert found.public_url == relay.url
     assert [(server.is_own, server.has_relay) for server in found.servers] == [(True, True)]
     assert [(known.port, known.is_alive) for known in found.registrations] == [
         (published.port, True)

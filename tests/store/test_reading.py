@@ -20,7 +20,7 @@ NOBODY = 65534
 
 def test_what_another_runtime_keeps_is_read_while_it_serves(stored_runtime: Runtime) -> None:
     hook = stored_runtime.webhook("orders")
-    with closing(Reading(stored_runtime.store.path)) as reading:
+    with closing(Reading(stored_runtime._store.path)) as reading:
         assert reading.names() == ["orders"]
         number = hook.send(json={"id": 1}).delivery
         hook.wait()
@@ -33,7 +33,7 @@ def test_what_another_runtime_keeps_is_read_while_it_serves(stored_runtime: Runt
 
 def test_it_cannot_be_written(stored_runtime: Runtime) -> None:
     stored_runtime.webhook("orders")
-    with closing(Reading(stored_runtime.store.path)) as reading:
+    with closing(Reading(stored_runtime._store.path)) as reading:
         with pytest.raises(StoreError, match="reading only"):
             reading.define("other", b"{}", enabled=True)
         with pytest.raises(StoreError, match="reading only"):
@@ -126,7 +126,7 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(tmp_path_factory) ->
 def test_only_runtimes_that_live_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a [store].db"
     with Runtime(path, port=0) as first, Runtime(path, port=0) as second:
-        assert first.store.owner != second.store.owner
+        assert first._store.owner != second._store.owner
         assert living(path) == [os.getpid()] * 2
     left = tmp_path / "a [store].db.owner-0000"
     left.touch()

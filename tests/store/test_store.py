@@ -184,7 +184,7 @@ def test_an_equal_definition_is_no_new_revision(store):
 
 
 def test_an_earlier_revision_can_be_the_current_one_again(backed):
-    store = backed.store
+    store = backed._store
     made = store.define("reverted", b"1", enabled=True)
     number = made.workflow_id
     store.define("reverted", b"2", enabled=True)
@@ -229,9 +229,9 @@ def test_clear_leaves_nothing_and_no_id_is_given_again(backed):
     hook.wait()
 
     assert [len(frame) for frame in (hook.deliveries, hook.executions, hook.jobs)] == [0, 0, 0]
-    backed.store.flush()
+    backed._store.flush()
     counts = {
-        table: backed.store.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - own names
+        table: backed._store.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - own names
         for table in ("deliveries", "responses", "executions", "jobs")
     }
     assert counts == {"deliveries": 1, "responses": 1, "executions": 1, "jobs": 1}
@@ -322,7 +322,7 @@ def test_what_comes_late_for_a_deleted_workflow_is_left_out_without_a_word(store
 
 
 def test_a_workflow_that_comes_after_a_deleted_one_is_another(backed):
-    store = backed.store
+    store = backed._store
     gone = Stored(store, "gone", b"1")
     store.submit(gone.new(owner="somebody"))
     store.delete("gone")
@@ -342,17 +342,17 @@ def test_a_fixed_response_is_kept_once_for_each_revision(backed):
     first = [exchange(hook, request(hook, b"1")) for _ in range(3)]
     hook.configure(response=Response(201, body="y"))
     second = exchange(hook, request(hook, b"1"))
-    backed.store.flush()
+    backed._store.flush()
     for response in (*first, second):
         kept = hook.delivery(response.delivery).response
         assert (kept.status, kept.body, kept.is_cut) == (response.status, response.body, False)
         assert dict(kept.headers)["Content-Type"] == response.header("Content-Type")
-    rows = backed.store.rows("SELECT body IS NULL, size FROM responses ORDER BY delivery_id")
+    rows = backed._store.rows("SELECT body IS NULL, size FROM responses ORDER BY delivery_id")
     assert rows == [(1, 50_000)] * 3 + [(1, 1)]
-    bodies = backed.store.rows("SELECT length(body) FROM fixed_responses ORDER BY revision")
+    bodies = backed._store.rows("SELECT length(body) FROM fixed_responses ORDER BY revision")
     assert bodies == [(50_000,), (1,)]
     hook.clear()
-    assert backed.store.rows("SELECT * FROM fixed_responses") == []
+    assert backed._store.rows("SELECT * FROM fixed_responses") == []
     assert hook.delivery(exchange(hook, request(hook, b"1")).delivery).response.body == b"y"
 
 
@@ -376,7 +376,7 @@ def test_of_a_large_response_only_the_beginning_is_kept(tmp_path):
 @contextmanager
 def locked(runtime: Runtime) -> Iterator[None]:
     pragma(runtime, "busy_timeout = 50")
-    with closing(sqlite3.connect(runtime.store.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(runtime._store.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")
@@ -384,7 +384,7 @@ def locked(runtime: Runtime) -> Iterator[None]:
 
 def pragma(runtime: Runtime, text: str) -> Any:
     """Ask for a setting of the writing connection, or change it, also while it cannot write."""
-    connection = runtime.store._writer._connection.connection.driver_connection
+    connection = runtime._store._writer._connection.connection.driver_connection
     row = connection.execute(f"PRAGMA {text}").fetchone()
     return None if row is None else row[0]
 
@@ -444,7 +444,7 @@ def test_a_store_that_cannot_be_written_says_503_and_loses_nothing(stored_runtim
     hook.wait()
     runtime.close()
 
-    with Runtime(runtime.store.path, port=0) as again:
+    with Runtime(runtime._store.path, port=0) as again:
         hook = again.webhook("orders", nodes=[node])
         assert hook.deliveries.index.tolist() == sorted(acknowledged)
         for number, body in acknowledged.items():
@@ -588,10 +588,10 @@ def test_any_name_of_a_file_is_taken_as_it_is(tmp_path):
 def test_a_sqlite_url_names_a_file(tmp_path):
     path = tmp_path / "a b.db"
     with Runtime(f"sqlite:///{path}", port=0) as runtime:
-        assert runtime.store.path == path
+        assert runtime._store.path == path
         runtime.webhook("orders")
     with Runtime(path, port=0) as runtime:
-        assert runtime.store.remembered_ports("orders")
+        assert runtime._store.remembered_ports("orders")
 
 
 def test_folder_and_files_are_for_their_owner_only(tmp_path, monkeypatch):
@@ -656,14 +656,14 @@ def test_what_is_acknowledged_is_on_disk(stored_runtime):
     assert pragma(stored_runtime, "foreign_keys") == 1
     hook = stored_runtime.webhook("orders")
     number = exchange(hook, request(hook, b"[1]")).delivery
-    with closing(sqlite3.connect(stored_runtime.store.path)) as other:
+    with closing(sqlite3.connect(stored_runtime._store.path)) as other:
         [body] = other.execute("SELECT body FROM deliveries WHERE id = ?", (number,)).fetchone()
     assert body == b"[1]"
 
 
 def test_readers_cannot_write(stored_runtime):
     with pytest.raises(StoreUnavailableError, match="readonly"):
-        stored_runtime.store.rows("DELETE FROM deliveries")
+        stored_runtime._store.rows("DELETE FROM deliveries")
 
 
 @pytest.mark.parametrize("url", ["sqlite://store.db", "sqlite://data/store.db", "sqlite:///"])

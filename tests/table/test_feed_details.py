@@ -340,10 +340,10 @@ def test_a_delivery_of_a_hook(runtime: Runtime) -> None:
     hook.send(json={"amount": 10})
     hook.send(json={"amount": 100})
     hook.wait()
-    runtime.store.flush()
-    [(workflow_id,)] = runtime.store.rows("SELECT id FROM workflows")
+    runtime._store.flush()
+    [(workflow_id,)] = runtime._store.rows("SELECT id FROM workflows")
     trigger = Trigger(body=(Variable("amount"),))
-    good = details(runtime.store, workflow_id, 1, trigger)
+    good = details(runtime._store, workflow_id, 1, trigger)
     assert good["variables"] == [["body.amount", "body.amount", "10"]]
     assert good["response"] is not None
     assert (good["response"]["status"], good["response"]["text"]) == (200, "ok")
@@ -351,10 +351,10 @@ def test_a_delivery_of_a_hook(runtime: Runtime) -> None:
     first, large = good["execution"]["jobs"]
     assert (first["node"], first["result"], first["output"]) == ("total", "20", "computing\n")
     assert (large["branch"], good["execution"]["status"]) == ("no", "resolved")
-    bad = details(runtime.store, workflow_id, 2, trigger)
+    bad = details(runtime._store, workflow_id, 2, trigger)
     assert bad["execution"] is not None
     assert bad["execution"]["reason"] == "ZeroDivisionError: division by zero"
-    flow = FlowCounts(runtime.store, workflow_id)
+    flow = FlowCounts(runtime._store, workflow_id)
     assert flow.refresh()
     assert flow.nodes["large"]["branches"] == {"no": 1, "yes": 1}
     assert flow.nodes["large"]["errors"] == 0

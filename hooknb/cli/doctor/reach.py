@@ -98,8 +98,8 @@ def check_publication(seen: RelayStatus, *, on_hub: bool) -> Iterator[Finding]:
     on_hub
         Whether JupyterHub started this: senders reach its hooks only by the public URL.
     """
-    if seen.public_base is not None:
-        yield ok("public URL", seen.public_base)
+    if seen.public_url is not None:
+        yield ok("public URL", seen.public_url)
     elif not on_hub:
         yield ok(
             "public URL", "none; only hook.publish() needs it, in a kernel of a Jupyter server"

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates, write_out
 from hooknb.paths import MISSING
+from hooknb.payloads.headers import TOKEN
 from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.secrets import MASK, is_secret_name
 
@@ -28,7 +29,6 @@ __all__ = [
 JSON_HINT: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
 """What forms say of a setting that is any value with templates in it."""
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 
@@ -107,7 +107,7 @@ def check_headers(
     if not isinstance(headers, dict):
         raise SettingError("headers", 'write them as a dict: {"X-Queue": "1"}')
     for name, value in headers.items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise SettingError("headers", f"{name!r} is not a header name")
         if name.lower() in reserved:
             raise SettingError("headers", f"{name} is written by {whose} itself; leave it out")

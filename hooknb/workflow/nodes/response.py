@@ -12,7 +12,7 @@ from msgspec import Meta
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.payloads.arrays import as_python
+from hooknb.payloads.json_values import as_python
 from hooknb.records import SentResponse, response_tone
 from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.insertions import (

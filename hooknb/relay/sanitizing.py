@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from hooknb.payloads.headers import TOKEN
+
 __all__ = [
     "SAFETY",
     "Fields",
@@ -55,7 +57,6 @@ _NOT_PASSED_ON: Final = frozenset(
         "x-xsrftoken",
     }
 )
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _MIN_SECRET: Final = 8  # characters; a shorter one would be found in texts by chance
@@ -84,15 +85,7 @@ _CHARSET: Final = re.compile(r'charset="?(utf-8|us-ascii|iso-8859-1|utf-16)"?', 
 
 
 def request_query(query: str, secrets: Sequence[str]) -> str:
-    """Remove the server's tokens from a query; the other parameters keep their spelling.
-
-    Parameters
-    ----------
-    query
-        The part of the target behind ``?``.
-    secrets
-        The server's tokens.
-    """
+    """Remove the server's tokens from a query; the other parameters keep their spelling."""
     return "&".join(
         part
         for part in query.split("&")
@@ -104,15 +97,8 @@ def request_query(query: str, secrets: Sequence[str]) -> str:
 def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
     """Return what a sender appended to the URL of a hook, without the server's tokens.
 
-    Parameters
-    ----------
-    path
-        The path of the target, not decoded.
-    above
-        How many of its segments stand above the hook's key: the server may be called under a
-        base path that is spelled another way.
-    secrets
-        The server's tokens; a segment that holds one is removed.
+    ``above`` segments of the path, which is not decoded, stand above the hook's key: the server
+    may be called under a base path that is spelled another way.
     """
     below = path.split("/")[above + 2 :]
     kept = [segment for segment in below if not _holds(segment, secrets)]
@@ -122,13 +108,8 @@ def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
 def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) -> Fields:
     """Return the fields of a request that are for the hook, in their order.
 
-    Parameters
-    ----------
-    fields
-        Names and values.
-    secrets
-        The server's tokens. A field that holds one in its name or its value is removed, and so is
-        ``Authorization: token …``, which only Jupyter uses.
+    A field that holds one of the server's tokens in its name or its value is removed, and so is
+    ``Authorization: token …``, which only Jupyter uses.
     """
     given = list(fields)
     named = {
@@ -143,7 +124,7 @@ def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) ->
         if name.lower() not in _NOT_PASSED_ON
         # Who names a field of the whole request there would have it left out.
         and (name.lower() not in named or name.lower() in {"host", "authorization"})
-        and _TOKEN.fullmatch(name)
+        and TOKEN.fullmatch(name)
         and _VALUE.fullmatch(value)
         and not (name.lower() == "authorization" and value.strip().lower().startswith("token "))
         and not (name.lower() == "referer" and any("token=" in text for text in _decoded(value)))
@@ -173,7 +154,7 @@ def _decoded(text: str) -> list[str]:
 
 def is_sendable(method: str, path: str, query: str) -> bool:
     """Return whether these make a request line, and one only."""
-    return bool(_TOKEN.fullmatch(method) and _TARGET.fullmatch(path) and _TARGET.fullmatch(query))
+    return bool(TOKEN.fullmatch(method) and _TARGET.fullmatch(path) and _TARGET.fullmatch(query))
 
 
 def response_fields(
@@ -181,21 +162,10 @@ def response_fields(
 ) -> Fields:
     """Return the fields of a response that pass, with :data:`SAFETY`; all others are removed.
 
-    Parameters
-    ----------
-    status
-        The status of the response.
-    fields
-        Names and values, as the kernel sent them.
-    own_hosts
-        Returns the hosts of the Jupyter server, as in ``Host``; a ``Location`` never leads to one
-        of them, nor to this machine. Called only where it counts.
-
-    Returns
-    -------
-    list of tuple
-        ``Content-Type`` is a harmless one: what a browser would run is text, what it would open
-        in a viewer of its own is bytes.
+    A ``Location`` never leads to this machine, nor to one of the hosts of the Jupyter server that
+    ``own_hosts`` returns, which is called only where it counts. ``Content-Type`` becomes a
+    harmless one: what a browser would run is text, what it would open in a viewer of its own is
+    bytes.
     """
     passed: Fields = list(SAFETY)
     content_type = "application/octet-stream"

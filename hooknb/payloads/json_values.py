@@ -14,14 +14,14 @@ import msgspec
 
 from hooknb.errors import PayloadError
 from hooknb.payloads.charsets import declared_codec
-from hooknb.payloads.json_faults import DEEPEST, MOST_DIGITS, Fault, find_fault
+from hooknb.payloads.json_faults import MAX_DEPTH, MAX_DIGITS, Fault, find_fault
 
-__all__ = ["decode"]
+__all__ = ["as_python", "decode"]
 
 _decode = msgspec.json.Decoder().decode
 
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
-_TOO_LARGE: Final = 10**MOST_DIGITS
+_TOO_LARGE: Final = 10**MAX_DIGITS
 _BYTE: Final = re.compile(r"\(byte (\d+)\)$")
 # More than 4,000 digits in a row cover four samples at this distance.
 _STRIDE: Final = 1_000
@@ -74,19 +74,37 @@ def decode(raw: bytes, charset: str | None = None) -> Any:
         raise _refusal(utf8, codec, error) from error
 
 
+def as_python(value: object) -> Any:
+    """Return a scalar or array of numpy, or a series of pandas, as Python's numbers and lists.
+
+    Neither package is loaded for it.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
+        made = listed()
+        if type(made) is not type(value):  # a long double stays one
+            return made
+    message = f"{type(value).__name__} is not a JSON value"
+    raise TypeError(message)
+
+
 def _checked(utf8: bytes) -> Any:
     value = _decode(utf8)
-    if len(utf8) > 2 * DEEPEST:
+    if len(utf8) > 2 * MAX_DEPTH:
         brackets = utf8.count(b"[") + utf8.count(b"{")
-        if brackets > DEEPEST and _is_too_deep(value, brackets):
+        if brackets > MAX_DEPTH and _is_too_deep(value, brackets):
             raise RecursionError
-    if len(utf8) > MOST_DIGITS and _DIGITS.search(utf8[::_STRIDE]) and _has_too_long(value):
+    if len(utf8) > MAX_DIGITS and _DIGITS.search(utf8[::_STRIDE]) and _has_too_long(value):
         raise OverflowError
     return value
 
 
 def _codec(raw: bytes, charset: str | None) -> str:
-    """Tell the encoding of bytes that are no JSON in UTF-8 as they are."""
+    """Return the encoding of bytes that are not JSON in UTF-8 as they stand."""
     codec = json.detect_encoding(raw)
     if codec == "utf-8":
         try:
@@ -99,9 +117,9 @@ def _codec(raw: bytes, charset: str | None) -> str:
 def _is_too_deep(value: Any, brackets: int) -> bool:
     """Go through a value level by level, while enough of its brackets are left to be too deep."""
     level = [value] if type(value) is dict or type(value) is list else []
-    for depth in range(1, DEEPEST + 1):
+    for depth in range(1, MAX_DEPTH + 1):
         brackets -= len(level)
-        if depth + brackets <= DEEPEST:
+        if depth + brackets <= MAX_DEPTH:
             return False
         level = [
             inner
@@ -129,7 +147,7 @@ def _has_too_long(value: Any) -> bool:
 
 
 def _refusal(utf8: bytes, codec: str, error: Exception) -> PayloadError:
-    """Say what is wrong and where; ``utf8`` is the body in UTF-8, ``codec`` what it came in."""
+    """Return what is wrong and where; ``utf8`` is the body in UTF-8, ``codec`` what it came in."""
     fault = find_fault(utf8) or _fault_of(utf8, error)
     before = utf8[: fault.at].decode(errors="replace")
     line = before.count("\n") + 1
@@ -150,7 +168,7 @@ def _fault_of(utf8: bytes, error: Exception) -> Fault:
     """Take from msgspec's error what it says; for bodies that are too long to look through."""
     message = str(error)
     if isinstance(error, RecursionError):
-        return Fault(0, f"more than {DEEPEST} levels of nesting in what begins")
+        return Fault(0, f"more than {MAX_DEPTH} levels of nesting in what begins")
     if isinstance(error, UnicodeDecodeError):
         try:
             utf8.decode()

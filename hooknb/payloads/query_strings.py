@@ -29,8 +29,8 @@ __all__ = ["MAX_FIELDS", "nest", "parse_query_string"]
 MAX_FIELDS: Final = 10_000
 """Fields of a form that are read; one with more is refused."""
 
-_DEEPEST: Final = 5
-_MOST_ELEMENTS: Final = 20
+_MAX_DEPTH: Final = 5
+_MAX_ELEMENTS: Final = 20
 _OBJECT_PROTOTYPE: Final = frozenset(
     {
         "__defineGetter__",
@@ -55,19 +55,14 @@ _ANY_BRACKET: Final = re.compile(r"[\[\]]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # JavaScript writes larger numbers in another way
 
 
-def parse_query_string(
-    text: str, *, limit: int | None = None, charset: str | None = None
-) -> dict[str, Any]:
+def parse_query_string(text: str, *, charset: str | None = None) -> dict[str, Any]:
     """Read a query string, or a body of ``application/x-www-form-urlencoded``.
 
     Parameters
     ----------
     text
-        Without the question mark.
-    limit
-        How many pairs to read at most; the rest is dropped. ``qs`` reads 1,000 by default and drops
-        the others without a word. Here all are read unless a limit is asked for, since nothing that
-        came shall be lost; how much can come is limited by the size of requests.
+        Without the question mark. All pairs are read, since nothing received is to be lost; ``qs``
+        drops those behind the first 1,000 without a word.
     charset
         Tried for percent escapes that are not UTF-8, such as ``iso-8859-1`` for ``%E9``. ``qs`` has
         that as an option.
@@ -77,7 +72,7 @@ def parse_query_string(
     dict
         Strings, and lists and dicts of such. It never raises.
     """
-    return nest(_pairs(text, limit, declared_codec(charset)))
+    return nest(_pairs(text, declared_codec(charset)))
 
 
 def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,15 +100,13 @@ def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # -- text to pairs
-# -----------------------------------------------------------------------------------------
 
 
-def _pairs(text: str, limit: int | None, charset: str | None) -> Iterator[tuple[str, str]]:
+def _pairs(text: str, charset: str | None) -> Iterator[tuple[str, str]]:
     if "%5" in text:
         text = _BRACKETS.sub(lambda match: "[" if match[1] in "Bb" else "]", text)
     plain = "%" not in text and "+" not in text
-    parts = text.split("&") if limit is None else text.split("&", limit)[:limit]
-    for part in parts:
+    for part in text.split("&"):
         if not part:
             continue
         split = part.find("]=") + 1 or part.find("=")
@@ -147,7 +140,6 @@ def _decoded(text: str, charset: str | None) -> str:
 
 
 # -- names to keys
-# -----------------------------------------------------------------------------------------
 
 
 def _split(name: str) -> list[str] | None:
@@ -160,7 +152,7 @@ def _split(name: str) -> list[str] | None:
         if name[:opening] in _OBJECT_PROTOTYPE:
             return None
         keys.append(name[:opening])
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         closing = _closing(name, opening)
         if closing == -1:
             break
@@ -187,7 +179,6 @@ def _closing(name: str, opening: int) -> int:
 
 
 # -- keys to values
-# ----------------------------------------------------------------------------------------
 
 
 class _Hole:
@@ -232,7 +223,7 @@ def _as_object(elements: list[Any], *, overflows: bool) -> _Object:
 
 
 def _limited(elements: list[Any]) -> _List | _Object:
-    if len(elements) > _MOST_ELEMENTS:
+    if len(elements) > _MAX_ELEMENTS:
         return _as_object(elements, overflows=True)
     return elements if isinstance(elements, _List) else _List(elements)
 
@@ -254,7 +245,7 @@ def _wrapped(keys: list[str], value: Any) -> Any:
         name = key[1:-1] if key[0] == "[" and key[-1] == "]" else key
         if name is not key and _INDEX.fullmatch(name):
             index = int(name)
-            if index < _MOST_ELEMENTS:
+            if index < _MAX_ELEMENTS:
                 value = _List([*([_HOLE] * index), value])
             else:
                 value = _Object([(name, value)], last=index)
@@ -287,7 +278,7 @@ def _merged(target: Any, source: Any) -> Any:
 
 def _with_leaf(target: Any, leaf: Any) -> Any:
     if isinstance(target, _List):
-        full = _count(target) >= _MOST_ELEMENTS
+        full = _count(target) >= _MAX_ELEMENTS
         target.append(leaf)
         return _as_object(target, overflows=True) if full else target
     if not isinstance(target, _Object):
@@ -324,7 +315,7 @@ def _with_list(target: _List, source: _List) -> _List | _Object:
             target[index] = _merged(target[index], element)
         else:
             target.append(element)
-    return _as_object(target, overflows=True) if _count(target) > _MOST_ELEMENTS else target
+    return _as_object(target, overflows=True) if _count(target) > _MAX_ELEMENTS else target
 
 
 def _merge_entries(into: _Object, source: _List | _Object) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from hooknb.errors import PublicationError
-from hooknb.relay.addresses import JupyterServer, own_server, public_base, running_servers
+from hooknb.relay.addresses import JupyterServer, find_public_url, own_server, running_servers
 from hooknb.relay.limits import Limits
 from hooknb.relay.private_files import opened_folder
 from hooknb.relay.registrations import Registrations, runtime_folder
@@ -42,17 +42,19 @@ class ServerStatus:
         Its own URL, without a token.
     is_own
         Whether it started this process.
-    has_relay
-        Whether the relay responds there.
     problem
-        Why it does not, and the remedy; ``None`` where it does.
+        Why the relay does not respond there, and the remedy; ``None`` where it does.
     """
 
     pid: int
     url: str
     is_own: bool
-    has_relay: bool
     problem: str | None
+
+    @property
+    def has_relay(self) -> bool:
+        """Whether the relay responds there."""
+        return self.problem is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class RelayStatus:
     ----------
     servers
         The running Jupyter servers, the one that started this process first.
-    public_base
+    public_url
         The public URL of the Jupyter server, below which hooks are published; ``None`` where it is
         not known.
     problem
@@ -102,7 +104,7 @@ class RelayStatus:
     """
 
     servers: tuple[ServerStatus, ...]
-    public_base: str | None
+    public_url: str | None
     problem: str | None
     folder: str
     folder_is_safe: bool
@@ -114,34 +116,26 @@ class RelayStatus:
         """Whether senders reach a hook that this process publishes."""
         asked = [server for server in self.servers if server.is_own] or self.servers
         responses = any(server.has_relay for server in asked)
-        return responses and self.public_base is not None and self.folder_is_safe
+        return responses and self.public_url is not None and self.folder_is_safe
 
 
 def status(
     public_url: str | None = None,
-    timeout: float = 5.0,
     environ: Mapping[str, str] = os.environ,
 ) -> RelayStatus:
     """Return the state of the relay for this process. Blocks while the servers are asked.
 
-    Parameters
-    ----------
-    public_url
-        The runtime's ``public_url``; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
-    timeout
-        Seconds to wait for each server.
-    environ
-        The environment variables.
+    ``public_url`` is that of the runtime; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
     """
     folder = runtime_folder()
     own = own_server(folder.parent)
     servers = sorted(
-        (_asked(server, own, timeout) for server in running_servers(folder.parent)),
+        (_asked(server, own) for server in running_servers(folder.parent)),
         key=lambda server: not server.is_own,
     )
     base, problem = None, None
     try:
-        base = public_base(
+        base = find_public_url(
             public_url or environ.get("HOOKNB_PUBLIC_URL") or None, folder.parent, environ
         )
     except PublicationError as error:
@@ -152,7 +146,7 @@ def status(
     spool = Spool(folder / "spool", Limits())
     return RelayStatus(
         servers=tuple(servers),
-        public_base=base,
+        public_url=base,
         problem=problem,
         folder=str(folder),
         folder_is_safe=safe,
@@ -173,13 +167,6 @@ def status(
 def check_relay(public_url: str | None, runtime: Path) -> None:
     """Check that a Jupyter server relays to this process. Blocks while the servers are asked.
 
-    Parameters
-    ----------
-    public_url
-        The URL of the Jupyter server as the user gave it, or ``None``.
-    runtime
-        Jupyter's runtime folder.
-
     Raises
     ------
     PublicationError
@@ -190,12 +177,12 @@ def check_relay(public_url: str | None, runtime: Path) -> None:
     servers = [own] if own is not None else running_servers(runtime)
     problems = []
     for server in servers:
-        problem = _problem(server.url, _PATIENCE)
+        problem = _problem(server.url)
         if problem is None:
             return
         problems.append(f"the Jupyter server at {server.url} does not relay to hooks: {problem}")
     if own is None and public_url is not None:
-        problem = _problem(public_url.rstrip("/") + "/", _PATIENCE)
+        problem = _problem(public_url.rstrip("/") + "/")
         if problem is None:
             return
         problems.append(f"public_url is not a Jupyter server that relays to hooks: {problem}")
@@ -208,26 +195,21 @@ def check_relay(public_url: str | None, runtime: Path) -> None:
     raise PublicationError("; ".join(problems))
 
 
-def _asked(server: JupyterServer, own: JupyterServer | None, timeout: float) -> ServerStatus:
-    problem = _problem(server.url, timeout)
+def _asked(server: JupyterServer, own: JupyterServer | None) -> ServerStatus:
     return ServerStatus(
-        pid=server.pid,
-        url=server.url,
-        is_own=own is not None and own.pid == server.pid,
-        has_relay=problem is None,
-        problem=problem,
+        pid=server.pid, url=server.url, is_own=server == own, problem=_problem(server.url)
     )
 
 
-def _problem(base: str, timeout: float) -> str | None:
+def _problem(base: str) -> str | None:
     """Return why the relay does not respond below a URL, and the remedy; ``None`` where it does."""
     try:
-        response = _get(f"{base}hooknb/", timeout)
+        response = _get(f"{base}hooknb/")
     except urllib.error.HTTPError as error:
         error.close()
         return f"it responds with {error.code} where the relay should; {_INSTALL}"
     except TimeoutError:
-        return f"it did not respond within {timeout:g} seconds; try again"
+        return f"it did not respond within {_PATIENCE:g} seconds; try again"
     except OSError as error:
         return f"it does not respond ({getattr(error, 'reason', error)}); start it again"
     except ValueError:
@@ -244,7 +226,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Do not follow it."""
 
 
-def _get(url: str, timeout: float) -> Any:
+def _get(url: str) -> Any:
     # A server of this machine may have a certificate for its outside name only. Nothing secret is
     # sent, and nothing that comes back is trusted but a yes.
     context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as said above
@@ -253,5 +235,5 @@ def _get(url: str, timeout: float) -> Any:
         urllib.request.HTTPSHandler(context=context),
         _NoRedirect,
     )
-    with opener.open(url, timeout=timeout) as response:
+    with opener.open(url, timeout=_PATIENCE) as response:
         return msgspec.json.decode(response.read(_MAX_BYTES))
