@@ -14,6 +14,8 @@ import hooknb.ui
 from hooknb.cli.terminal import escape
 from hooknb.history.table import Details
 from hooknb.records import Status, response_tone
+from hooknb.ui.head import HOOK_TONES
+from hooknb.workflow.nodes import node_types
 
 UI = Path(hooknb.ui.__file__).parent
 SHEETS = {path.name: path.read_text() for path in sorted(UI.rglob("*.css"))}
@@ -43,17 +45,28 @@ def weight(selector: str) -> tuple[int, int]:
 
 
 def test_every_class_that_has_a_style_is_used() -> None:
+    of_status = {status.tone for status in Status}
+    of_response = {response_tone(status) for status in (None, 200, 404, 500)}
+    # Scripts put in the end of some names, `hk-dot-${…}`; where it is a tone, it is one of these.
+    ends = {
+        "hk-": of_status | of_response,
+        "hk-dot-": set(HOOK_TONES.values()),
+        "hk-job-": of_status,
+        "hk-flow-tone-": of_response | {kind.edge_tone for kind in node_types().values()},
+    }
+    begun = set(re.findall(r"(hk-(?:[\w-]+-)?)\$\{", "\n".join(SCRIPTS.values())))
     styled = {name for sheet in SHEETS.values() for name in CLASS.findall(sheet)}
-    # The end of some is put in where they are used: `hk-dot-${…}`.
-    begun = set(re.findall(r"(hk-[\w-]+-)\$\{", USES))
-    tones = {status.tone for status in Status} | {response_tone(404)}
     unused = {
         name
         for name in styled
-        if name.removeprefix("hk-") not in tones
-        and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", USES)
-        and not any(name.startswith(start) for start in begun)
+        if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", USES)
+        and not any(
+            name.startswith(start)
+            and (start not in ends or name.removeprefix(start) in ends[start])
+            for start in begun
+        )
     }
+    assert set(ends) <= begun
     assert unused == set()
 
 
