@@ -7,11 +7,14 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -c constraints.txt
 # One more than the cores that it is meant for: many tests wait for a process or a socket.
 WORKERS ?= 3
-PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadgroup
+# nbval, which loads half of Jupyter into every process, is for `make notebooks`.
+PYTEST := $(PY) -m pytest -p no:nbval -n $(WORKERS) --dist loadgroup
 # What is measured by `make coverage`: files, folders, or `-k WORD`.
 TESTS ?= -m "not browser"
 # A path from another environment would shadow the one made here.
 unexport PYTHONPATH PYTHONHOME
+# Without byte code, each of the hundred processes of the tests would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-# Tests of one group run one after the other, in one process: those of the browser share a
-# JupyterLab, and a deterministic runtime takes port 8765, which the machine has once.
+# Tests of one group run one after the other, in one process: a deterministic runtime takes port
+# 8765, which the machine has once, and the others share what takes long to make.
 GROUPS = {
     "test_deterministic.py": "port 8765",
     "test_notebooks.py": "port 8765",
+    "test_jupyter.py": "a JupyterLab",
+    "test_jupyterhub.py": "a JupyterHub",
+    "test_lab.py": "the notebooks in a browser",
+    "test_payloads.py": "the payloads",
+    "test_repository.py": "the wheel",
 }
 # A skip with one of these reasons is right in continuous integration too.
 RIGHT_SKIPS = ("only root can",)
@@ -26,9 +31,11 @@ RIGHT_SKIPS = ("only root can",)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests must not run side by side; the longest groups start first."""
+    """Say which tests must not run side by side."""
     for item in items:
-        group = "browser" if item.get_closest_marker("browser") else GROUPS.get(item.path.name)
+        group = GROUPS.get(item.path.name)
+        if group is None and item.get_closest_marker("browser"):
+            group = "the panel in a browser"
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
 
