@@ -24,9 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbformat import v4
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -163,6 +160,9 @@ class Lab:
 
     def write(self, name: str, *cells: str) -> str:
         """Write a notebook of code cells into the root, and return its name for `open`."""
+        import nbformat
+        from nbformat import v4
+
         notebook = v4.new_notebook(
             cells=[v4.new_code_cell(cell) for cell in cells],
             # Without it JupyterLab asks which kernel to take, and waits for the answer.
