@@ -6,38 +6,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import hooknb
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from xdist.remote import Producer
+
 pytest_plugins = ["pytester"]
 
-# Tests of one group run one after the other, in one process: a deterministic runtime takes port
-# 8765, which the machine has once, and the others share what takes long to make.
+# Files whose tests run one after the other, in one process, as those of one file do: a
+# deterministic runtime takes port 8765, which the machine has once.
 GROUPS = {
     "test_deterministic.py": "port 8765",
     "test_notebooks.py": "port 8765",
-    "test_jupyter.py": "a JupyterLab",
-    "test_jupyterhub.py": "a JupyterHub",
-    "test_lab.py": "the notebooks in a browser",
-    "test_payloads.py": "the payloads",
-    "test_repository.py": "the wheel",
 }
 # A skip with one of these reasons is right in continuous integration too.
 RIGHT_SKIPS = ("only root can",)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests must not run side by side."""
-    for item in items:
-        group = GROUPS.get(item.path.name)
-        if group is None and item.get_closest_marker("browser"):
-            group = "the panel in a browser"
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+class _ByFile(LoadScopeScheduling):
+    """Sends the tests of a file, or of a group of files, to one process.
+
+    `--dist loadgroup` of xdist 3.8 does nothing under pytest 9.2, which keeps ids elsewhere.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        name = path.rpartition("/")[2]
+        if "/browser/" in path and name != "test_lab.py":
+            return "the panel in a browser"
+        return GROUPS.get(name, path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Have xdist keep together what shares fixtures or a port."""
+    return _ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
