@@ -7,11 +7,16 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -c constraints.txt
 # One more than the cores that it is meant for: many tests wait for a process or a socket.
 WORKERS ?= 3
-PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadgroup
+# By files, in their order, since the longest come first; tests/conftest.py groups some.
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+# nbval, which loads half of Jupyter into every process, is for `make notebooks`.
+PYTEST := $(PY) -m pytest -p no:nbval $(SIDE_BY_SIDE)
 # What is measured by `make coverage`: files, folders, or `-k WORD`.
 TESTS ?= -m "not browser"
 # A path from another environment would shadow the one made here.
 unexport PYTHONPATH PYTHONHOME
+# Without byte code, each of the hundred processes of the tests would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +70,7 @@ test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=3
 
 coverage: install  ## how much of the package the tests run (TESTS="tests/store" for a part of them)
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(PY) -m coverage run -m pytest -p no:nbval $(SIDE_BY_SIDE) $(TESTS)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered
 

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import hooknb
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from xdist.remote import Producer
+
 pytest_plugins = ["pytester"]
 
-# Tests of one group run one after the other, in one process: those of the browser share a
-# JupyterLab, and a deterministic runtime takes port 8765, which the machine has once.
+# Files whose tests run one after the other, in one process, as those of one file do: a
+# deterministic runtime takes port 8765, which the machine has once.
 GROUPS = {
     "test_deterministic.py": "port 8765",
     "test_notebooks.py": "port 8765",
@@ -24,13 +27,23 @@ GROUPS = {
 RIGHT_SKIPS = ("only root can",)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests must not run side by side; the longest groups start first."""
-    for item in items:
-        group = "browser" if item.get_closest_marker("browser") else GROUPS.get(item.path.name)
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+class _ByFile(LoadScopeScheduling):
+    """Sends the tests of a file, or of a group of files, to one process.
+
+    `--dist loadgroup` of xdist 3.8 does nothing under pytest 9.2, which keeps ids elsewhere.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        name = path.rpartition("/")[2]
+        if "/browser/" in path and name != "test_lab.py":
+            return "the panel in a browser"
+        return GROUPS.get(name, path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Have xdist keep together what shares fixtures or a port."""
+    return _ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

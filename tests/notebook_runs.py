@@ -3,6 +3,8 @@
 ``python tests/notebook_runs.py notebooks/00_quickstart.ipynb`` runs a notebook anew and writes its
 outputs into it. Nothing else of it changes: neither sources nor ids of cells, and of its metadata
 only what the kernel and the widgets had left there goes.
+
+nbformat takes a second to load: only what reads a notebook does so.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbclient import NotebookClient
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -35,7 +37,7 @@ def environment() -> dict[str, str]:
     return {**kept, "HOOKNB_DETERMINISTIC": "1"}
 
 
-def run(path: Path, folder: Path) -> nbformat.NotebookNode:
+def run(path: Path, folder: Path) -> NotebookNode:
     """Run a notebook in a kernel of its own, among copies of what lies beside it.
 
     Parameters
@@ -45,6 +47,9 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
     folder
         Where its kernel works; what was there is removed, so that every run finds the same.
     """
+    import nbformat
+    from nbclient import NotebookClient
+
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(path.parent, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     notebook = nbformat.read(path, as_version=4)
@@ -62,7 +67,7 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def shown(notebook: nbformat.NotebookNode) -> list[list[dict[str, Any]]]:
+def shown(notebook: NotebookNode) -> list[list[dict[str, Any]]]:
     """Give what each cell shows, without what ``nbval_sanitize.cfg`` names."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [[_sanitized(dict(output)) for output in cell.outputs] for cell in cells]
@@ -91,6 +96,8 @@ _REPLACED = _replaced()
 
 def save(path: Path) -> None:
     """Run a notebook and write what it shows into it; of a widget what stands in its place."""
+    import nbformat
+
     with tempfile.TemporaryDirectory() as scratch:
         made = run(path, Path(scratch) / "notebooks")
     for cell in made.cells:

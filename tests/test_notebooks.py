@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from notebook_runs import METADATA, NOTEBOOKS, ROOT, VIEW, run, shown
@@ -13,6 +12,8 @@ from notebook_runs import METADATA, NOTEBOOKS, ROOT, VIEW, run, shown
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_another_run_shows_the_very_same(notebook: Path, tmp_path: Path) -> None:
     """Compare with what is saved, pictures too, which nbval leaves out: two runs, one result."""
+    import nbformat
+
     saved, again = nbformat.read(notebook, as_version=4), run(notebook, tmp_path / "notebooks")
     assert any(shown(saved))
     for number, (here, there) in enumerate(zip(shown(saved), shown(again), strict=True)):
@@ -21,6 +22,8 @@ def test_another_run_shows_the_very_same(notebook: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_holds_nothing_of_who_ran_it(notebook: Path) -> None:
+    import nbformat
+
     saved = nbformat.read(notebook, as_version=4)
     nbformat.validate(saved)
     assert saved.metadata == METADATA

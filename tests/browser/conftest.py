@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page
 
 
 # Not for the whole session: while Playwright is there, `asyncio.run` in this thread is refused, and
@@ -40,28 +40,45 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def lab_page(chromium: Browser) -> Iterator[Page]:
+    """Open the page in which the tests of a module use JupyterLab, one after the other."""
+    with chromium.new_context() as context:
+        yield context.new_page()
+
+
 @pytest.fixture
-def start_lab(chromium: Browser, lab_server: Server) -> Iterator[Callable[..., Lab]]:
-    """Return a function that opens a page, with copies of notebooks; it ends with the test."""
+def start_lab(lab_page: Page, lab_server: Server) -> Iterator[Callable[..., Lab]]:
+    """Return a function that uses the page, with copies of notebooks; they end with the test."""
     with ExitStack() as stack:
 
         def start(*notebooks: Path) -> Lab:
-            return stack.enter_context(opened_lab(lab_server, chromium, notebooks))
+            return stack.enter_context(opened_lab(lab_server, lab_page, notebooks))
 
         yield start
 
 
 @pytest.fixture
 def lab(start_lab: Callable[..., Lab]) -> Lab:
-    """Open a page with an empty folder."""
+    """Use the page with an empty folder."""
     return start_lab()
 
 
 @pytest.fixture
 def quiet(lab: Lab) -> Iterator[Lab]:
-    """Open a page whose console may show no error of ours."""
+    """Use the page, whose console may show no error meanwhile."""
     heard: list[str] = []
-    lab.page.on("console", lambda said: heard.append(said.text) if said.type == "error" else None)
-    lab.page.on("pageerror", lambda error: heard.append(str(error)))
+
+    def on_console(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            heard.append(said.text)
+
+    def on_error(error: Error) -> None:
+        heard.append(str(error))
+
+    lab.page.on("console", on_console)
+    lab.page.on("pageerror", on_error)
     yield lab
+    lab.page.remove_listener("console", on_console)
+    lab.page.remove_listener("pageerror", on_error)
     assert heard == []

@@ -2,8 +2,8 @@
 
 :func:`running_server` starts a server that listens on the loopback only and knows nothing of the
 person who runs the tests: home, settings, runtime files and notebooks are in a folder of its own.
-One server is enough for many tests: :func:`opened_lab` opens a page on it, with a folder, a
-workspace and kernels of its own, and :class:`Lab` is that page. Everything here blocks, and gives
+One server and one page are enough for many tests: :func:`opened_lab` gives each a folder and
+kernels of its own, and :class:`Lab` is the page meanwhile. Everything here blocks, and gives
 up after a time with the reason.
 """
 
@@ -24,13 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbformat import v4
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 __all__ = [
     "CHROMIUM_ARGS",
@@ -163,6 +160,9 @@ class Lab:
 
     def write(self, name: str, *cells: str) -> str:
         """Write a notebook of code cells into the root, and return its name for `open`."""
+        import nbformat
+        from nbformat import v4
+
         notebook = v4.new_notebook(
             cells=[v4.new_code_cell(cell) for cell in cells],
             # Without it JupyterLab asks which kernel to take, and waits for the answer.
@@ -193,6 +193,18 @@ class Lab:
             """,
             f"{folder}/{notebook}",
             timeout=timeout,
+        )
+
+    def close_all(self) -> bool:
+        """Close what is open, unsaved; return whether no dialog is left."""
+        if not self.page.url.startswith(self._server.url):
+            return True
+        return self.evaluate(  # type: ignore[no-any-return]
+            """
+            for (const opened of [...app.shell.widgets('main')]) opened.dispose();
+            delete window.openedNotebook;
+            return document.querySelector('.jp-Dialog') === null;
+            """
         )
 
     def evaluate(self, body: str, args: Any = None, timeout: float = 60) -> Any:
@@ -334,31 +346,37 @@ def running_server(home: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def opened_lab(server: Server, browser: Browser, notebooks: Sequence[Path] = ()) -> Iterator[Lab]:
-    """Open a page for a server's JupyterLab; the page and its kernels end with the block.
+def opened_lab(server: Server, page: Page, notebooks: Sequence[Path] = ()) -> Iterator[Lab]:
+    """Use a page for a server's JupyterLab; what it opened and its kernels end with the block.
+
+    JupyterLab itself stays loaded, which takes longer than most of what is done with it, for the
+    next block with this page.
 
     Parameters
     ----------
     server
         The server; no other page may be open on it.
-    browser
-        The browser for the page.
+    page
+        The page; it need not have been anywhere.
     notebooks
-        Notebooks to copy into the page's folder. The originals are never written to.
+        Notebooks to copy into the block's folder. The originals are never written to.
     """
     folder = server.root / f"page{len(list(server.root.iterdir()))}"
     folder.mkdir()
     for notebook in notebooks:
         shutil.copy(notebook, folder)
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page.set_viewport_size({"width": 1280, "height": 900})
+    lab = Lab(page, server, folder)
     try:
-        yield Lab(context.new_page(), server, folder)
+        yield lab
     finally:
-        context.close()
+        # What was set, such as a theme, or still asks something, goes with the page's JupyterLab.
+        settings = server.home / "config" / "lab" / "user-settings"
+        if not lab.close_all() or settings.exists():
+            page.goto("about:blank")
         for session in server.call("GET", "sessions"):
             server.call("DELETE", f"sessions/{session['id']}")
-        # Settings that the page has changed, such as the theme.
-        shutil.rmtree(server.home / "config" / "lab" / "user-settings", ignore_errors=True)
+        shutil.rmtree(settings, ignore_errors=True)
 
 
 def environment(home: Path, root: Path, token: str) -> dict[str, str]:
