@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from hooknb import paths
 from hooknb._clock import moment
 from hooknb.engine.branches import settle
+from hooknb.engine.captured_output import Output, capturing, current_output
 from hooknb.engine.endings import (
     SIGNALS,
     Ended,
@@ -24,7 +25,6 @@ from hooknb.engine.endings import (
     unwrapped,
 )
 from hooknb.engine.fetching import Fetched
-from hooknb.engine.output import Output, capturing, current_output
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooknb._clock import Clock
+from hooknb.engine.captured_output import Output
 from hooknb.engine.fetching import Fetcher
-from hooknb.engine.output import Output
 from hooknb.records import SentResponse
 from hooknb.workflow.nodes import Node
 

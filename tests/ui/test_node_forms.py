@@ -335,11 +335,11 @@ class Mixed(hooknb.Node, frozen=True, tag="mixed_form"):
 
 @pytest.fixture
 def mixed():
-    from hooknb.workflow.nodes import base
+    from hooknb.workflow.nodes import node as registry
 
     hooknb.register(Mixed)
     yield Mixed
-    del base._types["mixed_form"]
+    del registry._types["mixed_form"]
 
 
 class Shown(hooknb.Node, frozen=True, tag="shown_form"):

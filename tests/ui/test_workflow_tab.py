@@ -221,7 +221,7 @@ def test_nodes_below_a_node_stay_when_its_form_is_written(listen):
 
 @pytest.fixture
 def double():
-    from hooknb.workflow.nodes import base
+    from hooknb.workflow.nodes import node as registry
 
     @hooknb.register
     class Double(hooknb.Node, frozen=True, tag="double_of_tab"):
@@ -233,7 +233,7 @@ def double():
             return 2 * context.render("{{ " + self.path + " }}")
 
     yield Double
-    del base._types["double_of_tab"]
+    del registry._types["double_of_tab"]
 
 
 def test_a_type_of_ones_own_is_offered_and_runs(listen, double):

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.workflow.auth.base import Auth, AuthFailure, IncomingRequest, Outgoing
 from hooknb.workflow.auth.basic import BasicAuth, split_credentials
+from hooknb.workflow.auth.scheme import Auth, AuthFailure, IncomingRequest, Outgoing
 
 __all__ = [
     "SCHEMES",

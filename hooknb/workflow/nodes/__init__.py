@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from hooknb.workflow.nodes.base import Context, Node, closes, node_types, register
 from hooknb.workflow.nodes.calculation import Calculation
 from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.condition import Condition
 from hooknb.workflow.nodes.delay import Delay
 from hooknb.workflow.nodes.end import End
 from hooknb.workflow.nodes.loop import Loop
+from hooknb.workflow.nodes.node import Context, Node, closes, node_types, register
 from hooknb.workflow.nodes.output import Output
 from hooknb.workflow.nodes.parallel import Parallel
 from hooknb.workflow.nodes.query import Query

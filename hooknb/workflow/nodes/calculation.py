@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from hooknb.expressions import compile_expression
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.functions import value_of
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Calculation"]
 

@@ -9,8 +9,8 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.functions import call
+from hooknb.workflow.nodes.node import Context, Node, register
 from hooknb.workflow.nodes.sources import Unbound, name_of, source_of
 
 __all__ = ["Code"]

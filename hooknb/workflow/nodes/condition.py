@@ -11,8 +11,8 @@ from msgspec.structs import force_setattr
 from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions import compile_expression
 from hooknb.expressions.rules import check_rules, holds
-from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.functions import call, is_large, value_of
+from hooknb.workflow.nodes.node import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.sources import is_function
 from hooknb.workflow.nodes.tree import as_nodes
 

@@ -11,9 +11,9 @@ from msgspec import Meta
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.end import Ending
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Delay"]
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.insertions import rendered_text
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["End", "Ending"]
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import inspect
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Node
+from hooknb.workflow.nodes.node import Node
 from hooknb.workflow.nodes.secrets import shown
 
 __all__ = ["NodeField", "check_fields", "convert_fields", "fields_of", "is_function_type"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
-from hooknb.workflow.nodes.base import Context
+from hooknb.workflow.nodes.node import Context
 
 __all__ = ["call", "is_large", "value_of"]
 

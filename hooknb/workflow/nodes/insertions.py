@@ -11,7 +11,7 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates, write_out
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import TOKEN
-from hooknb.workflow.nodes.base import Context
+from hooknb.workflow.nodes.node import Context
 from hooknb.workflow.nodes.secrets import MASK, is_secret_name
 
 __all__ = [

@@ -12,9 +12,9 @@ from msgspec.structs import force_setattr
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Branch, Context, Node, register
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.insertions import whole_number
+from hooknb.workflow.nodes.node import Branch, Context, Node, register
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Loop"]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.insertions import JSON_HINT
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Output"]
 

@@ -10,8 +10,8 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.node import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Parallel"]

@@ -17,8 +17,8 @@ from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Query"]
 

@@ -17,7 +17,6 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap
 from hooknb.workflow import depth
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.fields import check_fields
 from hooknb.workflow.nodes.insertions import (
     JSON_HINT,
@@ -25,6 +24,7 @@ from hooknb.workflow.nodes.insertions import (
     rendered_headers,
     rendered_text,
 )
+from hooknb.workflow.nodes.node import Context, Node, register
 from hooknb.workflow.nodes.response import encode_body
 from hooknb.workflow.nodes.urls import (
     Url,

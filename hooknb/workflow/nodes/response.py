@@ -14,7 +14,6 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.json_values import as_python
 from hooknb.records import SentResponse, response_tone
-from hooknb.workflow.nodes.base import Context, Node, register
 from hooknb.workflow.nodes.insertions import (
     JSON_HINT,
     check_headers,
@@ -22,6 +21,7 @@ from hooknb.workflow.nodes.insertions import (
     rendered_headers,
     whole_number,
 )
+from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Response", "check_sent", "encode_body", "render_response"]
 

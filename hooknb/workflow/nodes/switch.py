@@ -10,9 +10,9 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.condition import ConditionText, check_condition, is_true
 from hooknb.workflow.nodes.data import as_own
+from hooknb.workflow.nodes.node import Branch, Context, Node, closes, register
 from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Case", "Switch"]

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.workflow.nodes.base import Node, node_types
 from hooknb.workflow.nodes.code import Code
 from hooknb.workflow.nodes.data import as_own, to_data
 from hooknb.workflow.nodes.fields import check_fields, convert_fields
+from hooknb.workflow.nodes.node import Node, node_types
 
 __all__ = ["as_nodes", "build_node", "masked_nodes", "walk", "with_keys"]
 

@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote, urljoin
 from hooknb.errors import SettingError
 from hooknb.expressions.templates import write_out
 from hooknb.paths import MISSING
-from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.insertions import check_text, pieces, rendered_text
+from hooknb.workflow.nodes.node import Context
 from hooknb.workflow.nodes.secrets import shown
 
 __all__ = [
