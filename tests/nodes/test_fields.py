@@ -12,7 +12,8 @@ from msgspec import Meta
 
 import hooknb
 from hooknb import Delay, Loop, Node, Request, SettingError, Workflow
-from hooknb.workflow.nodes import as_nodes, base
+from hooknb.workflow.nodes import as_nodes
+from hooknb.workflow.nodes import node as registry
 from hooknb.workflow.nodes.fields import fields_of
 
 
@@ -35,7 +36,7 @@ class Bounded(Node, frozen=True, tag="bounded"):
 def registered() -> Iterator[None]:
     hooknb.register(Bounded)
     yield
-    del base._types["bounded"]
+    del registry._types["bounded"]
 
 
 GOOD: list[dict[str, Any]] = [

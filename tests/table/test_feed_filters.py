@@ -230,7 +230,7 @@ def test_what_a_filter_looks_at_is_known() -> None:
 
 
 def test_loops_of_expressions_are_ended(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cel, "_SECONDS", 0.1)  # of processor time, for one delivery
+    monkeypatch.setattr(cel, "_MAX_SECONDS", 0.1)  # of processor time, for one delivery
     source.send(list(range(3000)))
     assert found(source, "body.all(a, body.all(b, body.all(c, a + b + c >= 0)))") == []
 
