@@ -35,7 +35,16 @@ from hooknb.workflow.variables import Variable
 if TYPE_CHECKING:
     from hooknb.ui import Panels
 
-__all__ = ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows"]
+__all__ = [
+    "Runtime",
+    "delete",
+    "hooks",
+    "panel",
+    "serve",
+    "store_users",
+    "webhook",
+    "workflows",
+]
 
 
 class Runtime:
