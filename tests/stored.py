@@ -89,15 +89,13 @@ class Stored:
             "error": None,
         }
         return job_row(
-            execution=execution,
-            workflow_id=self.id,
             node=node,
             result=encode_result(result),
             **(settings | changes),
         )
 
     def running(self, execution: int, *jobs: tuple[Any, ...]) -> None:
-        self._write(NewJobs(workflow_id=self.id, execution=execution, rows=list(jobs)))
+        self._write(NewJobs(workflow_id=self.id, id=execution, jobs=jobs))
 
     def new_end(self, execution: int, *jobs: tuple[Any, ...], **changes: Any) -> EndExecution:
         settings: dict[str, Any] = {

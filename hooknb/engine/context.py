@@ -7,7 +7,6 @@ import contextvars
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -24,7 +23,7 @@ from hooknb.engine.endings import (
     unwrapped,
 )
 from hooknb.engine.fetching import Fetched
-from hooknb.engine.output import Output, capturing, current_output
+from hooknb.engine.output import Output, capturing, printed_to
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
@@ -38,6 +37,7 @@ from hooknb.workflow.variables import column
 
 __all__ = ["Context"]
 
+_SILENCE: Final = Output()  # of nodes that print nothing
 _MANY: Final = 1000  # jobs after which they are written before the execution ends
 
 
@@ -74,8 +74,6 @@ class Context:
     ----------
     delivery
         The request that started the execution.
-    execution
-        Its :class:`ExecutionInfo`.
     nodes
         The results of the nodes that have run, by key.
     scope
@@ -88,20 +86,23 @@ class Context:
         self,
         delivery: Delivery,
         *,
-        execution: ExecutionInfo,
         workflow: Workflow,
         services: Services,
         state: State,
         more: dict[str, Any] | None = None,
     ) -> None:
         self.delivery = delivery
-        self.execution = execution
         self.nodes = state.nodes
         self.scope: Mapping[str, Any] = _Scope(self, more or {})
         self._workflow = workflow
         self._services = services
         self.state = state
         self._more = more or {}
+
+    @property
+    def execution(self) -> ExecutionInfo:
+        """The id and revision of the execution, and whether it is run again."""
+        return self.state.info
 
     @property
     def headers(self) -> HeaderMap:
@@ -180,7 +181,6 @@ class Context:
         """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
         return Context(
             self.delivery,
-            execution=self.execution,
             workflow=self._workflow,
             services=self._services,
             state=self.state,
@@ -194,7 +194,9 @@ class Context:
     def keep(self) -> None:
         """Have the jobs so far written, where there is news: the ended ones, and what runs."""
         state = self.state
-        if state.closed or (not state.jobs and state.shown == set(state.running)):
+        if state.closed or state.stored is not None:
+            return
+        if not state.jobs and state.shown == set(state.running):
             return
         running = [
             self._job(node, started, output, status=Status.STARTED)
@@ -238,26 +240,31 @@ class Context:
             Where the execution ends with one of them.
         """
         result = None
+        state = self.state
         for node in nodes:
-            result = await self._run_one(node)
+            if node.is_pure:
+                result = await self._run_one(node, _SILENCE)
+            else:
+                if state.stored is not None:
+                    await state.stored
+                    state.stored = None
+                with printed_to(Output(), is_captured=node.prints) as output:
+                    result = await self._run_one(node, output)
         return result
 
     async def settle(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :func:`hooknb.engine.branches.settle`."""
         return await settle([self.run(branch) for branch in branches], mode)
 
-    async def _run_one(self, node: Node) -> Any:
+    async def _run_one(self, node: Node, output: Output) -> Any:
         state = self.state
         if state.closed:
             raise asyncio.CancelledError
-        output, started, mark = Output(), state.clock.now(), object()
+        started, mark = state.clock.now(), object()
         state.running[mark] = (node, started, output)
-        outer = current_output.get()
-        current_output.set(output)
         status, result, error = Status.RESOLVED, None, None
         try:
-            with capturing() if node.prints else nullcontext():
-                result = await node.run(self)
+            result = await node.run(self)
             if not state.closed:
                 state.nodes[node.key] = result
         except SIGNALS as signal:
@@ -271,7 +278,6 @@ class Context:
             status, error = Status.ERROR, describe(unwrapped(raised))
             raise NodeFailed from unwrapped(raised)
         finally:
-            current_output.set(outer)
             if state.running.pop(mark, None) is not None:
                 state.jobs.append(
                     self._job(node, started, output, status=status, result=result, error=error)
@@ -313,8 +319,6 @@ class Context:
         error: str | None = None,
     ) -> tuple[Any, ...]:
         return job_row(
-            execution=self.execution.id,
-            workflow_id=self.state.workflow_id,
             node=node.key,
             type=node.type_name,
             status=status.value or 0,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hooknb._clock import Clock
 from hooknb.engine.fetching import Fetcher
 from hooknb.engine.output import Output
 from hooknb.records import SentResponse
 from hooknb.workflow.nodes import Node
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 __all__ = ["ExecutionInfo", "Services", "State"]
 
@@ -54,8 +57,13 @@ class Services:
 class State:
     """What one execution has done so far; all of its contexts share it."""
 
-    def __init__(self, workflow_id: int, clock: Clock) -> None:
+    def __init__(
+        self, info: ExecutionInfo, workflow_id: int, clock: Clock, stored: Future[None] | None
+    ) -> None:
+        self.info = info
         self.workflow_id = workflow_id
+        # What the first node that may have an effect waits for; ``None`` once it is there.
+        self.stored = stored
         self.clock = clock
         self.nodes: dict[str, Any] = {}
         self.response: SentResponse | None = None

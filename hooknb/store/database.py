@@ -219,8 +219,17 @@ def _shrink(connection: Connection) -> None:
         connection.connection.cursor().execute("VACUUM")
 
 
+_MAX_PREPARED_STATEMENTS: Final = 512  # inserts of each number of rows are statements of their own
+
+
 def _connect(uri: str, timeout: float = 5.0) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False)
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=timeout,
+        check_same_thread=False,
+        cached_statements=_MAX_PREPARED_STATEMENTS,
+    )
 
 
 def _file_engine(path: Path, pool: type[Pool]) -> Engine:

@@ -120,6 +120,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         """Return the same node with the credentials in its own settings masked."""
         return self
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether running it has no effect outside of its execution, and prints nothing.
+
+        It is then run while the delivery is being stored, which has no id yet. The nodes below it
+        are asked by themselves.
+        """
+        return False
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of the node, in parts: text, and values to be written out."""
         below = self.below()

@@ -59,6 +59,11 @@ class Condition(Node, frozen=True, tag="condition"):
         """Return both branches, where there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether it does not call a function."""
+        return isinstance(self.condition, (str, dict))
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.condition,)

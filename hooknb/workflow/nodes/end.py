@@ -44,6 +44,11 @@ class End(Node, frozen=True, tag="end"):
         if self.reason is not None:
             check_text("reason", self.reason)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)

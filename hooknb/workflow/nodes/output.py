@@ -32,6 +32,11 @@ class Output(Node, frozen=True, tag="output"):
         }
     }
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.value,)

@@ -85,6 +85,11 @@ class Query(Node, frozen=True, tag="query"):
             )
         _compiled(self.language, self.query)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.query, "  over ", self.over)

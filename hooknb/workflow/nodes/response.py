@@ -68,6 +68,11 @@ class Response(Node, frozen=True, tag="response", dict=True):
         """Refuse what cannot be sent."""
         check_response(self.status, self.headers, self.body)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.body,)
