@@ -332,11 +332,11 @@ def test_a_cell_that_redirects_its_output_keeps_its_own(runtime: Runtime):
 def test_bodies_that_are_slow_to_read_hold_up_nothing_else(runtime: Runtime, monkeypatch):
     gate, reading = threading.Event(), []
 
-    def slow(trigger, headers, raw):
+    def slow(trigger, request, raw, size):
         if raw:
             reading.append(threading.current_thread().name)
             gate.wait(20)
-        return read_body(trigger, headers, raw)
+        return read_body(trigger, request, raw, size)
 
     read_body = admission.read_body
     monkeypatch.setattr(admission, "read_body", slow)
