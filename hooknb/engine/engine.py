@@ -248,6 +248,8 @@ class Run:
     def go_on(self, number: int) -> None:
         """Take the id of the delivery, which is stored now, and go on with what waited for that."""
         self._execution.id = number
+        if self.end is not None:
+            self.end.id = number
         if self._context is not None:
             self._context.state.info = self._info()
             # Nobody has seen the record: the nodes that may look at it have waited for this.

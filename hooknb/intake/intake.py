@@ -329,7 +329,7 @@ class Intake:
             for delivery in deliveries:
                 waiting: _Waiting = delivery.caller
                 run = waiting.run
-                if run is not None and run.end is None:
+                if run is not None and delivery.end is None:
                     if delivery.error is None:
                         run.go_on(delivery.id)
                     else:
