@@ -164,6 +164,8 @@ class Connection:
     async def _flush(self, writer: asyncio.StreamWriter) -> None:
         """Wait until the response has left: who does not read gets no further one."""
         transport = writer.transport
+        if transport.is_closing():
+            return
         if self._last:
             transport.set_write_buffer_limits(0)
         elif transport.get_write_buffer_size() <= _MAX_UNSENT:
