@@ -31,7 +31,7 @@ from hooknb.intake.responses import (
     response_status_of,
 )
 from hooknb.intake.served import HookState, encode_pairs
-from hooknb.records import KEPT_REFUSED_BYTES, Delivery, SentResponse, Status
+from hooknb.records import KEPT_REFUSED_BYTES, Delivery, ReceivedRequest, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
 from hooknb.server import Reception, Request, Send
 from hooknb.settings import RuntimeSettings
@@ -322,15 +322,17 @@ class _Reception:
         return NewDelivery(
             workflow_id=self.state.workflow_id,
             received_at=request.received_at,
-            method=request.method,
-            subpath=self._subpath,
-            query=self._query,
+            request=ReceivedRequest(
+                method=request.method,
+                subpath=self._subpath,
+                query_string=self._query,
+                head=request.head,
+                raw=body,
+                size=size,
+                remote=request.remote,
+            ),
             content_type=request.headers.get("Content-Type"),
             content_encoding=request.headers.get("Content-Encoding"),
-            head=request.head,
-            body=body,
-            size=size,
-            remote=request.remote,
             caller=self,
         )
 
@@ -378,14 +380,8 @@ class _Reception:
             id=stored.id,
             workflow=self.state.name,
             received_at=moment(stored.received_at),
-            method=stored.method,
-            subpath=stored.subpath,
-            query_string=stored.query,
-            head=stored.head,
-            raw=stored.body,
-            size=stored.size,
-            remote=stored.remote,
             outcome="accepted",
+            **vars(stored.request),
         )
         query, body = self._parsed
         delivery.__dict__.update(query=query, body_or_missing=body)  # fills the cached properties

@@ -18,7 +18,7 @@ from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.database import configure_reading, store_path
 from hooknb.store.ownership import living
-from hooknb.store.schema import VERSION, check
+from hooknb.store.schema import VERSION, check, lacking
 from hooknb.store.store import Store
 
 __all__ = ["Reading"]
@@ -83,6 +83,7 @@ class Reading(Store):
                 start = file.read(len(_MAGIC))
             with self._reading.connect() as connection:
                 version = check(connection)
+                is_old = version < VERSION or bool(lacking(connection))
         except OSError as error:
             message = f"{error.strerror}; make it readable, or name another store"
             raise StoreUnavailableError(self._unopened(message)) from error
@@ -97,10 +98,10 @@ class Reading(Store):
             raise StoreError(self._unopened("file is not a database; name another file"))
         if version == 0:
             raise StoreError(self._unopened("it is empty; serve a hook on it first"))
-        if version < VERSION:
+        if is_old:
             message = (
-                f"it has version {version} and this hooknb reads {VERSION}; serve a hook "
-                "on it once with this hooknb, which brings it up"
+                f"it was written by an earlier hooknb (version {version} of its tables, and this "
+                f"one reads {VERSION}); serve a hook on it once with this one, which brings it up"
             )
             raise StoreError(self._unopened(message))
         return version

@@ -136,8 +136,8 @@ def test_a_poisoned_delivery_does_not_stop_the_others(store, orders):
     held = threading.Thread(target=store._writer.call, args=(lambda _: release.wait(30),))
     held.start()
     group = [orders.new(number) for number in range(5)]
-    group[2].query = "\ud800"
-    group[3].size = 2**70
+    group[2] = orders.new(2, query="\ud800")
+    group[3] = orders.new(3, size=2**70)
     for delivery in group:
         store.submit(delivery)
     release.set()  # only now are they written: in one group
