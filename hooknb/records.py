@@ -312,7 +312,7 @@ class ReceivedRequest(LazyRequest):
     query_string: str = field(metadata={"column": "query"})
     size: int
     remote: str
-    # Last, since SQLite reads a row from its beginning.
+    # Last, since a row is read from its beginning.
     head: bytes = field(repr=False)
     raw: bytes = field(repr=False, metadata={"column": "body"})
 

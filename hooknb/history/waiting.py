@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
 from hooknb.history.table import compile_filter
-from hooknb.history.table.columns import Column, Columns
 from hooknb.history.table.rows import Row, Rows
 from hooknb.history.table.scanning import Scan
-from hooknb.history.table.texts import cut, plain
+from hooknb.history.table.shown_text import cut, plain
+from hooknb.history.table.table_columns import Column, Columns
 from hooknb.records import Delivery
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.store import queries

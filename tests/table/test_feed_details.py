@@ -15,7 +15,7 @@ from source import Source
 import hooknb
 from hooknb import RecordNotFoundError, Runtime
 from hooknb.history.table import Details, FlowCounts, details
-from hooknb.history.table.lines import MOST_LINES, tree
+from hooknb.history.table.value_tree import MOST_LINES, tree
 from hooknb.paths import MISSING
 from hooknb.paths import get as get_path
 from hooknb.store import Store

@@ -19,7 +19,6 @@ FORMATS: Final = ("jsonl", "har", "parquet")
 """The formats by name, which are the suffixes of their files too."""
 
 _SUFFIXES: Final = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
-_ROOMS: Final = {"jsonl": "lines", "har": "har", "parquet": "parquet"}
 
 Progress = Callable[[int], object]
 
@@ -86,7 +85,7 @@ def export(
         There is no such format, a package that it needs is not installed, or the file cannot be
         written.
     """
-    room = importlib.import_module(f"hooknb.history.exports.{_ROOMS[format_of(path, format)]}")
+    room = importlib.import_module(f"hooknb.history.exports.{format_of(path, format)}")
     written = 0
 
     def counted() -> Iterator[Delivery]:

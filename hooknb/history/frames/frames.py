@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from hooknb.history.frames.records import DeliveryRows, ExecutionRows, JobRows
-from hooknb.history.frames.variables import VariableRows
+from hooknb.history.frames.record_frames import DeliveryRows, ExecutionRows, JobRows
+from hooknb.history.frames.variable_frame import VariableRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from hooknb import paths
-from hooknb.history.frames.columns import Column
+from hooknb.history.frames.growing_column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ import msgspec
 
 from hooknb import _clock, paths, payloads
 from hooknb.errors import PayloadError, RecordNotFoundError
-from hooknb.history.table.columns import variable_name
 from hooknb.history.table.flow import branch_label
-from hooknb.history.table.lines import Line, tree
-from hooknb.history.table.texts import cut, plain, sendable
+from hooknb.history.table.shown_text import cut, plain, sendable
+from hooknb.history.table.table_columns import variable_name
+from hooknb.history.table.value_tree import Line, tree
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
 from hooknb.records import JobError, Status, decode_result, parse_body
@@ -40,7 +40,7 @@ _PRINTABLE: Final = range(0x20, 0x7F)
 class Tree(TypedDict):
     """A part as the lines of a tree.
 
-    ``lines`` are as :func:`hooknb.history.table.lines.tree` has them, ``more`` is how many values
+    ``lines`` are as :func:`hooknb.history.table.value_tree.tree` has them, ``more`` is how many values
     are left out, ``note`` says why nothing or not all is there.
     """
 

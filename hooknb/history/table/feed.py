@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from hooknb.history.table.columns import Column, Columns
 from hooknb.history.table.filters import compile_filter
 from hooknb.history.table.kept import Kept, without
 from hooknb.history.table.rows import Row, Rows
 from hooknb.history.table.scanning import Scan
+from hooknb.history.table.table_columns import Column, Columns
 from hooknb.store import queries
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
-from hooknb.history.table.columns import Column
-from hooknb.history.table.texts import cell, cut
+from hooknb.history.table.shown_text import cell, cut
+from hooknb.history.table.table_columns import Column
 from hooknb.records import Status
 from hooknb.store import queries
 

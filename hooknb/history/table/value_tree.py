@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from hooknb import paths
-from hooknb.history.table.columns import variable_name
-from hooknb.history.table.texts import cut, file_text, is_file, sendable
+from hooknb.history.table.shown_text import cut, file_text, is_file, sendable
+from hooknb.history.table.table_columns import variable_name
 from hooknb.paths import MISSING
 
 __all__ = ["MOST_LINES", "Line", "tree"]

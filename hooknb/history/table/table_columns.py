@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import paths
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, TOO_LARGE, StoredRequest
-from hooknb.history.table.texts import is_file
+from hooknb.history.table.shown_text import is_file
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked
 from hooknb.store import queries

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from hooknb import paths, payloads
-from hooknb.history.frames.arrays import frame, joined, times
-from hooknb.history.frames.columns import Column
+from hooknb.history.frames.chunks import chunks
+from hooknb.history.frames.growing_column import Column
 from hooknb.history.frames.leaves import Leaves
-from hooknb.history.frames.reading import chunks
+from hooknb.history.frames.typed_arrays import frame, joined, times
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked, parse_head
 from hooknb.records import read_body
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from hooknb import payloads
-from hooknb.history.frames.arrays import (
+from hooknb.history.frames.chunks import Read, chunks
+from hooknb.history.frames.typed_arrays import (
     category,
     frame,
     integers,
@@ -19,7 +20,6 @@ from hooknb.history.frames.arrays import (
     times,
     words,
 )
-from hooknb.history.frames.reading import Read, chunks
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, parse_head
 from hooknb.records import Status, decode_result, read_body
@@ -28,7 +28,7 @@ from hooknb.store import queries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
 
 __all__ = ["DeliveryRows", "ExecutionRows", "JobRows"]
@@ -49,7 +49,7 @@ class _Rows(ABC):
     """
 
     read_rows: Read
-    """Reads the rows after an id, as :func:`hooknb.history.frames.reading.chunks` wants it."""
+    """Reads the rows after an id, as :func:`hooknb.history.frames.chunks.chunks` wants it."""
 
     width: int
     """How many values a row has behind id and size."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from hooknb.history.frames.arrays import joined, objects, text
+from hooknb.history.frames.typed_arrays import joined, objects, text
 from hooknb.paths import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
 
 __all__ = ["Column"]
 
