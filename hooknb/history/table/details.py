@@ -40,7 +40,7 @@ _PRINTABLE: Final = range(0x20, 0x7F)
 class Tree(TypedDict):
     """A part as the lines of a tree.
 
-    ``lines`` are as :func:`hooknb.history.table.value_tree.tree` has them, ``more`` is how many values
+    ``lines`` are those of :func:`hooknb.history.table.value_tree.tree`, ``more`` is how many values
     are left out, ``note`` says why nothing or not all is there.
     """
 
