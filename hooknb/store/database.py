@@ -118,7 +118,8 @@ def store_path(store: str | os.PathLike[str]) -> Path | None:
     if url.host or not url.database:
         # Two slashes make a host of the first folder, and nothing would be kept.
         raise SettingError(
-            "store", f"{text!r} names no file; write sqlite:///data/store.db, with three slashes"
+            "store",
+            f"{text!r} does not name a file; write sqlite:///data/store.db, with three slashes",
         )
     if url.database == ":memory:":
         return None
@@ -214,7 +215,7 @@ def _open(path: Path | None, clock: Clock) -> Database:
 
 
 def _shrink(connection: Connection) -> None:
-    """Return back what a migration has copied, and have pages given back later on."""
+    """Give back the pages that a migration has freed, and have others given back later on."""
     with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the store works as it is
         connection.connection.cursor().execute("VACUUM")
 

@@ -1,4 +1,4 @@
-"""A store looked into from outside, while another process may be writing it."""
+"""A store read from outside, while another process may be writing it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from hooknb.store.store import Store
 __all__ = ["Reading"]
 
 _MAGIC: Final = b"SQLite format 3\0"
-_MOST_NAMED: Final = 3  # stores that are named where there is none
+_MAX_NAMED: Final = 3  # stores that are named where there is none
 _BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
 
 
 class Reading(Store):
-    """A store that is read and nothing else: not made, not migrated, not claimed, not owned.
+    """A store that is only read: not made, not migrated, not claimed, not owned.
 
     All of :class:`Store` that reads works; what would write raises. Another process may serve the
     store meanwhile: each call sees what that one has on disk by then, and neither waits for the
@@ -52,7 +52,7 @@ class Reading(Store):
     SettingError
         It is a store in memory, which no other process can see, or a URL of another kind.
     StoreError
-        There is none, it is not one, or it was written by another version of hooknb.
+        The store does not exist, is not one, or was written by another version of hooknb.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
@@ -144,7 +144,7 @@ def _identity(path: Path) -> tuple[int, int]:
         status = path.stat()
     except FileNotFoundError as error:
         message = f"there is no store at {path}; serve a hook on it first, or name another store"
-        below = sorted(Path().glob("*/.hooknb/store.db"))[:_MOST_NAMED]
+        below = sorted(Path().glob("*/.hooknb/store.db"))[:_MAX_NAMED]
         if below:
             message += f": there is {' and '.join(map(str, below))}"
         raise StoreError(message) from error

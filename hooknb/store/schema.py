@@ -75,7 +75,7 @@ workflows = Table(
     # The last ids given in this workflow: an id is never given again, also after a clearing.
     Column("last_delivery", Integer, nullable=False, server_default="0"),
     Column("last_job", Integer, nullable=False, server_default="0"),
-    # What still runs of a deleted workflow must not end up in a later one.
+    # Executions that still run for a deleted workflow must not end up in a later one.
     sqlite_autoincrement=True,
 )
 

@@ -1,4 +1,4 @@
-"""The store: what came and what became of it, on disk before anybody is told."""
+"""The store: deliveries and their outcomes, on disk before anybody is told."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Counts:
 class Store:
     """Deliveries, executions, jobs and definitions, in SQLite.
 
-    Writes are asked for from any thread and done by one; reads are done in the calling thread
+    Writes are submitted from any thread and done by one; reads are done in the calling thread
     and see everything that was submitted before :meth:`flush`.
 
     Parameters
@@ -167,7 +167,7 @@ class Store:
         return self._clock
 
     def submit(self, *operations: Operation) -> None:
-        """Ask for writes; returns at once, from any thread."""
+        """Submit writes; returns at once, from any thread."""
         self._writer.submit(list(operations))
 
     def flush(self) -> None:
@@ -291,7 +291,7 @@ class Store:
         Raises
         ------
         RecordNotFoundError
-            The workflow has none of that number.
+            The workflow has no revision of that number.
         """
 
         def write(connection: Connection) -> int:
@@ -342,12 +342,12 @@ class Store:
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
 
-        What still runs of it leaves nothing behind, and its number is never given again.
+        Its running executions leave nothing behind, and its number is never given again.
 
         Raises
         ------
         RecordNotFoundError
-            There is none of that name.
+            There is no workflow of that name.
         """
 
         def write(connection: Connection) -> bool:
@@ -365,7 +365,7 @@ class Store:
             message = f"there is no workflow {name!r} in this store; it has {known}"
             raise RecordNotFoundError(message)
 
-    # -- what is left to do ---------------------------------------------------------------------
+    # -- unfinished executions ---------------------------------------------------------------------
 
     def claim(self, workflow_id: int, revision: int) -> list[tuple[int, bool]]:
         """Take over the unfinished executions of runtimes that are gone.

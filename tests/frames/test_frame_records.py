@@ -11,7 +11,7 @@ import pytest
 from written import Hook
 
 from hooknb import records as stored_records
-from hooknb.history.frames import Frames, arrays, reading
+from hooknb.history.frames import Frames, chunks, typed_arrays
 from hooknb.payloads.headers import MASK
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
@@ -136,7 +136,7 @@ def test_another_workflow_is_not_seen(hook: Hook, name: str) -> None:
 def test_growing_gives_the_same_as_reading_at_once(
     hook: Hook, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_FIRST", 2)
+    monkeypatch.setattr(chunks, "_FIRST_ROWS", 2)
     arguments = (Trigger(),) if name == "variables" else ()
     for number in range(7):
         delivery = queued(hook, {"a": number})
@@ -263,7 +263,7 @@ def test_an_accepted_body_may_be_of_any_size(hook: Hook) -> None:
 
 
 def test_texts_among_objects_stay_objects(hook: Hook) -> None:
-    assert arrays.frame({"a": arrays.objects(["text"])}, [1])["a"].dtype == "object"
+    assert typed_arrays.frame({"a": typed_arrays.objects(["text"])}, [1])["a"].dtype == "object"
     hook.send("text")
     assert hook.frames.deliveries()["body"].dtype == "object"
     number = queued(hook)

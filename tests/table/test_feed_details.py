@@ -15,7 +15,7 @@ from source import Source
 import hooknb
 from hooknb import RecordNotFoundError, Runtime
 from hooknb.history.table import Details, FlowCounts, details
-from hooknb.history.table.value_tree import MOST_LINES, tree
+from hooknb.history.table.value_tree import MAX_LINES, tree
 from hooknb.paths import MISSING
 from hooknb.paths import get as get_path
 from hooknb.store import Store
@@ -86,7 +86,7 @@ def test_long_values_and_keys_are_cut() -> None:
 def test_many_values_are_left_out_and_counted() -> None:
     value = {"list": [{"n": number} for number in range(5000)], "last": 1}
     lines, more = tree(value, "body")
-    assert MOST_LINES - 1 <= len(lines) <= MOST_LINES
+    assert MAX_LINES - 1 <= len(lines) <= MAX_LINES
     values = [line for line in lines if line[2] != "end"]
     assert len(values) + more == 3 + 2 * 5000
     assert [line[2] for line in lines[-2:]] == ["end", "end"]

@@ -29,7 +29,7 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
     Raises
     ------
     SettingError
-        There is no such format.
+        The format is unknown.
     """
     if format is None:
         found = _SUFFIXES.get(Path(path).suffix.lower())
@@ -64,14 +64,14 @@ def export(
     deliveries
         In the order in which they are written.
     path
-        Of the file; its folder is there. What is no file, such as a pipe, is written to directly.
+        Of the file; its folder is there. A pipe, or the like, is written to directly.
     format
         ``jsonl``, ``har`` or ``parquet``; ``None`` for that of the suffix.
     progress
         Called after each delivery with how many have been written.
     secrets
         Whether to write credentials in headers (``Authorization``, ``Proxy-Authorization``,
-        ``Cookie``) as they came; they are masked otherwise. What is secret in a body or a query is
+        ``Cookie``) as received; they are masked otherwise. What is secret in a body or a query is
         written in any case.
 
     Returns
@@ -82,7 +82,7 @@ def export(
     Raises
     ------
     SettingError
-        There is no such format, a package that it needs is not installed, or the file cannot be
+        The format is unknown, a package that it needs is not installed, or the file cannot be
         written.
     """
     room = importlib.import_module(f"hooknb.history.exports.{format_of(path, format)}")

@@ -1,4 +1,4 @@
-"""The frames of deliveries, executions and jobs: a row for each record, read as it comes."""
+"""The frames of deliveries, executions and jobs: a row for each record, read as they arrive."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class _Rows(ABC):
 
     @abstractmethod
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
-        """Make the columns of what a row has behind id and size."""
+        """Make the columns of the values behind id and size."""
 
 
 class DeliveryRows(_Rows):
@@ -123,7 +123,7 @@ class DeliveryRows(_Rows):
             self._frame = self._frame[~gone]
 
     def _take_responses(self) -> None:
-        """Fill in the answers that had not been given when their deliveries were read."""
+        """Fill in the responses that were sent after their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
         waiting = self._frame.index[status.isna()].tolist()
         rows = queries.read_responses_of(self._store, self._workflow_id, waiting)
