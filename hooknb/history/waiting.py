@@ -37,34 +37,10 @@ def wait_for(
     n: int,
     timeout: float | None,
 ) -> list[Delivery]:
-    """Wait until ``n`` deliveries that a filter finds are kept, and their executions have ended.
+    """Wait for deliveries; see :meth:`hooknb.Hook.wait_for`.
 
-    Blocks the calling thread, which sleeps until a delivery arrives or an execution ends.
-
-    Parameters
-    ----------
-    store, state
-        Of the hook; not on its server's thread.
-    text
-        The filter; see :func:`hooknb.history.table.compile_filter`.
-    n
-        How many.
-    timeout
-        Seconds, or ``None`` for ever.
-
-    Returns
-    -------
-    list of Delivery
-        The first ``n``, oldest first.
-
-    Raises
-    ------
-    SettingError
-        The text is not a filter, or ``n`` is less than 1.
-    ServerError
-        The hook was closed meanwhile.
-    WaitTimeoutError
-        They did not arrive in time; the message has a table of those that did.
+    Blocks the calling thread, which is not the hook's server's, and sleeps until a delivery
+    arrives or an execution ends.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, and the table
     search = _Search(store, state.workflow_id, compile_filter(text), checked_count(n, 1))

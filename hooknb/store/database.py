@@ -22,10 +22,18 @@ from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.schema import VERSION, check, migrate
 
-__all__ = ["Database", "configure_reading", "file_identity", "open_database", "store_path"]
+__all__ = [
+    "BUSY_TIMEOUT",
+    "MAGIC",
+    "Database",
+    "configure_reading",
+    "file_identity",
+    "open_database",
+    "store_path",
+]
 
-_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
-_MAGIC: Final = b"SQLite format 3\0"
+BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
+MAGIC: Final = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,10 +164,10 @@ def _prepare(path: Path) -> None:
 def _examine(path: Path) -> None:
     """Refuse what is not a store before anything of it is changed."""
     with path.open("rb") as file:
-        start = file.read(len(_MAGIC))
+        start = file.read(len(MAGIC))
     if not start:
         return
-    if start != _MAGIC:  # SQLite takes the smallest files for empty ones, and writes over them
+    if start != MAGIC:  # SQLite takes the smallest files for empty ones, and writes over them
         message = "file is not a database; name another file"
         raise StoreError(message)
     engine = _file_engine(path, NullPool)
@@ -233,7 +241,7 @@ def _file_engine(path: Path, pool: type[Pool]) -> Engine:
         if file_identity(path) != identity:
             message = "its file was deleted or replaced"
             raise sqlite3.OperationalError(message)
-        return _connect(uri, timeout=_BUSY_TIMEOUT)
+        return _connect(uri, timeout=BUSY_TIMEOUT)
 
     return create_engine("sqlite://", creator=connect, poolclass=pool)
 

@@ -61,9 +61,7 @@ __all__ = [
     "count_refused",
     "find_deliveries",
     "find_ids",
-    "has_delivery",
-    "has_execution",
-    "has_job",
+    "has_record",
     "judge_deliveries",
     "keep_known",
     "keep_running",
@@ -206,11 +204,10 @@ _CHECK: Final = _Query(
         _is_there_or_unknown("last"),
     )
 )
-_HAS_DELIVERY: Final = _Query(select(exists().where(_MINE, deliveries.c.id == _NUMBER)))
-_HAS_EXECUTION: Final = _Query(
-    select(exists().where(executions.c.workflow_id == _OF, executions.c.id == _NUMBER))
-)
-_HAS_JOB: Final = _Query(select(exists().where(jobs.c.workflow_id == _OF, jobs.c.id == _NUMBER)))
+_HAS: Final = {
+    table.name: _Query(select(exists().where(table.c.workflow_id == _OF, table.c.id == _NUMBER)))
+    for table in (deliveries, executions, jobs)
+}
 
 
 class KnownIds(NamedTuple):
@@ -293,19 +290,9 @@ def read_oldest_refused(store: Store, workflow_id: int) -> int | None:
     return oldest
 
 
-def has_delivery(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is a delivery of that id."""
-    return bool(_HAS_DELIVERY.value(store, of=workflow_id, number=number))
-
-
-def has_execution(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is an execution of that id."""
-    return bool(_HAS_EXECUTION.value(store, of=workflow_id, number=number))
-
-
-def has_job(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is a job of that id."""
-    return bool(_HAS_JOB.value(store, of=workflow_id, number=number))
+def has_record(store: Store, workflow_id: int, number: int, table: str = "deliveries") -> bool:
+    """Tell whether there is a delivery of that id, or an execution or job by the table's name."""
+    return bool(_HAS[table].value(store, of=workflow_id, number=number))
 
 
 # -- requests -------------------------------------------------------------------------------------

@@ -16,16 +16,14 @@ from sqlalchemy.pool import QueuePool
 
 from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
-from hooknb.store.database import configure_reading, store_path
+from hooknb.store.database import BUSY_TIMEOUT, MAGIC, configure_reading, store_path
 from hooknb.store.ownership import living
 from hooknb.store.schema import VERSION, check, lacking
 from hooknb.store.store import Store
 
 __all__ = ["Reading"]
 
-_MAGIC: Final = b"SQLite format 3\0"
 _MAX_NAMED: Final = 3  # stores that are named where there is none
-_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
 
 
 class Reading(Store):
@@ -80,7 +78,7 @@ class Reading(Store):
         """Return the version of what is there, where it can be read here."""
         try:
             with self.path.open("rb") as file:
-                start = file.read(len(_MAGIC))
+                start = file.read(len(MAGIC))
             with self._reading.connect() as connection:
                 version = check(connection)
                 is_old = version < VERSION or bool(lacking(connection))
@@ -94,7 +92,7 @@ class Reading(Store):
             raise StoreUnavailableError(message) from error
         except StoreError as error:
             raise type(error)(self._unopened(str(error))) from error
-        if start not in {b"", _MAGIC}:  # SQLite takes the smallest files for empty ones
+        if start not in {b"", MAGIC}:  # SQLite takes the smallest files for empty ones
             raise StoreError(self._unopened("file is not a database; name another file"))
         if version == 0:
             raise StoreError(self._unopened("it is empty; serve a hook on it first"))
@@ -163,4 +161,4 @@ def _connect(path: Path) -> sqlite3.Connection:
         # SQLite would have to make a file there to see what others write, and nobody writes: who
         # serves a store has that file open.
         uri += "&immutable=1"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False)

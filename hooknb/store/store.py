@@ -76,14 +76,6 @@ class StoredRevision(NamedTuple):
     definition: bytes
 
 
-class Address(NamedTuple):
-    """Where a workflow is served: its key, the last port, and its current definition."""
-
-    key: str
-    port: int | None
-    definition: bytes
-
-
 class Totals(NamedTuple):
     """How many workflows a store has, and how many deliveries are kept of all of them."""
 
@@ -92,10 +84,12 @@ class Totals(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A workflow as it stands: the definition of its current revision, and its switch."""
+    """A workflow as it stands: its current definition, its switch, its key, and its last port."""
 
     definition: bytes
     enabled: bool
+    key: str
+    port: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,35 +240,25 @@ class Store:
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
         rows = self.fetch(
-            select(revisions.c.definition, workflows.c.enabled)
+            select(revisions.c.definition, workflows.c.enabled, workflows.c.key, workflows.c.port)
             .join_from(workflows, revisions, _CURRENT)
             .where(workflows.c.name == name)
         )
-        return Stored(rows[0].definition, bool(rows[0].enabled)) if rows else None
+        return Stored(*rows[0])._replace(enabled=bool(rows[0].enabled)) if rows else None
 
     def names(self) -> list[str]:
         """Return the names of the workflows, in the order in which they were made."""
-        return [row.name for row in self.fetch(select(workflows.c.name).order_by(workflows.c.id))]
+        return list(self.workflow_names().values())
 
     def workflow_names(self) -> dict[int, str]:
         """Return the names of the workflows by their ids, in the order in which they were made."""
         rows = self.fetch(select(workflows.c.id, workflows.c.name).order_by(workflows.c.id))
         return {row.id: row.name for row in rows}
 
-    def address(self, name: str) -> Address | None:
-        """Return where the workflow of that name is served, ``None`` where there is none."""
-        found = (
-            select(workflows.c.key, workflows.c.port, revisions.c.definition)
-            .join_from(workflows, revisions, _CURRENT)
-            .where(workflows.c.name == name)
-        )
-        rows = () if has_control(name) else self.fetch(found)
-        return Address(*rows[0]) if rows else None
-
-    def ports(self) -> list[int]:
-        """Return the ports on which workflows were served last, each once."""
-        found = select(workflows.c.port).where(workflows.c.port.is_not(None)).distinct()
-        return [row.port for row in self.fetch(found.order_by(workflows.c.port))]
+    def ports(self) -> dict[str, int]:
+        """Return the port on which each workflow was served last, where it was."""
+        found = select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
+        return {row.name: row.port for row in self.fetch(found.order_by(workflows.c.port))}
 
     def revisions(self, workflow_id: int) -> list[StoredRevision]:
         """Return every revision, oldest first."""
@@ -319,14 +303,6 @@ class Store:
     def _change(self, workflow_id: int, **values: int) -> None:
         statement = update(workflows).where(workflows.c.id == workflow_id).values(values)
         self._writer.call(lambda connection: connection.execute(statement))
-
-    def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
-        """Return the port that the workflow was served on last, and those of all others."""
-        rows = self.fetch(
-            select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
-        )
-        ports = {row.name: row.port for row in rows}
-        return ports.get(name), list(dict.fromkeys(ports.values()))
 
     def clear(self, workflow_id: int) -> None:
         """Delete the deliveries, responses, executions and jobs of a workflow.

@@ -515,7 +515,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_locked_store_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("hooknb.store.database._BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("hooknb.store.database.BUSY_TIMEOUT", 0.05)
     path = tmp_path / "store.db"
     Runtime(path, port=0).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -591,7 +591,7 @@ def test_a_sqlite_url_names_a_file(tmp_path):
         assert runtime.store.path == path
         runtime.webhook("orders")
     with Runtime(path, port=0) as runtime:
-        assert runtime.store.remembered_ports("orders")
+        assert runtime.store.ports()
 
 
 def test_folder_and_files_are_for_their_owner_only(tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ class DeliveryRows(_Rows):
         accepted = self._frame.index[self._frame["outcome"] == "accepted"]
         if not len(accepted):
             return False
-        return not queries.has_delivery(self._store, self._workflow_id, int(accepted[0]))
+        return not queries.has_record(self._store, self._workflow_id, int(accepted[0]))
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
@@ -186,7 +186,7 @@ class ExecutionRows(_Rows):
 
     def _is_cleared(self) -> bool:
         first = int(self._frame.index[0])
-        return not queries.has_execution(self._store, self._workflow_id, first)
+        return not queries.has_record(self._store, self._workflow_id, first, "executions")
 
     def _extend(self) -> None:
         """Read what is new, and again what had not ended: it may end in any order."""
@@ -230,7 +230,8 @@ class JobRows(_Rows):
         return pd.concat([ended, self._table(running)]).sort_index() if running else ended
 
     def _is_cleared(self) -> bool:
-        return not queries.has_job(self._store, self._workflow_id, int(self._frame.index[0]))
+        first = int(self._frame.index[0])
+        return not queries.has_record(self._store, self._workflow_id, first, "jobs")
 
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
         (execution, node, kind, status, started, finished, result, output, error) = values

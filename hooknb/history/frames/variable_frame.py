@@ -101,7 +101,7 @@ class VariableRows:
     def _is_cleared(self) -> bool:
         # Accepted deliveries go when a hook is cleared, and then all of them.
         first = int(self._ids[0]) if self._ids.size else None
-        return first is not None and not queries.has_delivery(self._store, self._workflow_id, first)
+        return first is not None and not queries.has_record(self._store, self._workflow_id, first)
 
     def _extend(self) -> None:
         """Read what is new, or stop where starting again is faster."""
