@@ -223,29 +223,9 @@ SELECT id, name, key, enabled, port, current, created_at,
     (SELECT coalesce(max(d.id), 0) FROM old_deliveries d WHERE d.workflow_id = w.id),
     (SELECT coalesce(max(j.id), 0) FROM old_jobs j WHERE j.workflow_id = w.id)
 FROM old_workflows w;
-INSERT INTO revisions (workflow_id, number, definition, created_at)
-SELECT workflow_id, number, definition, created_at FROM old_revisions;
-INSERT INTO deliveries
-    (workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
-    size, remote, reason, detail)
-SELECT workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
-    size, remote, reason, detail
-FROM old_deliveries;
 INSERT INTO responses (workflow_id, delivery_id, status, duration_us, headers, body, size)
 SELECT d.workflow_id, a.delivery_id, a.status, a.duration_us, a.headers, a.body, length(a.body)
-FROM old_answers a JOIN old_deliveries d ON d.id = a.delivery_id;
-INSERT INTO executions
-    (workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
-    recovered, owner)
-SELECT workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
-    recovered, owner
-FROM old_executions;
-INSERT INTO jobs
-    (workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
-    output, error)
-SELECT workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
-    output, error
-FROM old_jobs
+FROM old_answers a JOIN old_deliveries d ON d.id = a.delivery_id
 """
 
 
@@ -332,5 +312,10 @@ def _replace_version_1(connection: Connection) -> None:
     metadata.create_all(connection)
     for statement in _FROM_1.split(";"):
         execute(statement)
+    for new in (revisions, deliveries, executions, jobs):
+        old = Table(f"old_{new.name}", MetaData(), autoload_with=connection, resolve_fks=False)
+        names = [column.name for column in new.columns if column.name in old.columns]
+        rows = select(*(old.columns[name] for name in names))
+        connection.execute(insert(new).from_select(names, rows))
     for table in _RENAMED:
         execute(f"DROP TABLE old_{table}")
