@@ -161,7 +161,7 @@ def _stored(name: str, store: str | None) -> Target:
     reading = opened(store)
     try:
         workflow_ids(reading, name)
-        address = reading.address(name)
+        address = reading.current(name)
         if address is None or address.port is None or not reading.served_by():
             message = (
                 f"{name!r} is not served now: no process has the store {reading.path} open; run "

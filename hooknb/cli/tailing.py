@@ -18,7 +18,7 @@ from hooknb.cli.options import FilterOption, StoreOption, opened, workflow_ids
 from hooknb.cli.texts import as_json
 from hooknb.history.delivery import TOO_LARGE
 from hooknb.history.table import compile_filter
-from hooknb.history.table.texts import cell, is_file, plain
+from hooknb.history.table.shown_text import cell, is_file, plain
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -7,7 +7,7 @@ import contextvars
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, NoReturn
 
 from hooknb import paths
@@ -29,9 +29,9 @@ from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.expressions import templates
 from hooknb.payloads.headers import HeaderMap
-from hooknb.records import Delivery, JobError, SentResponse, Status, encode_result
+from hooknb.records import Delivery, JobError, ReceivedRequest, SentResponse, Status, encode_result
 from hooknb.store import job_row
-from hooknb.workflow import Workflow
+from hooknb.workflow import Workflow, depth
 from hooknb.workflow.nodes import Node, Response, check_sent
 from hooknb.workflow.variables import column
 
@@ -51,7 +51,7 @@ class _Scope(Mapping[str, Any]):
     def __getitem__(self, root: str) -> Any:
         context = self._context
         if root == "body":
-            return context.delivery.body_or_missing
+            return context.request.body_or_missing
         if root in {"headers", "query", "nodes"}:
             return getattr(context, root)
         if root == "now":
@@ -72,8 +72,8 @@ class Context:
 
     Attributes
     ----------
-    delivery
-        The request that started the execution.
+    request
+        What was received.
     nodes
         The results of the nodes that have run, by key.
     scope
@@ -84,20 +84,27 @@ class Context:
 
     def __init__(
         self,
-        delivery: Delivery,
+        request: ReceivedRequest,
         *,
+        delivery: Callable[[], Delivery],
         workflow: Workflow,
         services: Services,
         state: State,
         more: dict[str, Any] | None = None,
     ) -> None:
-        self.delivery = delivery
+        self.request = request
+        self._delivery = delivery
         self.nodes = state.nodes
         self.scope: Mapping[str, Any] = _Scope(self, more or {})
         self._workflow = workflow
         self._services = services
         self.state = state
         self._more = more or {}
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        """The record of the request that started the execution."""
+        return self._delivery()
 
     @property
     def execution(self) -> ExecutionInfo:
@@ -107,17 +114,17 @@ class Context:
     @property
     def headers(self) -> HeaderMap:
         """The request's headers, by name whatever its case."""
-        return self.delivery.header_map
+        return self.request.header_map
 
     @property
     def query(self) -> dict[str, Any]:
         """The parsed query."""
-        return self.delivery.query
+        return self.request.query
 
     @property
     def body(self) -> Any:
         """The parsed body; ``None`` where there is none."""
-        return self.delivery.body
+        return self.request.body
 
     @property
     def item(self) -> Any:
@@ -145,7 +152,7 @@ class Context:
                 elif part == "query":
                     value = paths.get(self.query, variable.path)
                 else:
-                    value = paths.get(self.delivery.body_or_missing, variable.path)
+                    value = paths.get(self.request.body_or_missing, variable.path)
                 if value is not paths.MISSING:
                     found[column(part, variable)] = value
         return found
@@ -180,7 +187,8 @@ class Context:
     def inside(self, **roots: Any) -> Context:
         """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
         return Context(
-            self.delivery,
+            self.request,
+            delivery=lambda: self.delivery,
             workflow=self._workflow,
             services=self._services,
             state=self.state,
@@ -194,7 +202,7 @@ class Context:
     def keep(self) -> None:
         """Have the jobs so far written, where there is news: the ended ones, and what runs."""
         state = self.state
-        if state.closed or state.stored is not None:
+        if state.closed or state.is_ahead:
             return
         if not state.jobs and state.shown == set(state.running):
             return
@@ -245,9 +253,9 @@ class Context:
             if node.is_pure:
                 result = await self._run_one(node, _SILENCE)
             else:
-                if state.stored is not None:
-                    await state.stored
-                    state.stored = None
+                if not state.may_act:
+                    await state.wait_until_stored()
+                    depth.current.set(depth.of_header(self.headers.get(depth.HEADER)) + 1)
                 with printed_to(Output(), is_captured=node.prints) as output:
                     result = await self._run_one(node, output)
         return result

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,19 +17,17 @@ from hooknb.engine.context import Context
 from hooknb.engine.endings import Ended, ExecutorGone, NodeFailed, Responded, one_line
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.errors import RecordNotFoundError
-from hooknb.records import Delivery, SentResponse, Status
+from hooknb.records import Delivery, ReceivedRequest, SentResponse, Status
 from hooknb.store import EndExecution
-from hooknb.workflow import Workflow, depth
+from hooknb.workflow import Workflow
 
 if TYPE_CHECKING:
-    import contextvars
     from asyncio import Future
 
 __all__ = ["Engine", "Queue", "QueuedExecution", "Run"]
 
 _LOG = logging.getLogger("hooknb.engine")
 
-_DEPTH: Final = depth.HEADER.lower().encode()
 _SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
@@ -49,8 +46,10 @@ class QueuedExecution:
         Its id.
     workflow, revision
         What it will run.
+    request
+        What was received; ``None`` to have it read from the store.
     delivery
-        The request, or ``None`` to have it read from the store.
+        Returns the record of the delivery, once that is stored.
     started
         Whether the store has it as started already.
     recovered
@@ -62,7 +61,8 @@ class QueuedExecution:
     id: int
     workflow: Workflow
     revision: int
-    delivery: Delivery | None
+    request: ReceivedRequest | None = None
+    delivery: Callable[[], Delivery] | None = None
     started: bool = False
     recovered: bool = False
     on_end: OnEnd | None = None
@@ -114,7 +114,7 @@ class Engine:
     def enqueue(self, queue: Queue, execution: QueuedExecution) -> None:
         """Put an execution at the end of a queue and start what may start."""
         if len(queue.waiting) >= _HELD:
-            execution.delivery = None
+            execution.request = None
         queue.waiting.append(execution)
         self.advance(queue)
 
@@ -180,11 +180,17 @@ class Engine:
 
     def context(self, execution: QueuedExecution, state: State) -> Context:
         """Make what the nodes of an execution see."""
-        delivery = execution.delivery or self._load(state.workflow_id, execution.id)
-        # Looked for in the bytes first: few requests carry it, and the fields are read late.
-        carried = _DEPTH in delivery.head.lower() and delivery.header_map.get(depth.HEADER)
-        depth.current.set(depth.of_header(carried or None) + 1)
-        return Context(delivery, workflow=execution.workflow, services=self._services, state=state)
+        request, delivery = execution.request, execution.delivery
+        if request is None or delivery is None:
+            loaded = request = self._load(state.workflow_id, execution.id)
+            delivery = lambda: loaded  # noqa: E731 - as short as what it stands for
+        return Context(
+            request,
+            delivery=delivery,
+            workflow=execution.workflow,
+            services=self._services,
+            state=state,
+        )
 
 
 class Run:
@@ -211,7 +217,6 @@ class Run:
         self._started_at: int | None = None
         self._context: Context | None = None
         self._nodes: Coroutine[Any, Any, None] | None = None
-        self._stored: Future[None] | None = None
         self._is_dropped = False
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
@@ -225,25 +230,23 @@ class Run:
         """Run the nodes in a task; return the microseconds since 1970 at which it began."""
         self._started_at = started_at = self._clock.now()
         self._nodes = self._run_nodes()
-        self._run_as_task(None)
+        self._run_as_task()
         return started_at
 
     def run_ahead(self) -> None:
         """Run the nodes here and now, as :meth:`Engine.run_ahead` says."""
         self._started_at = self._clock.now()
-        self._stored = asyncio.get_running_loop().create_future()
-        self._nodes = nodes = self._run_nodes()
-        carried = copy_context()
+        self._nodes = nodes = self._run_nodes(is_ahead=True)
         try:
-            waited_for = carried.run(nodes.send, None)
+            waited_for = nodes.send(None)
         except StopIteration:
             return
         # What has begun without a task goes on as one, once what it waits for is there.
         if waited_for is None:
-            self._run_as_task(carried)
+            self._run_as_task()
         else:
             self.queue.running.add(self)
-            waited_for.add_done_callback(lambda _: self._run_as_task(carried))
+            waited_for.add_done_callback(lambda _: self._run_as_task())
 
     def go_on(self, number: int) -> None:
         """Take the id of the delivery, which is stored now, and go on with what waited for that."""
@@ -252,10 +255,7 @@ class Run:
             self.end.id = number
         if self._context is not None:
             self._context.state.info = self._info()
-            # Nobody has seen the record: the nodes that may look at it have waited for this.
-            self._context.delivery.__dict__["id"] = number
-        if self._stored is not None and not self._stored.done():
-            self._stored.set_result(None)
+            self._context.state.note_stored()
 
     async def wait(self) -> EndExecution:
         """Wait until it has ended; for the one who began it."""
@@ -287,7 +287,7 @@ class Run:
     def _is_over(self) -> bool:
         return self._is_dropped or self.end is not None
 
-    def _run_as_task(self, carried: contextvars.Context | None) -> None:
+    def _run_as_task(self) -> None:
         if self._nodes is None:
             return
         if self._is_over:
@@ -299,15 +299,16 @@ class Run:
         if timeout is not None:
             self._timer = loop.call_later(timeout, self.abort, "timeout")
         self._show_later()
-        self.task = loop.create_task(self._nodes, context=carried)
+        self.task = loop.create_task(self._nodes)
 
-    async def _run_nodes(self) -> None:
+    async def _run_nodes(self, *, is_ahead: bool = False) -> None:
         """Run the nodes to their end."""
         execution = self._execution
         status, reason = Status.RESOLVED, None
         try:
             self._context = context = self._engine.context(
-                execution, State(self._info(), self.queue.workflow_id, self._clock, self._stored)
+                execution,
+                State(self._info(), self.queue.workflow_id, self._clock, is_ahead=is_ahead),
             )
             await context.run(execution.workflow.nodes)
         except Responded:

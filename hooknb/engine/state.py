@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -58,12 +59,14 @@ class State:
     """What one execution has done so far; all of its contexts share it."""
 
     def __init__(
-        self, info: ExecutionInfo, workflow_id: int, clock: Clock, stored: Future[None] | None
+        self, info: ExecutionInfo, workflow_id: int, clock: Clock, *, is_ahead: bool
     ) -> None:
         self.info = info
         self.workflow_id = workflow_id
-        # What the first node that may have an effect waits for; ``None`` once it is there.
-        self.stored = stored
+        # Whether the delivery is still being stored, and who waits for it.
+        self.is_ahead = is_ahead
+        self.may_act = False  # whether a node with an effect may run
+        self._stored: Future[None] | None = None
         self.clock = clock
         self.nodes: dict[str, Any] = {}
         self.response: SentResponse | None = None
@@ -76,3 +79,16 @@ class State:
         self.closed = False
         # The marks of the nodes that were written as running; ``None`` where nothing was.
         self.shown: set[object] | None = None
+
+    async def wait_until_stored(self) -> None:
+        """Wait for the delivery to be on disk."""
+        if self.is_ahead:
+            self._stored = asyncio.get_running_loop().create_future()
+            await self._stored
+        self.may_act = True
+
+    def note_stored(self) -> None:
+        """Let go on what waits for the delivery."""
+        self.is_ahead = False
+        if self._stored is not None and not self._stored.done():
+            self._stored.set_result(None)

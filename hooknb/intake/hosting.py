@@ -146,10 +146,11 @@ class Hosting:
         host, port = self._settings.host, self._settings.port
         if port is not None:
             return bind(host, port)
-        own, others = self.store.remembered_ports(name)
+        ports = self.store.ports()
+        own = ports.get(name)
         sockets: list[socket.socket] = []
         fixed = [_FIXED_PORT] if self._settings.deterministic else []
-        for candidate in [*([] if own is None else [own]), *others, *fixed, 0]:
+        for candidate in [*([] if own is None else [own]), *ports.values(), *fixed, 0]:
             with contextlib.suppress(PortInUseError):
                 sockets = bind(host, candidate)
                 break

@@ -12,19 +12,18 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from hooknb import payloads
 from hooknb._clock import Clock, moment
 from hooknb.engine import Engine, QueuedExecution, Run, Workers
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
 from hooknb.intake.responses import OK, busy, closing_response, disabled, problem
-from hooknb.intake.served import HookState, Served, encode_pairs
-from hooknb.records import KEPT_REFUSED_BYTES, Delivery, SentResponse, Status
+from hooknb.intake.served import HookState, Parsed, Served, encode_pairs
+from hooknb.records import KEPT_REFUSED_BYTES, Delivery, ReceivedRequest, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
 from hooknb.server import Body, BodyError, Request
 from hooknb.settings import RuntimeSettings
@@ -85,26 +84,29 @@ class Intake:
             return _NOT_FOUND, None
         served, subpath = state.served, slash + below if below else ""
         refusal = self._judge(state, served, request, subpath)
-        raw, value = await self._read(served, request, body, refusal)
+        raw, parsed = await self._read(served, request, query, body, refusal)
+        is_refused = isinstance(parsed, Refusal)
         delivery = NewDelivery(
             workflow_id=state.workflow_id,
             received_at=request.received_at,
-            method=request.method,
-            subpath=subpath,
-            query=query,
+            request=ReceivedRequest(
+                method=request.method,
+                subpath=subpath,
+                query_string=query,
+                size=body.size,
+                remote=request.remote,
+                head=request.head,
+                raw=raw[:KEPT_REFUSED_BYTES] if is_refused else raw,
+            ),
             content_type=request.headers.get("Content-Type"),
             content_encoding=request.headers.get("Content-Encoding"),
-            head=request.head,
-            body=raw,
-            size=body.size,
-            remote=request.remote,
         )
-        if isinstance(value, Refusal):
-            response = await self._refuse(state, request, delivery, value)
+        if isinstance(parsed, Refusal):
+            response = await self._refuse(state, request, delivery, parsed)
         elif served.workflow.sync and served.workflow.nodes:
-            response = await self._run(state, served, request, delivery, value)
+            response = await self._run(state, served, request, delivery, parsed)
         else:
-            response = await self._accept(state, served, request, delivery, value)
+            response = await self._accept(state, served, request, delivery, parsed)
         if delivery.error is not None:
             return response, None
         if request.relayed:
@@ -146,36 +148,36 @@ class Intake:
         return admission.check_head(trigger, request)
 
     async def _read(
-        self, served: Served, request: Request, body: Body, refusal: Refusal | None
-    ) -> tuple[bytes, Any]:
-        """Receive the body; return its bytes, and its value or the reason why it is refused."""
+        self, served: Served, request: Request, query: str, body: Body, refusal: Refusal | None
+    ) -> tuple[bytes, Parsed | Refusal]:
+        """Receive the body; return its bytes, and what it holds or why it is refused."""
         trigger = served.workflow.trigger
         if refusal is not None:
-            with contextlib.suppress(BodyError):
-                keep = min(trigger.max_body, KEPT_REFUSED_BYTES)
+            keep = min(trigger.max_body, KEPT_REFUSED_BYTES)
+            try:
                 return await body.read(keep, is_wanted=False), refusal
-            return b"", refusal
+            except BodyError as error:
+                return error.kept, refusal
         try:
             raw = await body.read(trigger.max_body)
         except BodyError as error:
             return error.kept, Refusal(status=400, reason=error.reason, detail=error.detail)
         # Small ones take less time than the way to another thread.
         if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
-            return raw, admission.read_body(trigger, request, raw, body.size)
+            return raw, served.parse(request, query, raw, body.size)
         try:
-            value = await asyncio.get_running_loop().run_in_executor(
-                self.readers, admission.read_body, trigger, request, raw, body.size
+            parsed = await asyncio.get_running_loop().run_in_executor(
+                self.readers, served.parse, request, query, raw, body.size
             )
         except Exception:  # noqa: BLE001 - the sender is to get a response
             _LOG.exception("a body could not be parsed")
             detail = "The body could not be parsed."
-            value = Refusal(status=500, reason="internal", detail=detail)
-        return raw, value
+            parsed = Refusal(status=500, reason="internal", detail=detail)
+        return raw, parsed
 
     async def _refuse(
         self, state: HookState, request: Request, delivery: NewDelivery, refusal: Refusal
     ) -> SentResponse:
-        delivery.body = delivery.body[:KEPT_REFUSED_BYTES]
         delivery.reason, delivery.detail = refusal.reason, refusal.detail
         response = problem(refusal)
         delivery.response = self._record(delivery, request, response)
@@ -188,11 +190,11 @@ class Intake:
         served: Served,
         request: Request,
         delivery: NewDelivery,
-        value: Any,
+        parsed: Parsed,
     ) -> SentResponse:
         """Have the delivery stored, then its execution queued, and respond meanwhile."""
         workflow = served.workflow
-        query = self._describe(served, request, delivery, value)
+        delivery.revision, delivery.missing = served.revision, parsed.missing
         response = OK if workflow.sync else served.response
         delivery.response = self._record(delivery, request, response, served)
         queue, is_reserved = state.queue, False
@@ -209,7 +211,7 @@ class Intake:
             return problem(_NOT_STORED)
         if workflow.nodes:
             live = self._live(state)
-            execution = self._execution(state, served, delivery, query, value)
+            execution = self._execution(state, served, delivery, parsed)
             execution.on_end = partial(self._keep_end, live)
             self.engine.enqueue(live.queue, execution)
         return response
@@ -220,15 +222,15 @@ class Intake:
         served: Served,
         request: Request,
         delivery: NewDelivery,
-        value: Any,
+        parsed: Parsed,
     ) -> SentResponse:
         """Run the workflow of a synchronous hook, and return what its caller gets."""
-        query = self._describe(served, request, delivery, value)
+        delivery.revision, delivery.missing = served.revision, parsed.missing
         delivery.owner, delivery.status = self.store.owner, Status.STARTED.value
         waiting = _Waiting(state, asyncio.get_running_loop().create_future())
         # A fixed clock goes by the id, which there is none of yet.
         if not self.clock.is_fixed:
-            execution = self._execution(state, served, delivery, query, value)
+            execution = self._execution(state, served, delivery, parsed)
             run = waiting.run = self.engine.run_ahead(state.queue, execution)
             if run.end is not None:
                 response = closing_response(run.end, run.response)
@@ -241,7 +243,7 @@ class Intake:
         if delivery.error is not None:
             return problem(_NOT_STORED)
         if waiting.run is None:
-            execution = self._execution(state, served, delivery, query, value)
+            execution = self._execution(state, served, delivery, parsed)
             waiting.run = self.engine.start_now(self._live(state).queue, execution)
         end = await waiting.run.wait()
         response = closing_response(end, waiting.run.response)
@@ -252,40 +254,26 @@ class Intake:
         await submitted
         return response
 
-    def _describe(self, served: Served, request: Request, delivery: NewDelivery, value: Any) -> Any:
-        """Note the revision and what is missing; return the parsed query."""
-        query = payloads.parse_query_string(delivery.query) if served.reads_query else {}
-        delivery.revision = served.revision
-        delivery.missing = served.missing(request.headers, query, value)
-        return query
-
     def _live(self, state: HookState) -> HookState:
         """Return the hook as it is by now: it may have been closed and made again meanwhile."""
         return self.hooks.get(state.key, state)
 
     def _execution(
-        self, state: HookState, served: Served, stored: NewDelivery, query: Any, value: Any
+        self, state: HookState, served: Served, stored: NewDelivery, parsed: Parsed
     ) -> QueuedExecution:
-        delivery = Delivery(
-            id=stored.id,
-            workflow=state.name,
-            received_at=moment(stored.received_at),
-            method=stored.method,
-            subpath=stored.subpath,
-            query_string=stored.query,
-            head=stored.head,
-            raw=stored.body,
-            size=stored.size,
-            remote=stored.remote,
-            outcome="accepted",
-        )
         # Fills the cached properties, so that nothing is parsed twice.
-        delivery.__dict__.update(query=query, body_or_missing=value)
+        stored.request.__dict__.update(
+            query=parsed.query,
+            body_or_missing=parsed.body,
+            content_type=stored.content_type,
+            content_encoding=stored.content_encoding,
+        )
         return QueuedExecution(
             id=stored.id,
             workflow=served.workflow,
             revision=served.revision,
-            delivery=delivery,
+            request=stored.request,
+            delivery=partial(_delivery, state.name, stored),
             started=stored.status == Status.STARTED.value,
         )
 
@@ -390,8 +378,21 @@ class Intake:
                     id=number,
                     workflow=state.served.workflow,
                     revision=state.served.revision,
-                    delivery=None,
                     recovered=recovered,
                     on_end=partial(self._keep_end, state),
                 ),
             )
+
+
+def _delivery(workflow: str, stored: NewDelivery) -> Delivery:
+    """Make the record that nodes see, of a delivery that is stored."""
+    delivery = Delivery(
+        id=stored.id,
+        workflow=workflow,
+        received_at=moment(stored.received_at),
+        outcome="accepted",
+        **{item.name: getattr(stored.request, item.name) for item in fields(ReceivedRequest)},
+    )
+    for name in ("query", "body_or_missing"):
+        delivery.__dict__[name] = stored.request.__dict__[name]
+    return delivery

@@ -32,12 +32,15 @@ from hooknb.store.schema import (
     executions,
     fixed_responses,
     jobs,
+    received_values,
     responses,
     workflows,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from hooknb.records import ReceivedRequest
 
 __all__ = [
     "Call",
@@ -63,6 +66,8 @@ class NewDelivery:
 
     Attributes
     ----------
+    request
+        What was sent; its content type and encoding have columns of their own.
     reason, detail
         Why it was refused; ``reason`` is ``None`` where it was accepted.
     revision
@@ -85,15 +90,9 @@ class NewDelivery:
 
     workflow_id: int
     received_at: int
-    method: str
-    query: str
+    request: ReceivedRequest
     content_type: str | None
     content_encoding: str | None
-    head: bytes
-    body: bytes
-    size: int
-    remote: str
-    subpath: str = ""
     reason: str | None = None
     detail: str | None = None
     revision: int | None = None
@@ -112,17 +111,11 @@ class NewDelivery:
             self.workflow_id,
             self.id,
             self.received_at,
-            self.method,
-            self.query,
             self.content_type,
             self.content_encoding,
-            self.head,
-            self.body,
-            self.size,
-            self.remote,
             self.reason,
             self.detail,
-            self.subpath,
+            *received_values(self.request),
         )
 
     def execution_row(self) -> tuple[Any, ...]:

@@ -106,7 +106,7 @@ def ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> Iterator
     with contextlib.suppress(HooknbError), contextlib.closing(Reading(target)) as reading:
         served = bool(reading.served_by())
         if settings.port is None:
-            wanted = dict.fromkeys(reading.ports())
+            wanted = dict.fromkeys(reading.ports().values())
     if not wanted:
         yield ok("port", "any free one, when the first hook is made")
     for port in wanted:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hooknb.client.sending import HttpResponse
-    from hooknb.history.table.columns import Column
     from hooknb.history.table.details import Details, Tree
+    from hooknb.history.table.table_columns import Column
     from hooknb.ui.panel import HookPanel
 
 __all__ = ["Deliveries"]

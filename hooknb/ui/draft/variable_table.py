@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from hooknb import paths
 from hooknb.errors import PathError, PayloadError, SettingError
-from hooknb.history.table.texts import file_text, is_file
+from hooknb.history.table.shown_text import file_text, is_file
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
 from hooknb.payloads.headers import masked

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.records import Delivery
+from hooknb.records import Delivery, ReceivedRequest
 from hooknb.workflow.nodes.data import exactly_equal, settings_of
 
 __all__ = ["Context", "Form", "Node", "node_types", "register"]
@@ -31,6 +31,10 @@ Form: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 class Context(Protocol):
     """What a node may use of the execution that runs it; :class:`hooknb.Context` is one."""
+
+    @property
+    def request(self) -> ReceivedRequest:
+        """What was received."""
 
     @property
     def delivery(self) -> Delivery:

@@ -26,8 +26,8 @@ async def call(function: Callable[[Any], Any], context: Context) -> Any:
 
 def is_large(context: Context) -> bool:
     """Whether what came is so large that going through it would hold up other callers."""
-    delivery = context.delivery
-    return delivery.size > _LARGE or "Content-Encoding" in delivery.header_map
+    request = context.request
+    return request.size > _LARGE or bool(request.content_encoding)
 
 
 async def value_of(expression: str, context: Context) -> Any:
