@@ -84,7 +84,7 @@ class Stored:
     def response(self, delivery: int, status: int = 200, **changes: Any) -> None:
         self._write(self.new_response(delivery, status, **changes))
 
-    def job(self, execution: int, node: str, *, result: Any = None, **changes: Any) -> Any:
+    def job(self, node: str, *, result: Any = None, **changes: Any) -> Any:
         """Make the row of a job, for an execution that ends or goes on."""
         settings: dict[str, Any] = {
             "type": "code",
