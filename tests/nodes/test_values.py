@@ -244,6 +244,47 @@ def test_a_regular_expression_in_a_query_does_not_backtrack(run, language, query
 
 
 @pytest.mark.parametrize(
+    ("query", "timestamp", "result"),
+    [
+        ('$toMillis($, "[Yw][Mw][Dw][dw]!")', "one and " * 60, None),
+        ('$toMillis($, "[MNn][FNn][MNn][FNn]!")', "a" * 900, None),
+        ('$toMillis($, "(a+)+[Y]")', "a" * 60, None),
+        ('$toMillis($, "[D1o] [MNn] [Y0001]")', "3rd October 2019", 1_570_060_800_000),
+        (
+            '$toMillis($, "[Y0001]-[M01]-[D01] [h]:[m] [PN]")',
+            "2019-10-03 3:04 PM",
+            1_570_115_040_000,
+        ),
+        ('$eval("$toMillis($, \\"[Yw]\\")")', "Two Thousand and Nineteen", 1_546_300_800_000),
+        ("$toMillis($)", "2019-10-03", 1_570_060_800_000),
+    ],
+)
+def test_reading_a_time_in_jsonata_does_not_backtrack(run, query, timestamp, result):
+    ran = run(Query(query, "{{ body[0] }}", language="jsonata", key="ask"), body=[timestamp])
+    assert ran.result("ask") == result
+
+
+@pytest.mark.parametrize(
+    ("language", "query"),
+    [
+        ("jsonata", '$pad("x", body[1])'),
+        ("jsonata", '$pad("x", -body[1])'),
+        ("jsonata", '$fromMillis(0, "[Y,30000000]")'),
+        ("jsonata", '$fromMillis(0, "[f,*-3000000000]")'),
+        ("jsonata", '$toMillis(body[0], "[YA]")'),
+        ("jmespath", " | ".join(["join('', [@, @, @, @, @, @, @, @])"] * 8)),
+        ("jmespath", " | ".join(["body[0]", *["[@, @, @, @, @, @, @, @]"] * 8, "to_string(@)"])),
+        ("jmespath", " | ".join(["[@, @, @, @, @, @, @, @]"] * 9)),
+    ],
+)
+def test_a_query_does_not_make_more_of_a_value_than_memory_holds(run, language, query):
+    over = "{{ body[0] }}" if query.startswith("join") else {"body": "{{ body }}"}
+    ran = run(Query(query, over, language=language, key="ask"), body=["a" * 2_000, 30_000_000])
+    assert ran.status == "error"
+    assert "more than" in ran.job("ask").error
+
+
+@pytest.mark.parametrize(
     ("language", "query"),
     [
         ("jsonpath", "$[?search(@, '(?=a)b')]"),
