@@ -145,6 +145,8 @@ class Store:
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
         self._identity = database.identity
+        self._log = None if self.path is None else self.path.with_name(f"{self.path.name}-wal")
+        self._log_identity = None if self._log is None else file_identity(self._log)
         self._writer = Writer(
             database.writing,
             database.guard,
@@ -158,8 +160,12 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether its file is still the one that was opened: not deleted, not replaced."""
-        return self.path is None or file_identity(self.path) == self._identity
+        """Whether its file and its log are those that were opened: not deleted, not replaced."""
+        if self.path is None or self._log is None:
+            return True
+        # What was stored last is in the log alone.
+        there = file_identity(self.path), file_identity(self._log)
+        return there == (self._identity, self._log_identity)
 
     @property
     def clock(self) -> Clock:
