@@ -175,6 +175,7 @@ class _Reception:
 
     __slots__ = (
         "_desk",
+        "_missing",
         "_parsed",
         "_query",
         "_refusal",
@@ -258,13 +259,23 @@ class _Reception:
             self._desk.reading.add(task)
             task.add_done_callback(self._desk.reading.discard)
         else:
-            self._decide(admission.read_body(trigger, self._request.headers, body), body, size)
+            self._decide(self._read(body), body, size)
+
+    def _read(self, body: bytes) -> Any:
+        """Return the parsed body or the refusal; also find out what is missing."""
+        served, headers = self._served, self._request.headers
+        parsed = admission.read_body(served.workflow.trigger, headers, body)
+        if not isinstance(parsed, Refusal):
+            query = payloads.parse_query_string(self._query) if served.reads_query else {}
+            self._missing = served.missing(headers, query, parsed)
+            # Kept for the execution, so that nothing is parsed twice.
+            self._parsed = (query, parsed)
+        return parsed
 
     async def _read_aside(self, body: bytes, size: int) -> None:
-        trigger, headers = self._served.workflow.trigger, self._request.headers
         try:
             parsed = await asyncio.get_running_loop().run_in_executor(
-                self._desk.readers, admission.read_body, trigger, headers, body
+                self._desk.readers, self._read, body
             )
         except Exception:  # noqa: BLE001 - the sender is to get an answer
             _LOG.exception("a body could not be read")
@@ -275,7 +286,7 @@ class _Reception:
         if isinstance(parsed, Refusal):
             self._refuse(parsed, body, size)
         else:
-            self._accept(parsed, body, size)
+            self._accept(body, size)
 
     def abandon(self, body: bytes, size: int) -> None:
         refusal = self._refusal or Refusal(
@@ -290,13 +301,11 @@ class _Reception:
         refusal = self._refusal or Refusal(status=400, reason="malformed", detail=detail)
         self._refuse(refusal, body, size)
 
-    def _accept(self, body: Any, raw: bytes, size: int) -> None:
-        served, headers = self._served, self._request.headers
-        workflow = served.workflow
-        query = payloads.parse_query_string(self._query) if served.reads_query else {}
-        delivery = self._delivery(raw, size)
-        delivery.revision = served.revision
-        delivery.missing = served.missing(headers, query, body)
+    def _accept(self, body: bytes, size: int) -> None:
+        workflow = self._served.workflow
+        delivery = self._delivery(body, size)
+        delivery.revision = self._served.revision
+        delivery.missing = self._missing
         if workflow.nodes:
             delivery.owner = self._desk.store.owner
             # Stored as started where it will start at once: a mark that came later might be lost.
@@ -305,9 +314,7 @@ class _Reception:
             delivery.status = Status.STARTED.value if starts else Status.QUEUED.value
         else:
             delivery.status = Status.RESOLVED.value
-        # Kept for the execution, so that nothing is parsed twice.
         self._refusal = None
-        self._parsed = (query, body)
         self._desk.grouping.add(delivery)
 
     def _refuse(self, refusal: Refusal, body: bytes, size: int) -> None:
