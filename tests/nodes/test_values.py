@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from hooknb import Calculation, Output, Query, SettingError
+from hooknb import Calculation, Context, Loop, Output, Query, Response, SettingError
 from hooknb.expressions import evaluate
 from hooknb.workflow.nodes.query import _compiled
 
@@ -311,6 +311,32 @@ def test_an_expression_over_many_values_of_another_node_is_evaluated_on_a_worker
     assert threads == ["hooknb-server"]
     assert run(many, ask).result("ask") == 50_000
     assert threads[2] == "hooknb-worker"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Output("{{ body.a.b }}", key="ask"),
+        Query("[0]", "{{ body.a.b }}", key="ask"),
+        Loop("{{ body.a.b }}", [Output(1)], key="ask"),
+        Response(body="{{ body.a.b }}", key="ask"),
+    ],
+    ids=lambda node: node.type_name,
+)
+def test_templates_are_filled_on_a_worker_where_what_came_is_large(run, monkeypatch, node):
+    threads = []
+    render = Context.render
+
+    def noted(self, value):
+        threads.append(threading.current_thread().name)
+        return render(self, value)
+
+    monkeypatch.setattr(Context, "render", noted)
+    for size, thread in ((10, "hooknb-server"), (100_000, "hooknb-worker")):
+        threads.clear()
+        ran = run(node, body={"a": [{"b": 1}], "c": "c" * size})
+        assert ran.status == "resolved"
+        assert threads[0] == thread
 
 
 def test_an_expression_over_too_many_values_is_an_error_of_the_node(run):

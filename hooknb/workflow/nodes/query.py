@@ -18,6 +18,7 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context, Form, Node, register
 from hooknb.workflow.nodes.bounds import JmespathFunctions, check_size, jsonata_functions
+from hooknb.workflow.nodes.functions import rendered
 from hooknb.workflow.nodes.insertions import check_text
 
 __all__ = ["Query"]
@@ -92,7 +93,7 @@ class Query(Node, frozen=True, tag="query"):
 
     async def run(self, context: Context) -> Any:
         """Ask."""
-        value = context.render(self.over)
+        value = await rendered(self.over, context)
         if value is MISSING:
             return None
         program = _compiled(self.language, self.query)
