@@ -94,6 +94,8 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
             remedy = "name another file"
         elif "locked" in reason:
             remedy = "another program holds it; close that, or name another store"
+        elif "full" in reason:
+            remedy = "make room on the disk, or name another store"
         kind = StoreError if other else StoreUnavailableError
         message = f"the store {path or ':memory:'} cannot be opened: {reason}; {remedy}"
         raise kind(message) from error

@@ -69,7 +69,7 @@ class Reading(Store):
         )
         event.listen(self._reading, "connect", configure_reading)
         try:
-            self._identity, self.version = _identity(path), self._examined()
+            self._files, self.version = {path: _identity(path)}, self._examined()
         except BaseException:
             self.close()
             raise

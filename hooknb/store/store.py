@@ -138,7 +138,11 @@ class Store:
         self._guard = database.guard
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
-        self._identity = database.identity
+        self._files = {}
+        if self.path is not None:
+            # What was stored last is in the log alone.
+            log = self.path.with_name(f"{self.path.name}-wal")
+            self._files = {self.path: database.identity, log: file_identity(log)}
         self._writer = Writer(
             database.writing,
             database.guard,
@@ -152,8 +156,8 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether its file is still the one that was opened: not deleted, not replaced."""
-        return self.path is None or file_identity(self.path) == self._identity
+        """Whether its file and its log are those that were opened: not deleted, not replaced."""
+        return all(file_identity(path) == known for path, known in self._files.items())
 
     @property
     def clock(self) -> Clock:

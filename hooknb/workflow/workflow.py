@@ -424,7 +424,7 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
 def _check_secrets(nodes: tuple[Node, ...]) -> None:
     """Refuse nodes whose credentials were left out of the text that they were read from."""
     for place, node in walk(nodes):
-        for name in ("url", "headers", "query"):
+        for name in ("url", "headers", "query", "body"):
             if isinstance(node, Request) and holds_mask(getattr(node, name)):
                 raise SettingError(
                     f"{place}.{name}", f"its secret was left out of the text ({MASK}); write it in"

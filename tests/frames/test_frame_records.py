@@ -218,9 +218,7 @@ def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
             hook.response(delivery)
         if number % 3:
             error = None if number % 2 else "ValueError"
-            job = hook.job(
-                delivery, "a", status=-2, finished_at=next(ends), result=value, error=error
-            )
+            job = hook.job("a", status=-2, finished_at=next(ends), result=value, error=error)
             hook.end(delivery, job, reason=error)
         frames = {
             "deliveries": hook.frames.deliveries(),

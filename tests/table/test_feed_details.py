@@ -258,7 +258,7 @@ def test_the_jobs_of_an_execution(source: Source) -> None:
         source.job("way", type="switch", started_at=START + 2000, finished_at=START + 2500),
         source.job("odd", started_at=START + 3000, finished_at=START + 3000, result=object),
         source.job(
-            number, "bad", started_at=START + 4000, finished_at=START + 4000,
+            "bad", started_at=START + 4000, finished_at=START + 4000,
             status=-2, error="KeyError: 'a'\n\nTraceback",
         ),
         status=-2,
@@ -385,9 +385,7 @@ def test_runs_times_errors_and_ways_are_counted(store: Store, source: Source) ->
         source.job("way", type="switch", result=0),
         source.job("way", type="switch"),
         source.job("way", type="switch", status=-3),
-        source.job(
-            second, "way", type="switch", status=-2, error="a node inside of it failed", result="é"
-        ),
+        source.job("way", type="switch", status=-2, error="a node inside of it failed", result="é"),
         source.job("code", finished_at=START + 3000, status=-2, error="KeyError: 1"),
     )
     assert flow.refresh()

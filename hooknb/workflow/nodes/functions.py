@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
+from hooknb.expressions.templates import has_templates
 from hooknb.workflow.nodes.base import Context
 from hooknb.workflow.nodes.sources import source_of as source_text
 
-__all__ = ["call", "is_large", "source_text", "value_of"]
+__all__ = ["call", "is_large", "rendered", "source_text", "value_of"]
 
 _LARGE: Final = 64 * 1024  # bytes of a body
 _FEW: Final = 2_000  # values that CEL is given in less time than the way to a worker and back takes
@@ -28,6 +29,13 @@ def is_large(context: Context) -> bool:
     """Whether what came is so large that going through it would hold up other callers."""
     request = context.request
     return request.size > _LARGE or bool(request.content_encoding)
+
+
+async def rendered(value: Any, context: Context) -> Any:
+    """Fill the templates anywhere inside a value; on a worker thread over a large delivery."""
+    if is_large(context) and has_templates(value):
+        return await context.in_worker(lambda inside: inside.render(value))
+    return context.render(value)
 
 
 async def value_of(expression: str, context: Context) -> Any:

@@ -12,6 +12,7 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.functions import rendered
 from hooknb.workflow.nodes.insertions import whole_number
 from hooknb.workflow.nodes.tree import as_nodes
 
@@ -80,7 +81,7 @@ class Loop(Node, frozen=True, tag="loop"):
 
     async def run(self, context: Context) -> list[Any]:
         """Take one turn after the other."""
-        elements = _elements(context.render(self.over))
+        elements = _elements(await rendered(self.over, context))
         # A range of a number beyond 64 bits has no `len`.
         turns = elements.stop if isinstance(elements, range) else len(elements)
         if turns > self.max_items:

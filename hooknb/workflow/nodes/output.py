@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.functions import rendered
 
 __all__ = ["Output"]
 
@@ -43,5 +44,5 @@ class Output(Node, frozen=True, tag="output"):
 
     async def run(self, context: Context) -> Any:
         """Fill the templates."""
-        value = context.render(self.value)
+        value = await rendered(self.value, context)
         return None if value is MISSING else value

@@ -26,7 +26,7 @@ from hooknb.workflow.nodes.insertions import (
     rendered_text,
 )
 from hooknb.workflow.nodes.response import encode_body
-from hooknb.workflow.nodes.secrets import masked_fields, masked_url
+from hooknb.workflow.nodes.secrets import masked_body, masked_fields, masked_url
 from hooknb.workflow.nodes.urls import (
     Url,
     check_hosts,
@@ -202,11 +202,12 @@ class Request(Node, frozen=True, tag="request"):
             raise SettingError("max_size", f"{size!r} is not a whole number of bytes from 1 up")
 
     def masked(self) -> Request:
-        """Return the same request with passwords and tokens masked, in URL, headers and query."""
+        """Return the same request with passwords and tokens masked, wherever in it they stand."""
         hidden = {
             "url": masked_url(self.url),
             "headers": masked_fields(self.headers),
             "query": masked_fields(self.query),
+            "body": masked_body(self.body),
         }
         same = all(getattr(self, name) == value for name, value in hidden.items())
         return self if same else msgspec.structs.replace(self, **hidden)

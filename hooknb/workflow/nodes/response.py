@@ -14,6 +14,7 @@ from hooknb.paths import MISSING
 from hooknb.payloads.arrays import as_python
 from hooknb.records import SentResponse
 from hooknb.workflow.nodes.base import Context, Form, Node, register
+from hooknb.workflow.nodes.functions import is_large
 from hooknb.workflow.nodes.insertions import (
     check_headers,
     check_value,
@@ -79,7 +80,8 @@ class Response(Node, frozen=True, tag="response", dict=True):
 
     async def run(self, context: Context) -> Any:
         """Respond; the result is the status code that went out."""
-        response = self.rendered(context)
+        is_slow = self._fixed is None and is_large(context)
+        response = await context.in_worker(self.rendered) if is_slow else self.rendered(context)
         context.respond(response)
         return response.status
 
