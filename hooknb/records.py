@@ -31,6 +31,7 @@ __all__ = [
     "JobError",
     "LazyRequest",
     "Outcome",
+    "ReceivedRequest",
     "SentResponse",
     "Status",
     "decode_result",
@@ -317,8 +318,48 @@ def read_body(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery(LazyRequest):
+class ReceivedRequest(LazyRequest):
+    """A request as the store keeps it: each field is a column of its deliveries.
+
+    A column is of the type of its field, and named after it unless ``metadata`` has another name.
+    A field that is added needs a default, which deliveries of earlier versions get.
+
+    Attributes
+    ----------
+    method
+        The request method.
+    subpath
+        What the sender appended to the hook's URL, as it stood there: ``/api/v2/alerts``; ``""``
+        for nothing, or for a slash alone.
+    query_string
+        What stood behind ``?`` in the URL, not decoded.
+    size
+        Bytes of the body that were received.
+    remote
+        The address of the sender.
+    head
+        The block of header fields as received.
+    raw
+        The bytes of the body as sent: chunks joined, ``Content-Encoding`` not undone. The first
+        64 KiB where the request was refused.
+    """
+
+    method: str
+    subpath: str = ""
+    query_string: str = field(metadata={"column": "query"})
+    size: int
+    remote: str
+    # Last, since a row is read from its beginning.
+    head: bytes = field(repr=False)
+    raw: bytes = field(repr=False, metadata={"column": "body"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(ReceivedRequest):
     """One HTTP request that a hook received, kept with its raw bytes.
+
+    Beside the attributes of :class:`ReceivedRequest` (``method``, ``subpath``, ``query_string``,
+    ``size``, ``remote``, ``head``, ``raw``) it has these.
 
     Attributes
     ----------
@@ -328,22 +369,6 @@ class Delivery(LazyRequest):
         The name of the workflow that received it.
     received_at
         When its headers were complete.
-    method
-        The request method.
-    subpath
-        What the sender appended to the hook's URL, as it stood there: ``/api/v2/alerts``; ``""``
-        for nothing, or for a slash alone.
-    query_string
-        What stood behind ``?`` in the URL, not decoded.
-    head
-        The block of header fields as received.
-    raw
-        The bytes of the body as sent: chunks joined, ``Content-Encoding`` not undone. The first
-        64 KiB where the request was refused.
-    size
-        Bytes of the body that were received.
-    remote
-        The address of the sender.
     outcome, reason, detail
         ``accepted``, or ``refused`` with a short reason and a sentence about it.
     response
@@ -355,18 +380,11 @@ class Delivery(LazyRequest):
     id: int
     workflow: str
     received_at: datetime
-    method: str
-    query_string: str
-    head: bytes = field(repr=False)
-    raw: bytes = field(repr=False)
-    size: int
-    remote: str
     outcome: Outcome
     reason: str | None = None
     detail: str | None = None
     response: SentResponse | None = field(default=None, repr=False)
     duration_ms: float | None = None
-    subpath: str = ""
 
     @property
     def headers(self) -> Headers:

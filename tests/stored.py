@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hooknb import _clock
-from hooknb.records import encode_result
+from hooknb.records import ReceivedRequest, encode_result
 from hooknb.store import EndExecution, NewDelivery, NewJobs, NewResponse, Store, job_row
 from hooknb.workflow import define
 
@@ -19,30 +20,35 @@ START = 1_700_000_000_000_000
 
 
 def new_delivery(
-    workflow_id: int, body: Any = ABSENT, *, raw: bytes = b"", **changes: Any
+    workflow_id: int, body: Any = ABSENT, *, raw: bytes = b"", query: str = "", **changes: Any
 ) -> NewDelivery:
     """Make a delivery of JSON that was accepted; it is queued where it has an owner."""
     if body is not ABSENT:
         raw = json.dumps(body).encode()
-    settings: dict[str, Any] = {
-        "received_at": START,
+    request: dict[str, Any] = {
         "method": "POST",
-        "query": "",
-        "content_type": "application/json",
-        "content_encoding": None,
-        "body": raw,
+        "query_string": query,
+        "raw": raw,
         "size": len(raw),
         "remote": "127.0.0.1",
     }
+    settings: dict[str, Any] = {
+        "received_at": START,
+        "content_type": "application/json",
+        "content_encoding": None,
+    }
     if changes.get("reason") is None:
         settings |= {"revision": 1, "status": None if changes.get("owner") else 1}
-    settings |= changes
+    received = {item.name for item in fields(ReceivedRequest)}
+    for name, value in changes.items():
+        (request if name in received else settings)[name] = value
     names = {"Content-Type": "content_type", "Content-Encoding": "content_encoding"}
     lines = [
         "Host: localhost\r\n",
         *(f"{name}: {settings[key]}\r\n" for name, key in names.items() if settings[key]),
     ]
-    return NewDelivery(workflow_id=workflow_id, **({"head": "".join(lines).encode()} | settings))
+    request = {"head": "".join(lines).encode()} | request
+    return NewDelivery(workflow_id=workflow_id, request=ReceivedRequest(**request), **settings)
 
 
 class Stored:
@@ -78,7 +84,7 @@ class Stored:
     def response(self, delivery: int, status: int = 200, **changes: Any) -> None:
         self._write(self.new_response(delivery, status, **changes))
 
-    def job(self, execution: int, node: str, *, result: Any = None, **changes: Any) -> Any:
+    def job(self, node: str, *, result: Any = None, **changes: Any) -> Any:
         """Make the row of a job, for an execution that ends or goes on."""
         settings: dict[str, Any] = {
             "type": "code",
@@ -89,15 +95,13 @@ class Stored:
             "error": None,
         }
         return job_row(
-            execution=execution,
-            workflow_id=self.id,
             node=node,
             result=encode_result(result),
             **(settings | changes),
         )
 
     def running(self, execution: int, *jobs: tuple[Any, ...]) -> None:
-        self._write(NewJobs(workflow_id=self.id, execution=execution, rows=list(jobs)))
+        self._write(NewJobs(workflow_id=self.id, id=execution, jobs=jobs))
 
     def new_end(self, execution: int, *jobs: tuple[Any, ...], **changes: Any) -> EndExecution:
         settings: dict[str, Any] = {

@@ -56,6 +56,7 @@ def deliveries(draw: st.DrawFn) -> Delivery:
         status=st.integers(100, 599),
         headers=fields.map(tuple),
         body=st.binary(max_size=40),
+        is_cut=st.booleans(),
     )
     return Delivery(
         id=draw(st.integers(1, 2**63 - 1)),
@@ -64,6 +65,7 @@ def deliveries(draw: st.DrawFn) -> Delivery:
             st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
         ),
         method=draw(tokens),
+        subpath=draw(st.sampled_from(["", "/api/v2/alerts"])),
         query_string=draw(st.text(latin, max_size=30)),
         head=head_of(head),
         raw=raw,

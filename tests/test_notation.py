@@ -674,11 +674,12 @@ def test_functions_of_one_name_and_without_text(monkeypatch):
     assert namespace["hooknb"] is hooknb
 
 
-SECRETS = ("pw1234", "abc999", "zzz777", "yyy555", "k3y3k")
+SECRETS = ("pw1234", "abc999", "zzz777", "yyy555", "k3y3k", "b0dy1", "b0dy2")
 CALL = hooknb.Request(
     "https://ann:pw1234@api.example.com/x?page=1&token=abc999",
     headers={"Authorization": "Bearer zzz777", "X-Api-Key": "k3y3k", "X-Plain": "seen"},
     query={"access_token": "yyy555", "q": "seen"},
+    body={"token": "b0dy1", "users": [{"password": "b0dy2", "key": "seen", "secret": 5}]},
     key="call",
 )
 
@@ -707,6 +708,7 @@ def test_credentials_that_come_out_of_templates_are_shown_as_they_are() -> None:
         "https://{{ env.USER }}:{{ env.PW }}@api.example.com/?token={{ env.T }}",
         headers={"Authorization": "Bearer {{ env.TOKEN }}"},
         query={"key": "{{ body.key }}"},
+        body=[{"token": "{{ env.TOKEN }}", "password": ""}],
         allow_hosts=["*"],
     )
     assert node.masked() is node
@@ -715,6 +717,10 @@ def test_credentials_that_come_out_of_templates_are_shown_as_they_are() -> None:
 def test_a_definition_that_was_read_back_without_its_credentials_says_what_is_missing() -> None:
     read = Workflow.from_json(define("shop", nodes=[hooknb.Loop(2, [CALL])]).to_json())
     with pytest.raises(SettingError, match=r"nodes\[0\].nodes\[0\].url: its secret was left out"):
+        define(**read.settings())
+    [call] = define("shop", nodes=[hooknb.Request("https://a", body=CALL.body)]).nodes
+    read = Workflow.from_json(define("shop", nodes=[call]).to_json())
+    with pytest.raises(SettingError, match=r"nodes\[0\].body: its secret was left out"):
         define(**read.settings())
 
 
@@ -726,7 +732,13 @@ def test_the_cell_asks_for_the_credentials_and_makes_the_same_definition(
 
     def typed(prompt: str) -> str:
         prompts.append(prompt)
-        names = {"url": CALL.url, **CALL.headers, **CALL.query}
+        names = {
+            "url": CALL.url,
+            **CALL.headers,
+            **CALL.query,
+            **CALL.body,
+            **CALL.body["users"][0],
+        }
         return names[prompt.partition(" ")[0]]
 
     monkeypatch.setattr(getpass, "getpass", typed)
@@ -746,6 +758,9 @@ def test_the_cell_asks_for_the_credentials_and_makes_the_same_definition(
         {"url": "ftp://ann:pw1234@api.example.com/?token=abc999"},
         {"url": "https://a", "headers": {"Authorization": "Bearer zzz777\r\nX: y"}},
         {"url": "https://a", "headers": {"Authorization": "zzz777", "X": 5}},
+        {"url": ["https://ann:pw1234@api.example.com/?token=abc999"]},
+        {"url": "https://a", "query": [["token", "abc999"]]},
+        {"url": "https://a", "query": [{"token": "abc999"}]},
     ],
 )
 def test_credentials_of_requests_are_in_no_error(wrong: dict[str, Any]) -> None:

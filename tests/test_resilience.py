@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import rich.console
 import hooknb
 from hooknb import BasicAuth, Runtime, Status
 from hooknb.intake import admission
+from hooknb.intake.served import Served
 from wire import exchange, request
 
 
@@ -332,11 +335,11 @@ def test_a_cell_that_redirects_its_output_keeps_its_own(runtime: Runtime):
 def test_bodies_that_are_slow_to_read_hold_up_nothing_else(runtime: Runtime, monkeypatch):
     gate, reading = threading.Event(), []
 
-    def slow(trigger, headers, raw):
+    def slow(trigger, request, raw, size):
         if raw:
             reading.append(threading.current_thread().name)
             gate.wait(20)
-        return read_body(trigger, headers, raw)
+        return read_body(trigger, request, raw, size)
 
     read_body = admission.read_body
     monkeypatch.setattr(admission, "read_body", slow)
@@ -361,3 +364,25 @@ def test_bodies_that_are_slow_to_read_hold_up_nothing_else(runtime: Runtime, mon
         for sender in senders:
             sender.join()
     assert len(large.deliveries) == 40
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_variables_are_looked_for_in_large_bodies_beside_the_server(
+    runtime: Runtime, monkeypatch, encoding
+):
+    threads = []
+    parse = Served.parse
+
+    def noted(self, *request):
+        threads.append(threading.current_thread().name)
+        return parse(self, *request)
+
+    monkeypatch.setattr(Served, "parse", noted)
+    hook = runtime.webhook("orders", query=["q"], body=["items.id", "items.sku"])
+    body = json.dumps({"items": [{"id": number} for number in range(9_000)]}).encode()
+    headers = {"Content-Type": "application/json"}
+    if encoding:
+        body, headers["Content-Encoding"] = gzip.compress(body), encoding
+    assert hook.send(data=body, headers=headers).status == 200
+    assert threads == ["hooknb-worker"]
+    assert hook.execution(1).missing == ("query.q", "body.items.sku")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from hooknb.errors import RecordNotFoundError, StoreUnavailableError
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
 from hooknb.history.table import Filter, matching_ids
-from hooknb.history.table.columns import Columns, leaf_columns
+from hooknb.history.table.table_columns import Columns, leaf_columns
 from hooknb.paths import MISSING
 from hooknb.records import Status
 from hooknb.store import Reading, queries

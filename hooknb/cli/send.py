@@ -161,7 +161,7 @@ def _stored(name: str, store: str | None) -> Target:
     """Find a hook by its name; its credentials are sent only if some process serves the store."""
     with contextlib.closing(open_store(store)) as reading:
         workflow_names(reading, name)
-        address = reading.address(name)
+        address = reading.current(name)
         if address is None or address.port is None or not reading.served_by():
             message = (
                 f"{name!r} is not being served: no process has the store {reading.path} open; run "

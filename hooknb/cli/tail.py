@@ -17,7 +17,7 @@ from hooknb.cli.options import FilterOption, StoreOption, open_store, workflow_n
 from hooknb.cli.terminal import as_json, line, status_style, stdout
 from hooknb.history.delivery import TOO_LARGE
 from hooknb.history.table import compile_filter
-from hooknb.history.table.texts import cell, is_file, plain
+from hooknb.history.table.shown_text import cell, is_file, plain
 
 if TYPE_CHECKING:
     from rich.text import Text

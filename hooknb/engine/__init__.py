@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from hooknb.engine.context import Context
-from hooknb.engine.engine import Ending, Engine, Queue, QueuedExecution
+from hooknb.engine.engine import Engine, Queue, QueuedExecution, Run
 from hooknb.engine.fetching import Fetcher
 from hooknb.engine.state import ExecutionInfo, Services
 from hooknb.engine.workers import Workers
 
 __all__ = [
     "Context",
-    "Ending",
     "Engine",
     "ExecutionInfo",
     "Fetcher",
     "Queue",
     "QueuedExecution",
+    "Run",
     "Services",
     "Workers",
 ]

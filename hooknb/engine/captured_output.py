@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
 
-__all__ = ["Output", "capturing", "current_output"]
+__all__ = ["Output", "capturing", "current_output", "printed_to"]
 
 MOST: Final = 64 * 1024
 """Characters of a node's output that are kept; the rest is counted."""
@@ -99,6 +101,17 @@ class capturing:  # noqa: N801 - used like a function, as contextlib's own
                 stream = getattr(sys, name)
                 if _running == 0 and isinstance(stream, _Stream):
                     setattr(sys, name, stream.original)
+
+
+@contextmanager
+def printed_to(output: Output, *, is_captured: bool) -> Iterator[Output]:
+    """Have what the caller prints go into ``output``, where it may print anything at all."""
+    token = current_output.set(output)
+    try:
+        with capturing() if is_captured else nullcontext():
+            yield output
+    finally:
+        current_output.reset(token)
 
 
 def _stream_for(original: Any) -> _Stream:

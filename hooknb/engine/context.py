@@ -7,14 +7,13 @@ import contextvars
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, NoReturn
 
 from hooknb import paths
 from hooknb._clock import moment
 from hooknb.engine.branches import settle
-from hooknb.engine.captured_output import Output, capturing, current_output
+from hooknb.engine.captured_output import Output, capturing, printed_to
 from hooknb.engine.endings import (
     SIGNALS,
     Ended,
@@ -30,14 +29,15 @@ from hooknb.engine.workers import Workers
 from hooknb.errors import SettingError
 from hooknb.expressions import templates
 from hooknb.payloads.headers import HeaderMap
-from hooknb.records import Delivery, JobError, SentResponse, Status, encode_result
+from hooknb.records import Delivery, JobError, ReceivedRequest, SentResponse, Status, encode_result
 from hooknb.store import job_row
-from hooknb.workflow import Workflow
+from hooknb.workflow import Workflow, depth
 from hooknb.workflow.nodes import Node, Response, check_sent
 from hooknb.workflow.variables import column
 
 __all__ = ["Context"]
 
+_SILENCE: Final = Output()  # of nodes that print nothing
 _MANY: Final = 1000  # jobs after which they are written before the execution ends
 
 
@@ -51,7 +51,7 @@ class _Scope(Mapping[str, Any]):
     def __getitem__(self, root: str) -> Any:
         context = self._context
         if root == "body":
-            return context.delivery.body_or_missing
+            return context.request.body_or_missing
         if root in {"headers", "query", "nodes"}:
             return getattr(context, root)
         if root == "now":
@@ -72,10 +72,8 @@ class Context:
 
     Attributes
     ----------
-    delivery
-        The request that started the execution.
-    execution
-        Its :class:`ExecutionInfo`.
+    request
+        What was received.
     nodes
         The results of the nodes that have run, by key.
     scope
@@ -86,16 +84,16 @@ class Context:
 
     def __init__(
         self,
-        delivery: Delivery,
+        request: ReceivedRequest,
         *,
-        execution: ExecutionInfo,
+        delivery: Callable[[], Delivery],
         workflow: Workflow,
         services: Services,
         state: State,
         more: dict[str, Any] | None = None,
     ) -> None:
-        self.delivery = delivery
-        self.execution = execution
+        self.request = request
+        self._delivery = delivery
         self.nodes = state.nodes
         self.scope: Mapping[str, Any] = _Scope(self, more or {})
         self._workflow = workflow
@@ -103,20 +101,30 @@ class Context:
         self.state = state
         self._more = more or {}
 
+    @cached_property
+    def delivery(self) -> Delivery:
+        """The record of the request that started the execution."""
+        return self._delivery()
+
+    @property
+    def execution(self) -> ExecutionInfo:
+        """The id and revision of the execution, and whether it is run again."""
+        return self.state.info
+
     @property
     def headers(self) -> HeaderMap:
         """The request's headers, by name whatever its case."""
-        return self.delivery.header_map
+        return self.request.header_map
 
     @property
     def query(self) -> dict[str, Any]:
         """The parsed query."""
-        return self.delivery.query
+        return self.request.query
 
     @property
     def body(self) -> Any:
         """The parsed body; ``None`` where there is none."""
-        return self.delivery.body
+        return self.request.body
 
     @property
     def item(self) -> Any:
@@ -144,7 +152,7 @@ class Context:
                 elif part == "query":
                     value = paths.get(self.query, variable.path)
                 else:
-                    value = paths.get(self.delivery.body_or_missing, variable.path)
+                    value = paths.get(self.request.body_or_missing, variable.path)
                 if value is not paths.MISSING:
                     found[column(part, variable)] = value
         return found
@@ -179,8 +187,8 @@ class Context:
     def inside(self, **roots: Any) -> Context:
         """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
         return Context(
-            self.delivery,
-            execution=self.execution,
+            self.request,
+            delivery=lambda: self.delivery,
             workflow=self._workflow,
             services=self._services,
             state=self.state,
@@ -194,7 +202,9 @@ class Context:
     def keep(self) -> None:
         """Have the jobs so far written, where there is news: the ended ones, and what runs."""
         state = self.state
-        if state.closed or (not state.jobs and state.shown == set(state.running)):
+        if state.closed or state.is_ahead:
+            return
+        if not state.jobs and state.shown == set(state.running):
             return
         running = [
             self._job(node, started, output, status=Status.STARTED)
@@ -238,26 +248,31 @@ class Context:
             Where the execution ends with one of them.
         """
         result = None
+        state = self.state
         for node in nodes:
-            result = await self._run_one(node)
+            if node.is_pure:
+                result = await self._run_one(node, _SILENCE)
+            else:
+                if not state.may_act:
+                    await state.wait_until_stored()
+                    depth.current.set(depth.of_header(self.headers.get(depth.HEADER)) + 1)
+                with printed_to(Output(), is_captured=node.prints) as output:
+                    result = await self._run_one(node, output)
         return result
 
     async def run_branches(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :func:`hooknb.engine.branches.settle`."""
         return await settle([self.run(branch) for branch in branches], mode)
 
-    async def _run_one(self, node: Node) -> Any:
+    async def _run_one(self, node: Node, output: Output) -> Any:
         state = self.state
         if state.closed:
             raise asyncio.CancelledError
-        output, started, mark = Output(), state.clock.now(), object()
+        started, mark = state.clock.now(), object()
         state.running[mark] = (node, started, output)
-        outer = current_output.get()
-        current_output.set(output)
         status, result, error = Status.RESOLVED, None, None
         try:
-            with capturing() if node.prints else nullcontext():
-                result = await node.run(self)
+            result = await node.run(self)
             if not state.closed:
                 state.nodes[node.key] = result
         except SIGNALS as signal:
@@ -271,7 +286,6 @@ class Context:
             status, error = Status.ERROR, describe(unwrapped(raised))
             raise NodeFailed from unwrapped(raised)
         finally:
-            current_output.set(outer)
             if state.running.pop(mark, None) is not None:
                 state.jobs.append(
                     self._job(node, started, output, status=status, result=result, error=error)
@@ -313,8 +327,6 @@ class Context:
         error: str | None = None,
     ) -> tuple[Any, ...]:
         return job_row(
-            execution=self.execution.id,
-            workflow_id=self.state.workflow_id,
             node=node.key,
             type=node.type_name,
             status=status.value or 0,

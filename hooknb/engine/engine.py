@@ -8,56 +8,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hooknb._clock import Clock
 from hooknb.engine.context import Context
 from hooknb.engine.endings import Ended, ExecutorGone, NodeFailed, Responded, one_line
 from hooknb.engine.state import ExecutionInfo, Services, State
 from hooknb.errors import RecordNotFoundError
-from hooknb.records import Delivery, SentResponse, Status
-from hooknb.workflow import Workflow, depth
+from hooknb.records import Delivery, ReceivedRequest, SentResponse, Status
+from hooknb.store import EndExecution
+from hooknb.workflow import Workflow
 
-__all__ = ["Ending", "Engine", "Queue", "QueuedExecution"]
+if TYPE_CHECKING:
+    from asyncio import Future
+
+__all__ = ["Engine", "Queue", "QueuedExecution", "Run"]
 
 _LOG = logging.getLogger("hooknb.engine")
 
-_DEPTH: Final = depth.HEADER.lower().encode()
 _SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
-    """How an execution ended.
-
-    Attributes
-    ----------
-    id, workflow_id
-        Which one.
-    status, reason
-        How, and why where it did not end well.
-    started_at, finished_at
-        Microseconds since 1970; ``started_at`` is ``None`` where it never began.
-    answer
-        What a Response node answered, or ``None``.
-    jobs
-        What its nodes did, as rows of the store.
-    shown
-        Whether some were written before.
-    """
-
-    id: int
-    workflow_id: int
-    status: Status
-    reason: str | None
-    started_at: int | None
-    finished_at: int
-    response: SentResponse | None
-    jobs: tuple[tuple[Any, ...], ...]
-    shown: bool = False
+OnEnd: TypeAlias = Callable[[EndExecution, SentResponse | None], None]
+"""Called with how an execution ended, and with what its nodes responded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,23 +46,26 @@ class QueuedExecution:
         Its id.
     workflow, revision
         What it will run.
+    request
+        What was received; ``None`` to have it read from the store.
     delivery
-        The request, or ``None`` to have it read from the store.
+        Returns the record of the delivery, once that is stored.
     started
         Whether the store has it as started already.
     recovered
         Whether it is run again.
-    ended
-        Called with its :class:`Ending`.
+    on_end
+        Called when it has ended; ``None`` where the one who began it looks at its run.
     """
 
     id: int
     workflow: Workflow
     revision: int
-    delivery: Delivery | None
+    request: ReceivedRequest | None = None
+    delivery: Callable[[], Delivery] | None = None
     started: bool = False
     recovered: bool = False
-    ended: Callable[[Ending], None]
+    on_end: OnEnd | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,7 +75,7 @@ class Queue:
     workflow_id: int
     concurrency: int
     waiting: deque[QueuedExecution] = field(default_factory=deque)
-    running: set[_Run] = field(default_factory=set)
+    running: set[Run] = field(default_factory=set)
     reserved: int = 0
     closed: bool = False
 
@@ -135,13 +114,23 @@ class Engine:
     def enqueue(self, queue: Queue, execution: QueuedExecution) -> None:
         """Put an execution at the end of a queue and start what may start."""
         if len(queue.waiting) >= _HELD:
-            execution.delivery = None
+            execution.request = None
         queue.waiting.append(execution)
         self.advance(queue)
 
-    def start_now(self, queue: Queue, execution: QueuedExecution) -> None:
+    def start_now(self, queue: Queue, execution: QueuedExecution) -> Run:
         """Start an execution whose caller waits, whatever else is running."""
-        self._start(queue, execution)
+        return self._start(queue, execution)
+
+    def run_ahead(self, queue: Queue, execution: QueuedExecution) -> Run:
+        """Run an execution whose delivery is being stored, at once and in the caller's turn.
+
+        Nodes without an effect do not wait for the disk; the first one that may have an effect
+        waits for :meth:`Run.go_on`. The run has ended on return where there is none.
+        """
+        run = Run(self, queue, execution)
+        run.run_ahead()
+        return run
 
     def advance(self, queue: Queue) -> None:
         """Start what may start."""
@@ -159,18 +148,7 @@ class Engine:
         for execution in queue.waiting:
             if execution.id == number:
                 queue.waiting.remove(execution)
-                execution.ended(
-                    Ending(
-                        id=number,
-                        workflow_id=queue.workflow_id,
-                        status=Status.ABORTED,
-                        reason="cancelled",
-                        started_at=None,
-                        finished_at=self.clock_of(execution).now(),
-                        response=None,
-                        jobs=(),
-                    )
-                )
+                Run(self, queue, execution).abort("cancelled")
                 return True
         for run in queue.running:
             if run.id == number:
@@ -183,76 +161,156 @@ class Engine:
         for queue in queues:
             queue.closed = True
         runs = [run for queue in queues for run in queue.running]
-        if runs:
-            await asyncio.wait([run.task for run in runs if run.task is not None], timeout=timeout)
+        tasks = [run.task for run in runs if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
         for run in runs:
             run.abort("shutdown")
 
-    def _start(self, queue: Queue, execution: QueuedExecution) -> None:
-        run = _Run(self, queue, execution)
+    def _start(self, queue: Queue, execution: QueuedExecution) -> Run:
+        run = Run(self, queue, execution)
+        started_at = run.start()
         if not execution.started:
-            self._started(queue.workflow_id, execution.id, run.started_at)
-        queue.running.add(run)
-        run.task = asyncio.get_running_loop().create_task(run.go())
-
-    def _finished(self, run: _Run) -> None:
-        run.queue.running.discard(run)
-        self.advance(run.queue)
+            self._started(queue.workflow_id, execution.id, started_at)
+        return run
 
     def clock_of(self, execution: QueuedExecution) -> Clock:
         """Return the clock of an execution."""
         return self._services.clock.of_execution(execution.id)
 
-    def context(self, execution: QueuedExecution, workflow_id: int, clock: Clock) -> Context:
+    def context(self, execution: QueuedExecution, state: State) -> Context:
         """Make what the nodes of an execution see."""
-        delivery = execution.delivery or self._load(workflow_id, execution.id)
-        info = ExecutionInfo(
-            id=execution.id, revision=execution.revision, recovered=execution.recovered
-        )
-        # Looked for in the bytes first: few requests carry it, and the fields are read late.
-        carried = _DEPTH in delivery.head.lower() and delivery.header_map.get(depth.HEADER)
-        depth.current.set(depth.of_header(carried or None) + 1)
+        request, delivery = execution.request, execution.delivery
+        if request is None or delivery is None:
+            loaded = request = self._load(state.workflow_id, execution.id)
+            delivery = lambda: loaded  # noqa: E731 - as short as what it stands for
         return Context(
-            delivery,
-            execution=info,
+            request,
+            delivery=delivery,
             workflow=execution.workflow,
             services=self._services,
-            state=State(workflow_id, clock),
+            state=state,
         )
 
 
-class _Run:
-    """One execution while it runs; ends once, whoever ends it."""
+class Run:
+    """One execution while it runs; ends once, whoever ends it.
+
+    Attributes
+    ----------
+    task
+        That runs its nodes; ``None`` before it is started, and where it needed none.
+    end
+        How it ended; ``None`` until then.
+    response
+        What its nodes responded; ``None`` where they did not.
+    """
 
     def __init__(self, engine: Engine, queue: Queue, execution: QueuedExecution) -> None:
         self.queue = queue
         self.task: asyncio.Task[None] | None = None
+        self.end: EndExecution | None = None
+        self.response: SentResponse | None = None
         self._engine = engine
         self._execution = execution
+        self._clock = engine.clock_of(execution)
+        self._started_at: int | None = None
         self._context: Context | None = None
-        self._ended = False
-        self.clock = engine.clock_of(execution)
-        self.started_at = self.clock.now()
+        self._nodes: Coroutine[Any, Any, None] | None = None
+        self._is_dropped = False
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
     @property
     def id(self) -> int:
-        """The execution's id."""
+        """The execution's id; 0 while its delivery is being stored."""
         return self._execution.id
 
-    async def go(self) -> None:
+    def start(self) -> int:
+        """Run the nodes in a task; return the microseconds since 1970 at which it began."""
+        self._started_at = started_at = self._clock.now()
+        self._nodes = self._run_nodes()
+        self._run_as_task()
+        return started_at
+
+    def run_ahead(self) -> None:
+        """Run the nodes here and now, as :meth:`Engine.run_ahead` says."""
+        self._started_at = self._clock.now()
+        self._nodes = nodes = self._run_nodes(is_ahead=True)
+        try:
+            waited_for = nodes.send(None)
+        except StopIteration:
+            return
+        # What has begun without a task goes on as one, once what it waits for is there.
+        if waited_for is None:
+            self._run_as_task()
+        else:
+            self.queue.running.add(self)
+            waited_for.add_done_callback(lambda _: self._run_as_task())
+
+    def go_on(self, number: int) -> None:
+        """Take the id of the delivery, which is stored now, and go on with what waited for that."""
+        self._execution.id = number
+        if self.end is not None:
+            self.end.id = number
+        if self._context is not None:
+            self._context.state.info = self._info()
+            self._context.state.note_stored()
+
+    async def wait(self) -> EndExecution:
+        """Wait until it has ended; for the one who began it."""
+        if self.end is not None:
+            return self.end
+        ended: Future[EndExecution] = asyncio.get_running_loop().create_future()
+
+        def note(end: EndExecution, _response: SentResponse | None) -> None:
+            if not ended.done():
+                ended.set_result(end)
+
+        self._execution.on_end = note
+        return await ended
+
+    def drop(self) -> None:
+        """Forget it: its delivery could not be stored, so that there is nothing to run."""
+        self._is_dropped = True
+        self._leave()
+        if self.task is not None:
+            self.task.cancel()
+
+    def _info(self) -> ExecutionInfo:
+        execution = self._execution
+        return ExecutionInfo(
+            id=execution.id, revision=execution.revision, recovered=execution.recovered
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_dropped or self.end is not None
+
+    def _run_as_task(self) -> None:
+        if self._nodes is None:
+            return
+        if self._is_over:
+            self._nodes.close()
+            return
+        loop = asyncio.get_running_loop()
+        self.queue.running.add(self)
+        timeout = self._execution.workflow.timeout
+        if timeout is not None:
+            self._timer = loop.call_later(timeout, self.abort, "timeout")
+        self._show_later()
+        self.task = loop.create_task(self._nodes)
+
+    async def _run_nodes(self, *, is_ahead: bool = False) -> None:
         """Run the nodes to their end."""
         execution = self._execution
-        workflow = execution.workflow
-        loop = asyncio.get_running_loop()
-        if workflow.timeout is not None:
-            self._timer = loop.call_later(workflow.timeout, self.abort, "timeout")
-        self._show_later()
         status, reason = Status.RESOLVED, None
         try:
-            self._context = self._engine.context(execution, self.queue.workflow_id, self.clock)
-            await self._context.run(workflow.nodes)
+            self._context = context = self._engine.context(
+                execution,
+                State(self._info(), self.queue.workflow_id, self._clock, is_ahead=is_ahead),
+            )
+            await context.run(execution.workflow.nodes)
         except Responded:
             pass
         except Ended as end:
@@ -261,8 +319,8 @@ class _Run:
             status, reason = Status.ERROR, one_line(failure.__cause__)
         except ExecutorGone:
             # It stays in the store as it is, and is run when that is served again.
-            self.queue.closed = self._ended = True
-            self.queue.running.discard(self)
+            self.queue.closed = self._is_dropped = True
+            self._leave()
             return
         except asyncio.CancelledError:
             status, reason = Status.ABORTED, "cancelled"
@@ -278,44 +336,49 @@ class _Run:
 
     def _show(self) -> None:
         """Have written what runs, in an execution that takes its time."""
-        if not self._ended:
+        if not self._is_over:
             if self._context is not None:
                 self._context.keep()
             self._show_later()
 
     def _show_later(self) -> None:
         # By a fixed clock nothing takes long: what does in one run might not in the next.
-        if not self.clock.is_fixed:
+        if not self._clock.is_fixed:
             self._look = asyncio.get_running_loop().call_later(_SHOWN, self._show)
 
     def abort(self, reason: str) -> None:
         """End it from outside; a node that does not stop is left behind."""
-        if not self._ended:
+        if not self._is_over:
             self._end(Status.ABORTED, reason)
             if self.task is not None:
                 self.task.cancel()
 
     def _end(self, status: Status, reason: str | None) -> None:
-        if self._ended:
+        if self._is_over:
             return
-        self._ended = True
+        context = self._context
+        self.response = None if context is None else context.state.response
+        self.end = EndExecution(
+            workflow_id=self.queue.workflow_id,
+            id=self._execution.id,
+            status=status.value or 0,
+            reason=reason,
+            started_at=self._started_at,
+            finished_at=self._clock.now(),
+            response_status=None if self.response is None else self.response.status,
+            jobs=() if context is None else context.close(),
+            shown=context is not None and context.state.shown is not None,
+        )
+        try:
+            if self._execution.on_end is not None:
+                self._execution.on_end(self.end, self.response)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
         for timer in (self._timer, self._look):
             if timer is not None:
                 timer.cancel()
-        context = self._context
-        try:
-            self._execution.ended(
-                Ending(
-                    id=self._execution.id,
-                    workflow_id=self.queue.workflow_id,
-                    status=status,
-                    reason=reason,
-                    started_at=self.started_at,
-                    finished_at=self.clock.now(),
-                    response=None if context is None else context.state.response,
-                    jobs=() if context is None else context.close(),
-                    shown=context is not None and context.state.shown is not None,
-                )
-            )
-        finally:
-            self._engine._finished(self)  # noqa: SLF001 - the two are one machine
+        if self in self.queue.running:
+            self.queue.running.discard(self)
+            self._engine.advance(self.queue)

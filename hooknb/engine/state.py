@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hooknb._clock import Clock
 from hooknb.engine.captured_output import Output
 from hooknb.engine.fetching import Fetcher
 from hooknb.records import SentResponse
 from hooknb.workflow.nodes import Node
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 __all__ = ["ExecutionInfo", "Services", "State"]
 
@@ -54,8 +58,15 @@ class Services:
 class State:
     """What one execution has done so far; all of its contexts share it."""
 
-    def __init__(self, workflow_id: int, clock: Clock) -> None:
+    def __init__(
+        self, info: ExecutionInfo, workflow_id: int, clock: Clock, *, is_ahead: bool
+    ) -> None:
+        self.info = info
         self.workflow_id = workflow_id
+        # Whether the delivery is still being stored, and who waits for it.
+        self.is_ahead = is_ahead
+        self.may_act = False  # whether a node with an effect may run
+        self._stored: Future[None] | None = None
         self.clock = clock
         self.nodes: dict[str, Any] = {}
         self.response: SentResponse | None = None
@@ -68,3 +79,16 @@ class State:
         self.closed = False
         # The marks of the nodes that were written as running; ``None`` where nothing was.
         self.shown: set[object] | None = None
+
+    async def wait_until_stored(self) -> None:
+        """Wait for the delivery to be on disk."""
+        if self.is_ahead:
+            self._stored = asyncio.get_running_loop().create_future()
+            await self._stored
+        self.may_act = True
+
+    def note_stored(self) -> None:
+        """Let go on what waits for the delivery."""
+        self.is_ahead = False
+        if self._stored is not None and not self._stored.done():
+            self._stored.set_result(None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import RecordNotFoundError, ServerError, WaitTimeoutError
 from hooknb.history.table import compile_filter
-from hooknb.history.table.columns import Column, Columns
 from hooknb.history.table.rows import Row, Rows
 from hooknb.history.table.scanning import Scan
-from hooknb.history.table.texts import cut, plain
+from hooknb.history.table.shown_text import cut, plain
+from hooknb.history.table.table_columns import Column, Columns
 from hooknb.records import Delivery
 from hooknb.settings import checked_count, checked_timeout
 from hooknb.store import queries
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["wait_for"]
 
-_PIECE: Final = 0.05  # seconds of looking, after which the time is looked at
+_PIECE_SECONDS: Final = 0.05  # seconds of looking, after which the time is looked at
 # What waits to be written where another program holds the store is announced before it is there.
-_AGAIN: Final = 1.0  # seconds
-_MOST_ROWS: Final = 10
-_WIDEST: Final = 72  # characters of a cell
+_RETRY_SECONDS: Final = 1.0  # seconds
+_MAX_ROWS: Final = 10
+_MAX_CELL_CHARACTERS: Final = 72  # characters of a cell
 
 
 def wait_for(
@@ -37,34 +37,10 @@ def wait_for(
     n: int,
     timeout: float | None,
 ) -> list[Delivery]:
-    """Wait until ``n`` deliveries that a filter finds are kept, and their executions have ended.
+    """Wait for deliveries; see :meth:`hooknb.Hook.wait_for`.
 
-    Blocks the calling thread, which sleeps until something comes or ends.
-
-    Parameters
-    ----------
-    store, state
-        Of the hook; not on its server's thread.
-    text
-        The filter; see :func:`hooknb.history.table.compile_filter`.
-    n
-        How many.
-    timeout
-        Seconds, or ``None`` for ever.
-
-    Returns
-    -------
-    list of Delivery
-        The first ``n``, oldest first.
-
-    Raises
-    ------
-    SettingError
-        The text is no filter, or ``n`` no number from 1.
-    ServerError
-        The hook was closed meanwhile.
-    WaitTimeoutError
-        They did not come in time; the message has a table of what did.
+    Blocks the calling thread, which is not the hook's server's, and sleeps until a delivery
+    arrives or an execution ends.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, and the table
     search = _Search(store, state.workflow_id, compile_filter(text), checked_count(n, 1))
@@ -89,17 +65,17 @@ def wait_for(
             raise WaitTimeoutError(message)
         with state.changed:
             if before == (state.arrived, state.unfinished) and not state.closed:
-                state.changed.wait(_AGAIN if left is None else min(left, _AGAIN))
+                state.changed.wait(_RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS))
 
 
 class _Search:
-    """Looks at what comes, each delivery once; those without an answer again if that matters."""
+    """Checks each new delivery once; again once it has a response, where the filter needs that."""
 
-    def __init__(self, store: Store, workflow_id: int, asked: Filter, n: int) -> None:
+    def __init__(self, store: Store, workflow_id: int, wanted_filter: Filter, n: int) -> None:
         self._store = store
         self._workflow_id = workflow_id
-        self._scan = Scan(store, workflow_id, asked)
-        self.text = asked.text
+        self._scan = Scan(store, workflow_id, wanted_filter)
+        self.text = wanted_filter.text
         self.wanted = n
         self.found: set[int] = set()
         self.unfinished = 0
@@ -110,7 +86,7 @@ class _Search:
         ids = array("q", queries.read_ids(self._store, self._workflow_id, self._scan.last))
         while ids and self._scan.last < ids[-1] and len(self.found) < self.wanted:
             now = time.monotonic()
-            self.found.update(self._scan.go(ids, now + _PIECE))
+            self.found.update(self._scan.go(ids, now + _PIECE_SECONDS))
             if end is not None and now > end:
                 break
         # A hook that was cleared meanwhile has forgotten some.
@@ -135,14 +111,14 @@ def _message(store: Store, state: HookState, search: _Search, after: str) -> str
     said = f"{state.name}: after {after}, {found} of {search.wanted} {few}{which} had arrived"
     if search.unfinished:
         said += f", and {search.unfinished} of their executions had not ended"
-    newest = queries.read_newest_ids(store, state.workflow_id, _MOST_ROWS)
+    newest = queries.read_newest_ids(store, state.workflow_id, _MAX_ROWS)
     if not newest:
         return (
             f"{said}. Nothing was received: send first, in another thread or cell where it waits "
             "for a response, or give a longer timeout."
         )
     total = store.counts(state.workflow_id).deliveries
-    cut_off = f" (the newest {_MOST_ROWS} of {total})" if total > len(newest) else ""
+    cut_off = f" (the newest {_MAX_ROWS} of {total})" if total > len(newest) else ""
     return f"{said}. Received{cut_off}:\n\n{_table(store, state, search, newest)}"
 
 
@@ -188,12 +164,13 @@ def _body(store: Store, state: HookState, number: int) -> str:
         return ""
     value: Any = delivery.body
     if value is None:
-        value = delivery.raw[: 4 * _WIDEST].decode("utf-8", "replace")
+        value = delivery.raw[: 4 * _MAX_CELL_CHARACTERS].decode("utf-8", "replace")
     return _printable(plain(value) or f"{delivery.method} without a body")
 
 
 def _printable(text: str) -> str:
     shown = "".join(
-        character if character.isprintable() else " " for character in text[: 2 * _WIDEST]
+        character if character.isprintable() else " "
+        for character in text[: 2 * _MAX_CELL_CHARACTERS]
     )
-    return cut(" ".join(shown.split()), _WIDEST)
+    return cut(" ".join(shown.split()), _MAX_CELL_CHARACTERS)

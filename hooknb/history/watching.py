@@ -88,7 +88,7 @@ class Watch:
         Raises
         ------
         RecordNotFoundError
-            There is no such delivery, or it was cleared.
+            The delivery does not exist, or was cleared.
         StoreUnavailableError
             The store cannot be read.
         """

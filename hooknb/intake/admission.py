@@ -1,4 +1,4 @@
-"""What a trigger says to a request: taken, or refused with a status and a reason.
+"""Whether a trigger accepts a request, or refuses it with a status and a reason.
 
 Pure: bytes and settings in, a verdict out. The order of the checks is that of what a caller has
 to put right first: the method, the credentials, the size, the type, then the content.
@@ -6,7 +6,6 @@ to put right first: the method, the credentials, the size, the type, then the co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from hooknb.paths import MISSING
 from hooknb.workflow import Trigger
 from hooknb.workflow.auth import Auth, IncomingRequest
 
-__all__ = ["Refusal", "check_body", "check_head", "problem", "read_body", "too_large"]
+__all__ = ["Refusal", "check_head", "problem", "read_body"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +27,13 @@ class Refusal:
     Attributes
     ----------
     status
-        The HTTP status of the answer.
+        The HTTP status of the response.
     reason
         The short word that the delivery keeps.
     detail
-        One sentence: what came, and the remedy.
+        One sentence: what was received, and the remedy.
     headers
-        Header fields that the answer needs.
+        Header fields that the response needs.
     """
 
     status: int
@@ -44,7 +43,7 @@ class Refusal:
 
 
 def check_head(trigger: Trigger, request: IncomingRequest) -> Refusal | None:
-    """Say what can be said before the body has come.
+    """Return why a request is refused by its head alone, or ``None``.
 
     Parameters
     ----------
@@ -69,15 +68,8 @@ def check_head(trigger: Trigger, request: IncomingRequest) -> Refusal | None:
     length = request.headers.get("Content-Length")
     # Longer ones are no lengths; the server refuses them.
     if length and len(length) < 19 and length.isdecimal() and int(length) > trigger.max_body:  # noqa: PLR2004
-        return too_large(trigger, int(length))
+        return _too_large(trigger, int(length))
     return None
-
-
-def check_body(trigger: Trigger, request: IncomingRequest, raw: bytes) -> Refusal | None:
-    """Say what can be said of the bytes of the whole body, before anybody reads them."""
-    if trigger.auth is None or not trigger.auth.needs_body:
-        return None
-    return _check_credentials(trigger.auth, request, raw)
 
 
 def _check_credentials(
@@ -94,36 +86,32 @@ def _check_credentials(
     )
 
 
-def too_large(trigger: Trigger, size: int) -> Refusal:
-    """Refuse a body of more bytes than the trigger allows."""
-    return Refusal(
-        status=413,
-        reason="too large",
-        detail=f"The body has {size} bytes or more; this hook takes {trigger.max_body} (max_body).",
-    )
-
-
-def read_body(trigger: Trigger, headers: Mapping[str, str], raw: bytes) -> Any:
+def read_body(trigger: Trigger, request: IncomingRequest, raw: bytes, size: int) -> Any:
     """Return the parsed body (``MISSING`` where there is none), or the refusal.
 
-    A request without a body has no type to judge.
+    Parameters
+    ----------
+    trigger
+        The settings.
+    request
+        The head.
+    raw
+        The bytes of the body, of which there are more than were kept where it is too large.
+    size
+        Bytes that were received.
     """
+    if size > trigger.max_body:
+        return _too_large(trigger, size)
+    if trigger.auth is not None and trigger.auth.needs_body:
+        refusal = _check_credentials(trigger.auth, request, raw)
+        if refusal is not None:
+            return refusal
     if not raw:
-        return MISSING
+        return MISSING  # what is not there has no type to judge
+    headers = request.headers
     content_type = headers.get("Content-Type")
     if not payloads.accepts(trigger.accept, content_type):
-        came = f"came as {content_type}" if content_type else "came without a Content-Type"
-        accepted = ", ".join(trigger.accept)
-        wanted = payloads.media_type(content_type) if content_type else "*/*"
-        # What looks like JSON is JSON that a tool called a form: `curl -d` does by itself.
-        looks = raw.lstrip()[:1] in {b"{", b"["}
-        remedy = "If it is JSON, send it as application/json (curl --json)." if looks else ""
-        return Refusal(
-            status=415,
-            reason=came[:200],
-            detail=f"The body {came}; this hook takes {accepted}. {remedy}{' ' if looks else ''}"
-            f"To take it as it is, set accept={[*trigger.accept, wanted]!r}.",
-        )
+        return _not_accepted(trigger, content_type, raw)
     try:
         return payloads.parse(
             raw,
@@ -133,6 +121,29 @@ def read_body(trigger: Trigger, headers: Mapping[str, str], raw: bytes) -> Any:
         )
     except PayloadError as error:
         return Refusal(status=error.status, reason=error.reason, detail=error.detail)
+
+
+def _too_large(trigger: Trigger, size: int) -> Refusal:
+    return Refusal(
+        status=413,
+        reason="too large",
+        detail=f"The body has {size} bytes or more; this hook takes {trigger.max_body} (max_body).",
+    )
+
+
+def _not_accepted(trigger: Trigger, content_type: str | None, raw: bytes) -> Refusal:
+    came = f"came as {content_type}" if content_type else "came without a Content-Type"
+    accepted = ", ".join(trigger.accept)
+    wanted = payloads.media_type(content_type) if content_type else "*/*"
+    # What looks like JSON is JSON that a tool called a form: `curl -d` does by itself.
+    looks = raw.lstrip()[:1] in {b"{", b"["}
+    remedy = "If it is JSON, send it as application/json (curl --json). " if looks else ""
+    return Refusal(
+        status=415,
+        reason=came[:200],
+        detail=f"The body {came}; this hook takes {accepted}. {remedy}"
+        f"To take it as it is, set accept={[*trigger.accept, wanted]!r}.",
+    )
 
 
 def problem(refusal: Refusal, title: str) -> tuple[tuple[tuple[str, str], ...], bytes]:

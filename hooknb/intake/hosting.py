@@ -19,7 +19,7 @@ from hooknb.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from hooknb.intake.reception import Desk
+from hooknb.intake.intake import Intake
 from hooknb.intake.served import HookState
 from hooknb.relay.publication import Publication
 from hooknb.server import ServerThread, bind
@@ -47,7 +47,7 @@ class Hosting:
         Open.
     clock
         What all of it goes by.
-    desk
+    intake
         Where requests come in.
     publication
         Which hooks are reached through the Jupyter server.
@@ -68,9 +68,9 @@ class Hosting:
         self._fetcher: Fetcher | None = None
         self.executor: Executor | None = None
         self.clock = FixedClock() if settings.deterministic else Clock()
-        self.desk = Desk(settings, self.clock)
-        self.publication = self.desk.publication = Publication(settings, lambda: self.port)
-        self.store = self.desk.store = Store(
+        self.intake = Intake(settings, self.clock)
+        self.publication = self.intake.publication = Publication(settings, lambda: self.port)
+        self.store = self.intake.store = Store(
             settings.store,
             self._stored,
             self.clock,
@@ -112,7 +112,7 @@ class Hosting:
         settings = self._settings
         server = ServerThread(
             self._bind(name),
-            self.desk,
+            self.intake,
             self.clock,
             max_connections=settings.max_connections,
             header_timeout=settings.header_timeout,
@@ -120,12 +120,12 @@ class Hosting:
         )
         self.executor = settings.executor or Workers(settings.workers)
         self._fetcher = fetcher = Fetcher()
-        self.desk.engine = Engine(
+        self.intake.engine = Engine(
             Services(
                 executor=self.executor,
                 fetcher=fetcher,
                 keep=lambda workflow_id, number, rows: self.store.submit(
-                    NewJobs(workflow_id=workflow_id, execution=number, rows=rows)
+                    NewJobs(workflow_id=workflow_id, id=number, jobs=rows)
                 ),
                 env=settings.env,
                 clock=self.clock,
@@ -146,10 +146,11 @@ class Hosting:
         host, port = self._settings.host, self._settings.port
         if port is not None:
             return bind(host, port)
-        own, others = self.store.remembered_ports(name)
+        ports = self.store.ports()
+        own = ports.get(name)
         sockets: list[socket.socket] = []
         fixed = [_FIXED_PORT] if self._settings.deterministic else []
-        for candidate in [*([] if own is None else [own]), *others, *fixed, 0]:
+        for candidate in [*([] if own is None else [own]), *ports.values(), *fixed, 0]:
             with contextlib.suppress(PortInUseError):
                 sockets = bind(host, candidate)
                 break
@@ -164,7 +165,7 @@ class Hosting:
     def _stored(self, deliveries: list[Any]) -> None:
         """Pass what the writer has done with on to the loop; on the writer's thread."""
         if self._server is not None:
-            self._server.post(self.desk.settle, deliveries)
+            self._server.post(self.intake.let_go, deliveries)
 
     # -- hooks ----------------------------------------------------------------------------------
 
@@ -173,9 +174,9 @@ class Hosting:
 
         The server has been started.
         """
-        self.desk.hooks[state.key] = state
+        self.intake.hooks[state.key] = state
         if self._server is not None:
-            self._server.post(self.desk.resume, state, left)
+            self._server.post(self.intake.resume, state, left)
 
     def advance(self, state: HookState) -> None:
         """Start what may be started by now, and tell the relay: a hook's settings have changed."""
@@ -185,13 +186,13 @@ class Hosting:
                 state.key, sync=workflow.sync, max_body=workflow.trigger.max_body
             )
         if self._server is not None:
-            self._server.post(self.desk.engine.advance, state.queue)
+            self._server.post(self.intake.engine.advance, state.queue)
 
     def shut(self, state: HookState) -> None:
         """Take no more requests for a hook."""
         with contextlib.suppress(PublicationError):  # the relay gets an error
             self.publication.withdraw(state.key)
-        self.desk.hooks.pop(state.key, None)
+        self.intake.hooks.pop(state.key, None)
 
     def drain(self, state: HookState) -> None:
         """Wait for what runs of a hook, for ``drain`` at the most, until it is on disk."""
@@ -206,7 +207,7 @@ class Hosting:
         """End an execution from outside; False where it had ended."""
 
         async def cancel() -> bool:
-            return self.desk.engine.cancel(state.queue, number)
+            return self.intake.engine.cancel(state.queue, number)
 
         server = self._server
         if server is None or server.is_current:
@@ -219,7 +220,7 @@ class Hosting:
         """Drop what waits to be run."""
 
         async def forget() -> None:
-            waiting = self.desk.engine.clear(state.queue)
+            waiting = self.intake.engine.clear(state.queue)
             state.count(unfinished=-waiting)
 
         server = self._server
@@ -249,7 +250,7 @@ class Hosting:
                 steps.callback(self._fetcher.close)
             if isinstance(self.executor, Workers):
                 steps.callback(self.executor.shutdown, wait=False)
-            steps.callback(self.desk.readers.shutdown, wait=False)
+            steps.callback(self.intake.readers.shutdown, wait=False)
             if self._server is not None:
                 steps.callback(self._server.stop)
                 steps.callback(self._end, self._server, queues)
@@ -265,7 +266,7 @@ class Hosting:
 
     def _drain(self, server: ServerThread, queues: list[Queue]) -> None:
         drain = self._settings.drain
-        server.run(self.desk.engine.drain(queues, drain), drain + _STOP_GRACE)
+        server.run(self.intake.engine.drain(queues, drain), drain + _STOP_GRACE)
 
     def let_go(self) -> None:
         """In a forked child: close what it has of the server, and leave the rest to its parent."""

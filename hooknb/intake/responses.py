@@ -5,39 +5,31 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from hooknb.engine import Ending
 from hooknb.intake.admission import Refusal
 from hooknb.intake.admission import problem as write_problem
 from hooknb.records import SentResponse, Status
+from hooknb.store import EndExecution
 
-__all__ = ["OK", "busy", "closing_response", "disabled", "problem", "response_status_of"]
+__all__ = ["OK", "busy", "closing_response", "disabled", "problem"]
 
 OK: Final = SentResponse(
     status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
 )
 
 
-def response_status_of(ending: Ending) -> int | None:
-    """Return the status of what a Response node answered, or ``None``."""
-    return None if ending.response is None else ending.response.status
-
-
-def closing_response(ending: Ending) -> SentResponse:
+def closing_response(end: EndExecution, response: SentResponse | None) -> SentResponse:
     """Return what the caller of a synchronous hook gets."""
-    if ending.response is not None:
-        return ending.response
-    if ending.status is Status.RESOLVED:
+    if response is not None:
+        return response
+    status = Status(end.status)
+    if status is Status.RESOLVED:
         return OK
-    if ending.reason == "timeout":
+    if end.reason == "timeout":
         return problem(Refusal(status=408, reason="timeout", detail="The workflow took too long."))
-    if ending.status is Status.ABORTED:
+    if status is Status.ABORTED:
         return problem(busy("aborted", "The workflow was stopped; send it again later."))
     return problem(
-        Refusal(
-            status=500,
-            reason=ending.status.word,
-            detail=f"The workflow ended as {ending.status.word}.",
-        )
+        Refusal(status=500, reason=status.word, detail=f"The workflow ended as {status.word}.")
     )
 
 

@@ -6,19 +6,31 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from hooknb import payloads
 from hooknb.engine import Queue
+from hooknb.intake import admission
+from hooknb.intake.admission import Refusal
 from hooknb.paths import MISSING
 from hooknb.paths import compile as compile_path
+from hooknb.server import Request
 from hooknb.workflow import Workflow
 from hooknb.workflow.nodes import render_response
 from hooknb.workflow.notation import known_functions
 from hooknb.workflow.variables import Variable, column
 
-__all__ = ["HookState", "Served", "encode_pairs"]
+__all__ = ["HookState", "Parsed", "Served", "encode_pairs"]
+
+
+class Parsed(NamedTuple):
+    """What an accepted request holds: its query, its body, and which variables are missing."""
+
+    query: dict[str, Any]
+    body: Any
+    missing: str | None
 
 
 class Served:
@@ -34,10 +46,30 @@ class Served:
         self._headers = [(_usual(item.path), item.path) for item in trigger.headers]
         self._query = [(compile_path(item.path), _name("query", item)) for item in trigger.query]
         self._body = [(compile_path(item.path), _name("body", item)) for item in trigger.body]
-        self.reads_query = bool(self._query or workflow.nodes)
+        self._reads_query = bool(self._query or workflow.nodes)
 
-    def missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
-        """Return the JSON list of the configured variables that did not come, or ``None``."""
+    def parse(self, request: Request, query_string: str, raw: bytes, size: int) -> Parsed | Refusal:
+        """Parse a request whose head was accepted, or say why its body is refused.
+
+        Parameters
+        ----------
+        request
+            The head.
+        query_string
+            What stands behind ``?`` in its target.
+        raw
+            The bytes of the body.
+        size
+            Bytes that were received, more than ``raw`` has where it is too large.
+        """
+        body = admission.read_body(self.workflow.trigger, request, raw, size)
+        if isinstance(body, Refusal):
+            return body
+        query = payloads.parse_query_string(query_string) if self._reads_query else {}
+        return Parsed(query, body, self._missing(request.headers, query, body))
+
+    def _missing(self, headers: Mapping[str, str], query: Any, body: Any) -> str | None:
+        """Return the JSON list of the configured variables that are missing, or ``None``."""
         absent = [f"headers.{name}" for usual, name in self._headers if usual not in headers]
         absent += [name for get, name in self._query if get(query) is MISSING]
         absent += [name for get, name in self._body if get(body) is MISSING]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -86,12 +87,13 @@ _CHARSET: Final = re.compile(r'charset="?(utf-8|us-ascii|iso-8859-1|utf-16)"?', 
 
 def request_query(query: str, secrets: Sequence[str]) -> str:
     """Remove the server's tokens from a query; the other parameters keep their spelling."""
-    return "&".join(
+    kept = "&".join(
         part
         for part in query.split("&")
         if _decoded(part.partition("=")[0])[-1] not in {"token", "_xsrf"}
         and not _holds(part, secrets)
     )
+    return "" if _holds(kept, secrets) else kept  # a token may have an ampersand in it
 
 
 def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
@@ -101,8 +103,8 @@ def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
     may be called under a base path that is spelled another way.
     """
     below = path.split("/")[above + 2 :]
-    kept = [segment for segment in below if not _holds(segment, secrets)]
-    return "".join(f"/{segment}" for segment in kept)
+    kept = "".join(f"/{segment}" for segment in below if not _holds(segment, secrets))
+    return "" if _holds(kept, secrets) else kept  # a token may have a slash in it
 
 
 def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) -> Fields:
@@ -126,11 +128,23 @@ def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) ->
         and (name.lower() not in named or name.lower() in {"host", "authorization"})
         and TOKEN.fullmatch(name)
         and _VALUE.fullmatch(value)
-        and not (name.lower() == "authorization" and value.strip().lower().startswith("token "))
+        and not (name.lower() == "authorization" and _is_the_servers(value, secrets))
         and not (name.lower() == "referer" and any("token=" in text for text in _decoded(value)))
         and not _holds(name, secrets)
         and not _holds(value, secrets)
     ]
+
+
+def _is_the_servers(authorization: str, secrets: Sequence[str]) -> bool:
+    """Return whether credentials are for Jupyter, or hold a secret in the encoding of Basic."""
+    scheme, _, rest = authorization.strip().replace("\t", " ").partition(" ")
+    if scheme.lower() != "basic":
+        return scheme.lower() == "token"
+    try:
+        pair = b64decode(rest.strip() + "==").decode("latin-1")
+    except ValueError:
+        return False
+    return _holds(pair, secrets)
 
 
 def _holds(text: str, secrets: Sequence[str]) -> bool:
@@ -204,7 +218,9 @@ def _leads_away(value: str, own_hosts: Iterable[str]) -> bool:
         own = {_canonical_host(urlsplit(f"//{own}").hostname or "") for own in own_hosts}
     except ValueError:
         return False
-    return bool(host) and host not in {*own, _THIS_MACHINE} and "@" not in parts.netloc
+    # A browser decodes the host, and takes many a letter for another: `%EF%BD%8C` for an l.
+    plain = not {"@", "%"} & set(parts.netloc)
+    return plain and bool(host) and host not in {*own, _THIS_MACHINE}
 
 
 def _canonical_host(host: str) -> str:
@@ -215,7 +231,7 @@ def _canonical_host(host: str) -> str:
     ValueError
         It looks like an IP address, and is not one.
     """
-    host = unquote(host).lower().removesuffix(".")
+    host = host.lower().rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return _THIS_MACHINE
     if ":" in host:

@@ -6,20 +6,23 @@ import asyncio
 import contextlib
 import http.client
 import logging
-import socket
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from tornado.iostream import StreamClosedError
 
 from hooknb.records import SentResponse
-from hooknb.server.protocol import Reception, Request
-from hooknb.server.reader import BadRequestError, ForeignProtocolError, Head, RequestReader
+from hooknb.server.protocol import BodyError, Request
+from hooknb.server.reader import (
+    BadRequestError,
+    ForeignProtocolError,
+    HungUpError,
+    RequestReader,
+)
 
 if TYPE_CHECKING:
-    from tornado.iostream import IOStream
+    import socket
 
     from hooknb.server.http import HttpServer
 
@@ -27,11 +30,17 @@ __all__ = ["Connection"]
 
 _LOG: Final = logging.getLogger("hooknb.server")
 
+_MAX_AHEAD: Final = 128 * 1024  # bytes that are read before somebody asks for them, or twice that
+_MAX_UNSENT: Final = 64 * 1024  # bytes of responses that have not left when the next head is read
 _LINGER: Final = 2.0  # seconds
 _PIECE: Final = 64 * 1024  # bytes that are read at once meanwhile
 _MAX_LINGER_PIECES: Final = 1024
 _AT_ONCE: Final = 64  # pipelined requests that are served before others have their turn
 _NO_BODY: Final = frozenset({204, 304})
+_STATUS_LINES: Final = {
+    status: f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"
+    for status in range(200, 600)
+}
 
 
 class Connection:
@@ -41,118 +50,145 @@ class Connection:
     ----------
     server
         Keeps count of the connections and knows who receives requests.
-    stream
-        The connection's stream.
+    accepted
+        The connection's socket.
     remote
         The address of the other side.
     """
 
-    def __init__(self, server: HttpServer, stream: IOStream, remote: str) -> None:
-        self.stream = stream
+    def __init__(self, server: HttpServer, accepted: socket.socket, remote: str) -> None:
+        self.socket = accepted
         self._server = server
         self._remote = remote
-        self._reader = RequestReader(stream, self._move)
-        self._reception: Reception | None = None
-        self._complete = False
-        self._responded: asyncio.Future[None] | None = None
-        self._written: asyncio.Future[None] | None = None
+        self._stream = asyncio.StreamReader(_MAX_AHEAD)
+        self._reader = RequestReader(self._stream, self._move)
+        self._writer: asyncio.StreamWriter | None = None
+        self._is_expired = False
+        self._request: Request | None = None  # whose body has not been asked for yet
         self._last = False  # whether the connection ends with the response
         self._unread = False  # whether the sender may still be sending then
         self._method = ""
 
     async def serve(self) -> None:
         """Read requests and have them responded to, one after the other."""
-        served = 0
+        writer = None
         try:
-            while not self._last:
-                self._server.waits_for_head(self)
-                try:
-                    await self._serve_request(await self._reader.read_head())
-                except BadRequestError as error:
-                    await self._refuse(str(error), error.status)
-                await self._flush()
-                served += 1
-                if served % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            writer = self._writer = await self._open()
+            try:
+                await self._serve_all(writer)
+            except HungUpError:
+                # A sender may close its side and still read.
+                self._last = True
+                await self._flush(writer)
             if self._unread:
-                await self._linger()
-        except (StreamClosedError, asyncio.CancelledError):
-            self._abandon()
+                await self._linger(writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # the sender has gone, or the server ends
         except ForeignProtocolError as error:
             self._server.warn(str(error))
         except Exception:  # noqa: BLE001 - one connection's end is no other's
             _LOG.exception("a connection ended with an error")
-            self._abandon()
         finally:
-            self.stream.close()
+            if writer is None:
+                self.socket.close()
+            else:
+                writer.transport.abort()
             self._server.has_ended(self)
 
-    async def _serve_request(self, head: Head) -> None:
-        received_at, started = self._server.clock.now(), time.perf_counter()
-        self._method = head.method
-        self._last = not head.keeps_alive
-        self._complete = False
-        self._responded = asyncio.get_running_loop().create_future()
-        reception = self._reception = self._server.receiver.begin(
-            Request(
-                method=head.method,
-                target=head.target,
-                headers=head.headers,
-                head=head.fields,
-                remote=self._remote,
-                received_at=received_at,
-                started=started,
-            )
-        )
-        has_body = head.chunked or head.length > 0
-        if has_body and head.expects_continue:
-            if reception.refused:
-                # The sender asks first: it is spared sending a body that nobody will read.
-                self._last = self._unread = True
-                has_body = False
-            else:
-                await self.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if has_body:
-            self._server.waits_for_body(self)
-            if not await self._reader.read_body(head, reception.keep):
-                self._last = self._unread = True
-        self._server.has_request(self)
-        self._complete = True
-        reception.finish(self._reader.take_body(), self._reader.size, self._send)
-        await self._responded
-        self._reception = None
+    async def _open(self) -> asyncio.StreamWriter:
+        loop = asyncio.get_running_loop()
+        protocol = asyncio.StreamReaderProtocol(self._stream)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, self.socket)
+        transport.set_write_buffer_limits(_MAX_UNSENT)
+        if self._is_expired:
+            transport.abort()
+        return asyncio.StreamWriter(transport, protocol, self._stream, loop)
 
-    async def _flush(self) -> None:
-        """Wait until the response has left: who does not read gets no further one."""
-        if self._written is not None and not self._written.done():
-            self._server.waits_for_body(self)
-            await self._written
+    async def _serve_all(self, writer: asyncio.StreamWriter) -> None:
+        served = 0
+        while not self._last:
+            self._server.waits_for_head(self)
+            try:
+                request = await self._reader.read_head()
+            except BadRequestError as error:
+                self._refuse(writer, str(error), error.status)
+            else:
+                await self._serve_request(writer, request)
+            await self._flush(writer)
+            served += 1
+            if served % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _serve_request(self, writer: asyncio.StreamWriter, request: Request) -> None:
+        request.remote = self._remote
+        request.received_at, request.started = self._server.clock.now(), time.perf_counter()
+        self._method = request.method
+        self._last = not request.keeps_alive
+        self._server.has_request(self)
+        self._request = request if request.has_body else None
+        response, delivery = await self._server.receiver.receive(request, self)
+        if self._request is not None:
+            self._last = self._unread = True  # nobody asked for the body
+        self._write(writer, response, delivery)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body that have been received."""
+        return self._reader.size
+
+    async def read(self, keep: int, *, is_wanted: bool = True) -> bytes:
+        """Receive the body of the request; see :class:`~hooknb.server.protocol.Body`."""
+        request, self._request = self._request, None
+        if request is None or self._writer is None:
+            return b""
+        if request.expects_continue:
+            if not is_wanted:
+                self._last = self._unread = True
+                return b""
+            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._server.waits_for_body(self)
+        try:
+            if not await self._reader.read_body(request, keep):
+                self._last = self._unread = True
+        except BadRequestError as error:
+            self._last = self._unread = True
+            raise BodyError("malformed", str(error), self._reader.take_body()) from None
+        except HungUpError:
+            self._last = True
+            detail = f"The sender stopped after {self.size} bytes of the body."
+            raise BodyError("incomplete body", detail, self._reader.take_body()) from None
+        finally:
             self._server.has_request(self)
+        return self._reader.take_body()
+
+    async def _flush(self, writer: asyncio.StreamWriter) -> None:
+        """Wait until the response has left: who does not read gets no further one."""
+        transport = writer.transport
+        if transport.is_closing():
+            return
+        if self._last:
+            transport.set_write_buffer_limits(0)
+        elif transport.get_write_buffer_size() <= _MAX_UNSENT:
+            return
+        self._server.waits_for_body(self)
+        await writer.drain()
+        self._server.has_request(self)
 
     def _move(self) -> None:
         self._server.has_moved(self)
 
     def expire(self) -> None:
         """Give up on a sender that keeps the server waiting."""
-        self._abandon()
-        self.stream.close()
+        self._is_expired = True
+        if self._writer is not None:
+            self._writer.transport.abort()
 
-    def _abandon(self) -> None:
-        if self._reception is not None and not self._complete:
-            self._complete = True
-            self._reception.abandon(self._reader.take_body(), self._reader.size)
-
-    def _send(self, response: SentResponse, delivery: int | None) -> bool:
-        sent = self._write(response, delivery)
-        if self._responded is not None and not self._responded.done():
-            self._responded.set_result(None)
-        return sent
-
-    def _write(self, response: SentResponse, delivery: int | None = None) -> bool:
-        if self.stream.closed():
-            return False
-        reason = http.client.responses.get(response.status, "Unknown")
-        lines = [f"HTTP/1.1 {response.status} {reason}"]
+    def _write(
+        self, writer: asyncio.StreamWriter, response: SentResponse, delivery: int | None = None
+    ) -> None:
+        if writer.transport.is_closing():
+            return
+        lines = [_STATUS_LINES[response.status]]
         lines += [f"{name}: {value}" for name, value in response.headers]
         lines.append(f"Date: {self._server.date()}")
         if delivery is not None:
@@ -166,24 +202,12 @@ class Connection:
         if self._method == "HEAD":
             body = b""
         head = "\r\n".join(lines).encode("latin-1", "replace")
-        try:
-            self._written = self.stream.write(b"%b\r\n\r\n%b" % (head, body))
-        except StreamClosedError:
-            return False
-        self._written.add_done_callback(_look_at)
-        return True
+        writer.write(b"%b\r\n\r\n%b" % (head, body))
 
-    async def _refuse(self, problem: str, status: int) -> None:
-        """Respond to what is not a request, or does not end clearly, and end the connection."""
+    def _refuse(self, writer: asyncio.StreamWriter, problem: str, status: int) -> None:
+        """Respond to what is not a request, and end the connection."""
         self._last = self._unread = True
         self._server.has_request(self)
-        reception = self._reception
-        if reception is not None and not self._complete and self._responded is not None:
-            self._complete = True
-            body, size = self._reader.take_body(), self._reader.size
-            reception.fail(problem, body, size, self._send)
-            await self._responded
-            return
         self._method = ""
         document = {
             "type": "about:blank",
@@ -191,15 +215,14 @@ class Connection:
             "title": http.client.responses[status],
             "detail": problem,
         }
-        self._write(
-            SentResponse(
-                status=int(status),
-                headers=(("Content-Type", "application/problem+json"),),
-                body=msgspec.json.encode(document),
-            )
+        response = SentResponse(
+            status=int(status),
+            headers=(("Content-Type", "application/problem+json"),),
+            body=msgspec.json.encode(document),
         )
+        self._write(writer, response)
 
-    async def _linger(self) -> None:
+    async def _linger(self, writer: asyncio.StreamWriter) -> None:
         """Read on a little, so that a sender which is still sending gets to see its response.
 
         A socket that is closed with something unread is reset, and the response may be lost.
@@ -207,13 +230,7 @@ class Connection:
         self._server.waits_for_head(self)
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(_LINGER):
-                if self.stream.socket is not None:
-                    self.stream.socket.shutdown(socket.SHUT_WR)
+                writer.write_eof()
                 for _ in range(_MAX_LINGER_PIECES):
-                    await self.stream.read_bytes(_PIECE, partial=True)
-
-
-def _look_at(written: asyncio.Future[None]) -> None:
-    """Take note of a write that failed, so that it is not reported as forgotten."""
-    if not written.cancelled():
-        written.exception()
+                    if not await self._stream.read(_PIECE):
+                        return

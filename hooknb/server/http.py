@@ -10,8 +10,6 @@ from collections import OrderedDict
 from email.utils import formatdate
 from typing import Any, Final
 
-from tornado.iostream import IOStream
-
 from hooknb._clock import Clock
 from hooknb.server.connection import Connection
 from hooknb.server.protocol import Receiver
@@ -20,7 +18,6 @@ __all__ = ["HttpServer"]
 
 _LOG: Final = logging.getLogger("hooknb.server")
 
-_MAX_BUFFER_BYTES: Final = 256 * 1024  # of a connection, read ahead
 _HEAD_WEIGHT: Final = 100  # seconds of a body's silence that weigh as much as one of a head's
 _EXHAUSTED_PAUSE: Final = 0.2  # seconds
 _WARNING_PAUSE: Final = 60.0  # seconds between two warnings of the same words
@@ -31,7 +28,7 @@ _FULL: Final = (
 
 
 class HttpServer:
-    """HTTP on Tornado's streams, with a cap on connections.
+    """HTTP on asyncio's streams, with a cap on connections.
 
     At the cap a new connection takes the place of one that is waited for: rather one that is idle
     or still in its head than one whose body comes in, and among these the one that has been
@@ -112,10 +109,10 @@ class HttpServer:
             finally:
                 accepted.close()
             return
-        stream = IOStream(accepted, max_buffer_size=_MAX_BUFFER_BYTES)
+        accepted.setblocking(False)  # noqa: FBT003 - the socket's own signature
         # A response is written in one piece; there is nothing to wait for and join to it.
-        stream.set_nodelay(True)
-        connection = Connection(self, stream, str(address[0]) if address else "")
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self, accepted, str(address[0]) if address else "")
         self._connections[connection] = asyncio.create_task(connection.serve())
 
     def _shed(self) -> bool:
@@ -209,12 +206,11 @@ class HttpServer:
         """Close every connection and wait for their ends."""
         tasks = [*self._connections.values(), *self._ending]
         for connection in list(self._connections):
-            connection.stream.close()
+            connection.expire()
         if tasks:
             await asyncio.wait(tasks)
 
     def let_go(self) -> None:
         """Close the connections' sockets in a forked child, without touching the parent's loop."""
         for connection in self._connections:
-            if connection.stream.socket is not None:
-                connection.stream.socket.close()
+            connection.socket.close()

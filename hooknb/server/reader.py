@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from httptools import (
     HttpParserCallbackError,
@@ -24,10 +23,9 @@ from httptools import (
     HttpRequestParser,
 )
 
-if TYPE_CHECKING:
-    from tornado.iostream import IOStream
+from hooknb.server.protocol import Request
 
-__all__ = ["BadRequestError", "ForeignProtocolError", "Head", "RequestReader"]
+__all__ = ["BadRequestError", "ForeignProtocolError", "HungUpError", "RequestReader"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a request line with its header fields, and of the trailers behind a chunked body."""
@@ -83,55 +81,12 @@ class BadRequestError(Exception):
         self.status = status
 
 
+class HungUpError(Exception):
+    """The sender has closed its side of the connection, or the connection has ended."""
+
+
 class ForeignProtocolError(Exception):
     """What came is TLS or HTTP/2, whose speakers would not understand a response."""
-
-
-@dataclass(slots=True)
-class Head:
-    """A request line and its header fields.
-
-    Attributes
-    ----------
-    method
-        As in the request line.
-    target
-        In origin form: an absolute one is cut down to its path and query.
-    headers
-        By name in the usual spelling; several of one name joined by ``", "``. ``Host`` is that
-        of an absolute target where there is one (RFC 9112, section 3.2.2).
-    fields
-        The block of header fields as it came.
-    length
-        Of the body, in bytes; 0 where the head does not name one.
-    chunked
-        Whether the body comes in chunks.
-    is_1_0
-        Whether the sender speaks HTTP/1.0.
-    """
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    fields: bytes
-    length: int
-    chunked: bool
-    is_1_0: bool
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the sender wants to keep the connection, and its message ends clearly."""
-        wish = self.headers.get("Connection")
-        wishes = {word.strip(" \t").lower() for word in wish.split(",")} if wish else ()
-        if self.is_1_0:
-            # An intermediary that speaks HTTP/1.0 may have passed on chunks it does not know.
-            return "keep-alive" in wishes and "close" not in wishes and not self.chunked
-        return "close" not in wishes
-
-    @property
-    def expects_continue(self) -> bool:
-        """Whether the sender waits for ``100 Continue``, which HTTP/1.0 does not know."""
-        return not self.is_1_0 and self.headers.get("Expect", "").lower() == "100-continue"
 
 
 class _Message:
@@ -166,7 +121,7 @@ class RequestReader:
         Bytes of the current body that have come.
     """
 
-    def __init__(self, stream: IOStream, moved: Callable[[], object]) -> None:
+    def __init__(self, stream: asyncio.StreamReader, moved: Callable[[], object]) -> None:
         self._stream = stream
         self._moved = moved
         self._buffer = bytearray()  # what has come and is not taken yet
@@ -174,7 +129,7 @@ class RequestReader:
         self._keep = self._fills = 0
         self.size = 0
 
-    async def read_head(self) -> Head:
+    async def read_head(self) -> Request:
         """Read a request up to the empty line behind its header fields.
 
         Raises
@@ -183,8 +138,8 @@ class RequestReader:
             It is not one, or too large.
         ForeignProtocolError
             The sender speaks TLS or HTTP/2.
-        StreamClosedError
-            The sender has hung up.
+        HungUpError
+            There is no whole one any more.
         """
         self._body, self._keep, self.size = bytearray(), 0, 0
         await self._check_method()
@@ -244,7 +199,7 @@ class RequestReader:
         del buffer[:end]
         return block, message.fields
 
-    async def read_body(self, head: Head, keep: int) -> bool:
+    async def read_body(self, request: Request, keep: int) -> bool:
         """Read the body of a request, and keep at most ``keep`` bytes of it.
 
         Returns
@@ -253,10 +208,10 @@ class RequestReader:
             False where so much came beyond ``keep`` that the rest is left unread.
         """
         self._keep = keep
-        if head.chunked:
+        if request.chunked:
             await self._read_chunks()
         else:
-            await self._read_bytes(head.length)
+            await self._read_bytes(request.length)
         return self._has_room()
 
     def take_body(self) -> bytes:
@@ -331,7 +286,13 @@ class RequestReader:
         return line
 
     async def _fill(self) -> None:
-        self._buffer += await self._stream.read_bytes(_PIECE, partial=True)
+        try:
+            piece = await self._stream.read(_PIECE)
+        except OSError:
+            raise HungUpError from None
+        if not piece:
+            raise HungUpError
+        self._buffer += piece
         self._fills += 1
         if self._fills % _PIECES_AT_ONCE == 0:
             await asyncio.sleep(0)  # what is there is read without waiting
@@ -356,7 +317,7 @@ def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
 
 def _head(
     method: str, target: str, version: str, block: bytes, fields: list[tuple[bytes, bytes]]
-) -> Head:
+) -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in fields:
         name, value = _usual(raw_name), raw_value.decode("latin-1").strip(" \t")
@@ -371,11 +332,11 @@ def _head(
         _check_host(host)
         headers["Host"] = host
         target = target if target.startswith("/") else f"/{target}"
-    return Head(
+    return Request(
         method=method,
         target=target,
         headers=headers,
-        fields=block,
+        head=block,
         length=_content_length(headers),
         chunked=_is_chunked(headers),
         is_1_0=is_1_0,

@@ -22,10 +22,18 @@ from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
 from hooknb.store.schema import VERSION, check, migrate
 
-__all__ = ["Database", "configure_reading", "file_identity", "open_database", "store_path"]
+__all__ = [
+    "BUSY_TIMEOUT",
+    "MAGIC",
+    "Database",
+    "configure_reading",
+    "file_identity",
+    "open_database",
+    "store_path",
+]
 
-_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
-_MAGIC: Final = b"SQLite format 3\0"
+BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
+MAGIC: Final = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +94,8 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
             remedy = "name another file"
         elif "locked" in reason:
             remedy = "another program holds it; close that, or name another store"
+        elif "full" in reason:
+            remedy = "make room on the disk, or name another store"
         kind = StoreError if other else StoreUnavailableError
         message = f"the store {path or ':memory:'} cannot be opened: {reason}; {remedy}"
         raise kind(message) from error
@@ -118,7 +128,8 @@ def store_path(store: str | os.PathLike[str]) -> Path | None:
     if url.host or not url.database:
         # Two slashes make a host of the first folder, and nothing would be kept.
         raise SettingError(
-            "store", f"{text!r} names no file; write sqlite:///data/store.db, with three slashes"
+            "store",
+            f"{text!r} does not name a file; write sqlite:///data/store.db, with three slashes",
         )
     if url.database == ":memory:":
         return None
@@ -155,10 +166,10 @@ def _prepare(path: Path) -> None:
 def _examine(path: Path) -> None:
     """Refuse what is not a store before anything of it is changed."""
     with path.open("rb") as file:
-        start = file.read(len(_MAGIC))
+        start = file.read(len(MAGIC))
     if not start:
         return
-    if start != _MAGIC:  # SQLite takes the smallest files for empty ones, and writes over them
+    if start != MAGIC:  # SQLite takes the smallest files for empty ones, and writes over them
         message = "file is not a database; name another file"
         raise StoreError(message)
     engine = _file_engine(path, NullPool)
@@ -214,13 +225,22 @@ def _open(path: Path | None, clock: Clock) -> Database:
 
 
 def _shrink(connection: Connection) -> None:
-    """Return back what a migration has copied, and have pages given back later on."""
+    """Give back the pages that a migration has freed, and have others given back later on."""
     with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the store works as it is
         connection.connection.cursor().execute("VACUUM")
 
 
+_MAX_PREPARED_STATEMENTS: Final = 512  # inserts of each number of rows are statements of their own
+
+
 def _connect(uri: str, timeout: float = 5.0) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False)
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=timeout,
+        check_same_thread=False,
+        cached_statements=_MAX_PREPARED_STATEMENTS,
+    )
 
 
 def _file_engine(path: Path, pool: type[Pool]) -> Engine:
@@ -232,7 +252,7 @@ def _file_engine(path: Path, pool: type[Pool]) -> Engine:
         if file_identity(path) != identity:
             message = "its file was deleted or replaced"
             raise sqlite3.OperationalError(message)
-        return _connect(uri, timeout=_BUSY_TIMEOUT)
+        return _connect(uri, timeout=BUSY_TIMEOUT)
 
     return create_engine("sqlite://", creator=connect, poolclass=pool)
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
@@ -34,12 +32,15 @@ from hooknb.store.schema import (
     executions,
     fixed_responses,
     jobs,
+    received_values,
     responses,
     workflows,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from hooknb.records import ReceivedRequest
 
 __all__ = [
     "Call",
@@ -65,6 +66,8 @@ class NewDelivery:
 
     Attributes
     ----------
+    request
+        What was sent; its content type and encoding have columns of their own.
     reason, detail
         Why it was refused; ``reason`` is ``None`` where it was accepted.
     revision
@@ -74,28 +77,30 @@ class NewDelivery:
     owner
         The runtime that will end the execution; ``None`` where there is nothing to run.
     missing
-        JSON list of the configured variables that did not come, or ``None``.
+        JSON list of the configured variables that are missing, or ``None``.
+    end
+        How its execution ended, where it has ended by now; written in the same transaction.
+    response
+        What the sender gets once the transaction is committed, where that is known by now.
     caller
         Whatever the one who asked wants back with it.
+
+    The ids inside ``end`` and ``response`` are those of the delivery, and are set with it.
     """
 
     workflow_id: int
     received_at: int
-    method: str
-    query: str
+    request: ReceivedRequest
     content_type: str | None
     content_encoding: str | None
-    head: bytes
-    body: bytes
-    size: int
-    remote: str
-    subpath: str = ""
     reason: str | None = None
     detail: str | None = None
     revision: int | None = None
     status: int | None = None
     owner: str | None = None
     missing: str | None = None
+    end: EndExecution | None = None
+    response: NewResponse | None = None
     caller: Any = None
     id: int = 0
     error: Exception | None = None
@@ -106,31 +111,30 @@ class NewDelivery:
             self.workflow_id,
             self.id,
             self.received_at,
-            self.method,
-            self.query,
             self.content_type,
             self.content_encoding,
-            self.head,
-            self.body,
-            self.size,
-            self.remote,
             self.reason,
             self.detail,
-            self.subpath,
+            *received_values(self.request),
         )
 
     def execution_row(self) -> tuple[Any, ...]:
         """Return the row of ``executions``."""
-        ended = self.received_at if self.status == 1 else None
+        if self.end is not None:
+            status, reason, started_at, finished_at, responded, *_ = self.end.row()
+        else:
+            status, reason, responded = self.status, None, None
+            started_at = None if status is None else self.received_at
+            finished_at = self.received_at if status == 1 else None
         return (
             self.workflow_id,
             self.id,
             self.revision,
-            self.status,
-            None,
-            None if self.status is None else self.received_at,
-            ended,
-            None,
+            status,
+            reason,
+            started_at,
+            finished_at,
+            responded,
             self.missing,
             0,
             self.owner,
@@ -214,8 +218,8 @@ class NewJobs:
     """
 
     workflow_id: int
-    execution: int
-    rows: list[tuple[Any, ...]]
+    id: int
+    jobs: Sequence[tuple[Any, ...]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -234,34 +238,49 @@ class Call:
 Operation = NewDelivery | NewResponse | NewJobs | StartExecution | EndExecution
 
 
-_ROWS: Final = (64, 16, 4, 1)  # rows of one statement
+_MAX_ROWS: Final = 64  # of one statement, each number of which is compiled once
 
-_NEXT_DELIVERY: Final = Prepared(
+_NEXT_IDS: Final = Prepared(
     update(workflows)
     .where(workflows.c.id == bindparam("of"))
-    .values(last_delivery=workflows.c.last_delivery + bindparam("count", type_=Integer))
-    .returning(workflows.c.last_delivery)
-)
-_NEXT_JOB: Final = Prepared(
-    update(workflows)
-    .where(workflows.c.id == bindparam("of"))
-    .values(last_job=workflows.c.last_job + bindparam("count", type_=Integer))
-    .returning(workflows.c.last_job)
+    .values(
+        last_delivery=workflows.c.last_delivery + bindparam("deliveries", type_=Integer),
+        last_job=workflows.c.last_job + bindparam("jobs", type_=Integer),
+    )
+    .returning(workflows.c.last_delivery, workflows.c.last_job)
 )
 _START: Final = Prepared(
     update(executions)
     .where(executions.c.workflow_id == bindparam("of"), executions.c.id == bindparam("number"))
     .values(status=0, started_at=bindparam("at"))
 )
+_ENDED: Final = (
+    values(
+        *map(
+            column,
+            (
+                "status",
+                "reason",
+                "started_at",
+                "finished_at",
+                "response_status",
+                "workflow_id",
+                "id",
+            ),
+        )
+    )
+    .data([tuple(bindparam(str(place)) for place in range(7))])
+    .cte("ended")
+)
 _END: Final = Prepared(
     update(executions)
-    .where(executions.c.workflow_id == bindparam("of"), executions.c.id == bindparam("number"))
+    .where(executions.c.workflow_id == _ENDED.c.workflow_id, executions.c.id == _ENDED.c.id)
     .values(
-        status=bindparam("with_status"),
-        reason=bindparam("why"),
-        started_at=func.coalesce(bindparam("start"), executions.c.started_at),
-        finished_at=bindparam("end"),
-        response_status=bindparam("responded"),
+        status=_ENDED.c.status,
+        reason=_ENDED.c.reason,
+        started_at=func.coalesce(_ENDED.c.started_at, executions.c.started_at),
+        finished_at=_ENDED.c.finished_at,
+        response_status=_ENDED.c.response_status,
         owner=null(),
     )
 )
@@ -312,58 +331,38 @@ _KEEP_FIXED: Final = Prepared(
 )
 
 
-@cache
-def _insert(table: Table, rows: int) -> Prepared:
-    """Insert several rows; with a parent, only those whose ``(workflow, id)`` is still there."""
-    columns = table.columns.keys()
-    parent = _PARENTS.get(table)
-    if parent is None:
-        places: list[dict[str, Any]] = [
-            {name: bindparam(f"{name}_{row}") for name in columns} for row in range(rows)
-        ]
-        return Prepared(insert(table).values(places))
-    new = (
-        values(*[column(name) for name in columns])
-        .data([tuple(bindparam(f"{name}_{row}") for name in columns) for row in range(rows)])
-        .cte("new")
+def _insert(table: Table) -> Prepared:
+    return Prepared(
+        insert(table).values({item.name: bindparam(item.name) for item in table.columns})
     )
-    workflow_id, number = (new.c[name] for name in parent[1])
-    is_there = exists().where(parent[0].c.workflow_id == workflow_id, parent[0].c.id == number)
-    return Prepared(insert(table).from_select(columns, select(new).where(is_there)))
 
 
-# What was cleared in the meantime must not come back in parts.
-_PARENTS: Final = {
-    responses: (deliveries, ("workflow_id", "delivery_id")),
-    jobs: (executions, ("workflow_id", "execution_id")),
-}
+def _insert_below(table: Table, parent: Table, number: str) -> Prepared:
+    """Insert rows whose parent is still there: what was cleared must not come back in parts."""
+    names = table.columns.keys()
+    new = values(*map(column, names)).data([tuple(map(bindparam, names))]).cte("new")
+    is_there = exists().where(
+        parent.c.workflow_id == new.c.workflow_id, parent.c.id == new.c[number]
+    )
+    return Prepared(insert(table).from_select(names, select(new).where(is_there)))
 
 
-def _insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows, each with all columns of the table in their order.
+_DELIVERIES: Final = _insert(deliveries)
+_EXECUTIONS: Final = _insert(executions)
+_JOBS: Final = _insert(jobs)
+_RESPONSES: Final = _insert(responses)
+_LATER_JOBS: Final = _insert_below(jobs, executions, "execution_id")
+_LATER_RESPONSES: Final = _insert_below(responses, deliveries, "delivery_id")
+
+
+def _run_all(connection: Connection, prepared: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement of one row with all of them at once.
 
     Each step of a statement gives the interpreter to whoever waits for it, and waits to get it
     back; with a statement for each row the writer spends its time on that while requests come.
     """
-    at = 0
-    for size in _ROWS:
-        while len(rows) - at >= size:
-            flat = tuple(chain.from_iterable(rows[at : at + size]))
-            _insert(table, size).run(connection, flat)
-            at += size
-
-
-def _give_ids(connection: Connection, prepared: Prepared, counts: Counter[int]) -> dict[int, int]:
-    """Raise a counter of each workflow by a count; return the first ids that were given.
-
-    A workflow that was deleted is left out.
-    """
-    first = {}
-    for workflow_id, count in counts.items():
-        row = prepared.run(connection, prepared.row(of=workflow_id, count=count)).fetchone()
-        if row is not None:
-            first[workflow_id] = row[0] - count + 1
-    return first
+    for at in range(0, len(rows), _MAX_ROWS):
+        prepared.run_rows(connection, rows[at : at + _MAX_ROWS])
 
 
 def apply(
@@ -385,8 +384,17 @@ def apply(
     max_kept_response
         Bytes of a response's body that are kept; ``None`` for all.
     """
-    _apply_deliveries(connection, operations, arrival)
-    starts = [item for item in operations if isinstance(item, StartExecution)]
+    by_type: dict[type, list[Any]] = {}
+    for operation in operations:
+        by_type.setdefault(type(operation), []).append(operation)
+    new: list[NewDelivery] = by_type.get(NewDelivery, [])
+    ends: list[EndExecution] = by_type.get(EndExecution, [])
+    going_on: list[NewJobs] = by_type.get(NewJobs, [])
+    ended = [item.end for item in new if item.end is not None]
+    ids = _NewIds(connection, new, [*going_on, *ended, *ends])
+    if new:
+        _apply_deliveries(connection, new, ids, arrival)
+    starts: list[StartExecution] = by_type.get(StartExecution, [])
     if starts:
         _START.run(
             connection,
@@ -395,71 +403,94 @@ def apply(
                 for item in starts
             ],
         )
-    ends = [item for item in operations if isinstance(item, EndExecution)]
     if ends:
-        _END.run(connection, [item.row() for item in ends])
-    _apply_jobs(connection, operations, ends)
-    _apply_responses(connection, operations, max_kept_response)
+        _run_all(connection, _END, [item.row() for item in ends])
+    for item in going_on:
+        _NO_LONGER.run(connection, _NO_LONGER.row(of=item.workflow_id, number=item.id))
+        _run_all(connection, _LATER_JOBS, ids.rows_of(item))
+    # What was written as running may be part of a transaction before this one.
+    shown = [_NO_LONGER.row(of=item.workflow_id, number=item.id) for item in ends if item.shown]
+    if shown:
+        _NO_LONGER.run(connection, shown)
+    _run_all(connection, _JOBS, [row for item in ended for row in ids.rows_of(item)])
+    _run_all(connection, _LATER_JOBS, [row for item in ends for row in ids.rows_of(item)])
+    for prepared, kept in (
+        (_RESPONSES, [item.response for item in new if item.response is not None]),
+        (_LATER_RESPONSES, by_type.get(NewResponse, [])),
+    ):
+        if kept:
+            _keep_fixed(connection, kept, max_kept_response)
+            _run_all(connection, prepared, [item.row(max_kept_response) for item in kept])
+
+
+class _NewIds:
+    """The ids of the deliveries and jobs of a transaction, given by a counter of each workflow.
+
+    The write lock is held: nobody else gives ids meanwhile. A workflow that was deleted has none.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        new: list[NewDelivery],
+        with_jobs: list[NewJobs | EndExecution],
+    ) -> None:
+        self._deliveries = Counter(item.workflow_id for item in new)
+        self._jobs: Counter[int] = Counter()
+        for item in with_jobs:
+            if item.jobs:
+                self._jobs[item.workflow_id] += len(item.jobs)
+        self._known: set[int] = set()
+        for workflow_id in self._deliveries.keys() | self._jobs.keys():
+            counts = (self._deliveries[workflow_id], self._jobs[workflow_id])
+            row = _NEXT_IDS.run(
+                connection, _NEXT_IDS.row(of=workflow_id, deliveries=counts[0], jobs=counts[1])
+            ).fetchone()
+            if row is not None:
+                self._known.add(workflow_id)
+                self._deliveries[workflow_id] = row[0] - counts[0]
+                self._jobs[workflow_id] = row[1] - counts[1]
+
+    def next_delivery(self, workflow_id: int) -> int:
+        if workflow_id not in self._known:
+            message = "its hook was deleted"
+            raise StoreError(message)
+        self._deliveries[workflow_id] += 1
+        return self._deliveries[workflow_id]
+
+    def rows_of(self, item: NewJobs | EndExecution) -> list[tuple[Any, ...]]:
+        """Return the rows of ``jobs``, complete."""
+        if not item.jobs or item.workflow_id not in self._known:
+            return []
+        first = self._jobs[item.workflow_id] + 1
+        self._jobs[item.workflow_id] += len(item.jobs)
+        return [
+            (item.workflow_id, number, item.id, *row) for number, row in enumerate(item.jobs, first)
+        ]
 
 
 def _apply_deliveries(
-    connection: Connection, operations: list[Operation], arrival: Callable[[int], int] | None
+    connection: Connection,
+    new: list[NewDelivery],
+    ids: _NewIds,
+    arrival: Callable[[int], int] | None,
 ) -> None:
-    new = [item for item in operations if isinstance(item, NewDelivery)]
-    if not new:
-        return
-    # The write lock is held: nobody else gives ids meanwhile.
-    ids = _give_ids(connection, _NEXT_DELIVERY, Counter(item.workflow_id for item in new))
     for delivery in new:
-        if delivery.workflow_id not in ids:
-            message = "its hook was deleted"
-            raise StoreError(message)
-        delivery.id = ids[delivery.workflow_id]
-        ids[delivery.workflow_id] += 1
+        delivery.id = ids.next_delivery(delivery.workflow_id)
         if arrival is not None:
             delivery.received_at = arrival(delivery.id)
-    _insert_all(connection, deliveries, [delivery.row() for delivery in new])
+        if delivery.end is not None:
+            delivery.end.id = delivery.id
+        if delivery.response is not None:
+            delivery.response.delivery_id = delivery.id
+    _run_all(connection, _DELIVERIES, [delivery.row() for delivery in new])
     accepted = [item.execution_row() for item in new if item.reason is None]
-    _insert_all(connection, executions, accepted)
+    _run_all(connection, _EXECUTIONS, accepted)
     for workflow_id in {item.workflow_id for item in new if item.reason is not None}:
         _prune(connection, workflow_id)
 
 
-def _apply_jobs(
-    connection: Connection, operations: list[Operation], ends: list[EndExecution]
-) -> None:
-    going_on = [item for item in operations if isinstance(item, NewJobs)]
-    # What was written as running may be part of a transaction before this one.
-    shown = [item for item in ends if item.shown]
-    rows: list[tuple[Any, ...]] = []
-    for item in going_on:
-        row = _NO_LONGER.row(of=item.workflow_id, number=item.execution)
-        _NO_LONGER.run(connection, row)
-        _insert_jobs(connection, item.rows)
-    if shown:
-        _NO_LONGER.run(
-            connection, [_NO_LONGER.row(of=item.workflow_id, number=item.id) for item in shown]
-        )
-    rows = [row for item in ends for row in item.jobs]
-    _insert_jobs(connection, rows)
-
-
-def _insert_jobs(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    if not rows:
-        return
-    ids = _give_ids(connection, _NEXT_JOB, Counter(row[0] for row in rows))
-    numbered = []
-    for workflow_id, *rest in rows:
-        if workflow_id in ids:
-            numbered.append((workflow_id, ids[workflow_id], *rest))
-            ids[workflow_id] += 1
-    _insert_all(connection, jobs, numbered)
-
-
-def _apply_responses(
-    connection: Connection, operations: list[Operation], max_kept: int | None
-) -> None:
-    new = [item for item in operations if isinstance(item, NewResponse)]
+def _keep_fixed(connection: Connection, new: list[NewResponse], max_kept: int | None) -> None:
     fixed = {(item.workflow_id, item.revision): item for item in new if item.revision is not None}
     for (workflow_id, revision), item in fixed.items():
         known = _IS_FIXED_KEPT.row(of=workflow_id, number=revision)
@@ -469,7 +500,6 @@ def _apply_responses(
                 of=workflow_id, number=revision, headers=item.headers, body=body
             )
             _KEEP_FIXED.run(connection, parameters)
-    _insert_all(connection, responses, [item.row(max_kept) for item in new])
 
 
 def _prune(connection: Connection, workflow_id: int) -> None:
@@ -482,8 +512,6 @@ def _prune(connection: Connection, workflow_id: int) -> None:
 
 def job_row(
     *,
-    execution: int,
-    workflow_id: int,
     node: str,
     type: str,
     status: int,
@@ -493,14 +521,12 @@ def job_row(
     output: str,
     error: str | None,
 ) -> tuple[Any, ...]:
-    """Make the row of a job, but for its id.
+    """Make the row of a job, but for its id and what it belongs to.
 
     ``result`` is what :func:`hooknb.records.encode_result` returned.
     """
     text, is_repr = result
     return (
-        workflow_id,
-        execution,
         node,
         type,
         status,

@@ -17,7 +17,9 @@ from typing import Final
 
 __all__ = ["Ownership", "living"]
 
-_RESERVE: Final = 8 * 2**20  # bytes; the log has half of that before it is moved into the file
+_RESERVE_BYTES: Final = (
+    8 * 2**20
+)  # bytes; the log has half of that before it is moved into the file
 
 
 class Ownership:
@@ -46,10 +48,10 @@ class Ownership:
         """Take room on the disk, in the file of the lock, for a clearing when the disk is full."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError, AttributeError):  # not on macOS
-                os.posix_fallocate(self._descriptor, 0, _RESERVE)
+                os.posix_fallocate(self._descriptor, 0, _RESERVE_BYTES)
 
     def free_reserve(self) -> None:
-        """Return that room to whoever is first to use it."""
+        """Give that room back to the disk."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
 
@@ -75,7 +77,7 @@ class Ownership:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Return the lock up and remove the file; does nothing the second time."""
+        """Release the lock and remove the file; does nothing the second time."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self._path(self.token).unlink()

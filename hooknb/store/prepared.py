@@ -6,11 +6,14 @@ deliveries wait for.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
     from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.elements import CompilerElement
@@ -37,6 +40,8 @@ class Prepared:
     def __init__(self, statement: CompilerElement) -> None:
         compiled = cast("SQLCompiler", statement.compile(dialect=_DIALECT))
         self.text = str(compiled)
+        self._row = f"({', '.join('?' * len(compiled.positiontup or ()))})"
+        self._texts: dict[int, str] = {}
         self._names: list[str] = list(compiled.positiontup or ())
         # What stands in the statement itself, such as the 1 of a limit.
         self._fixed = {
@@ -61,3 +66,11 @@ class Prepared:
         if isinstance(parameters, list):
             return cursor.executemany(self.text, parameters)
         return cursor.execute(self.text, parameters)
+
+    def run_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run it once with several rows, where its text holds one row of all its parameters."""
+        text = self._texts.get(len(rows))
+        if text is None:
+            text = self.text.replace(self._row, ", ".join([self._row] * len(rows)))
+            self._texts[len(rows)] = text
+        connection.connection.cursor().execute(text, tuple(chain.from_iterable(rows)))

@@ -1,4 +1,4 @@
-"""What is read of many records at once: for frames, tables, filters and those who wait.
+"""Reading many records at once: for frames, tables, filters and waiting.
 
 Rows of which hundreds of thousands are read are plain tuples, in the order that the function says;
 the others are named.
@@ -61,13 +61,10 @@ __all__ = [
     "count_refused",
     "find_deliveries",
     "find_ids",
-    "has_delivery",
-    "has_execution",
-    "has_job",
+    "has_record",
     "judge_deliveries",
     "keep_known",
     "keep_running",
-    "read_answered_requests",
     "read_counts_by_second",
     "read_delivery_details",
     "read_delivery_rows",
@@ -90,6 +87,7 @@ __all__ = [
     "read_requests_after",
     "read_requests_before",
     "read_requests_of",
+    "read_responded_requests",
     "read_responses_of",
     "read_row_facts",
     "read_running_jobs",
@@ -147,7 +145,7 @@ _LISTED: Final = select(func.json_each(bindparam("ids")).table_valued("value").c
 
 # -- which deliveries there are -------------------------------------------------------------------
 
-# The index alone answers both, and in one snapshot: the rows behind it may be many megabytes.
+# The index alone serves both, and in one snapshot: the rows behind it may be many megabytes.
 _ALL_IDS: Final = _Query(
     union_all(
         select(literal_column("0").label("is_refused"), deliveries.c.id).where(_MINE),
@@ -206,15 +204,14 @@ _CHECK: Final = _Query(
         _is_there_or_unknown("last"),
     )
 )
-_HAS_DELIVERY: Final = _Query(select(exists().where(_MINE, deliveries.c.id == _NUMBER)))
-_HAS_EXECUTION: Final = _Query(
-    select(exists().where(executions.c.workflow_id == _OF, executions.c.id == _NUMBER))
-)
-_HAS_JOB: Final = _Query(select(exists().where(jobs.c.workflow_id == _OF, jobs.c.id == _NUMBER)))
+_HAS: Final = {
+    table.name: _Query(select(exists().where(table.c.workflow_id == _OF, table.c.id == _NUMBER)))
+    for table in (deliveries, executions, jobs)
+}
 
 
 class KnownIds(NamedTuple):
-    """What has become of ids that are known; see :func:`check_ids`."""
+    """Whether known ids are still there; see :func:`check_ids`."""
 
     oldest_refused: int | None
     refused: int
@@ -293,19 +290,9 @@ def read_oldest_refused(store: Store, workflow_id: int) -> int | None:
     return oldest
 
 
-def has_delivery(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is a delivery of that id."""
-    return bool(_HAS_DELIVERY.value(store, of=workflow_id, number=number))
-
-
-def has_execution(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is an execution of that id."""
-    return bool(_HAS_EXECUTION.value(store, of=workflow_id, number=number))
-
-
-def has_job(store: Store, workflow_id: int, number: int) -> bool:
-    """Tell whether there is a job of that id."""
-    return bool(_HAS_JOB.value(store, of=workflow_id, number=number))
+def has_record(store: Store, workflow_id: int, number: int, table: str = "deliveries") -> bool:
+    """Tell whether there is a delivery of that id, or an execution or job by the table's name."""
+    return bool(_HAS[table].value(store, of=workflow_id, number=number))
 
 
 # -- requests -------------------------------------------------------------------------------------
@@ -378,7 +365,7 @@ def _requests_before(*, head: bool, body: bool) -> _Query:
 
 
 @lru_cache(maxsize=4)
-def _answered_requests(*, head: bool, body: bool) -> _Query:
+def _responded_requests(*, head: bool, body: bool) -> _Query:
     wanted = _scanned(head=head, body=body)
     return _Query(wanted.where(responses.c.status.is_not(None), deliveries.c.id.in_(_LISTED)))
 
@@ -424,20 +411,20 @@ def read_requests_before(
     return query.read(store, of=workflow_id, upto=before, limit=limit)
 
 
-def read_answered_requests(
+def read_responded_requests(
     store: Store, workflow_id: int, ids: Sequence[int], *, head: bool, body: bool
 ) -> list[tuple[Any, ...]]:
     """Return what :func:`read_requests_after` does of those that have a response by now."""
-    query = _answered_requests(head=head, body=body)
+    query = _responded_requests(head=head, body=body)
     return query.read(store, of=workflow_id, ids=json.dumps(ids))
 
 
-# -- what the store itself can judge ---------------------------------------------------------------
+# -- conditions that the store evaluates ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A question about deliveries that the store answers without reading requests.
+    """A condition on deliveries that the store evaluates without reading requests.
 
     Attributes
     ----------
@@ -821,7 +808,7 @@ def read_job_counts(
 
 
 def read_mark(store: Store, workflow_id: int, number: int) -> tuple[Any, ...] | None:
-    """Return what tells a job from another one of its id; ``None`` where there is none."""
+    """Return what tells a job from a later one with its id; ``None`` where there is none."""
     rows = _MARK.read(store, of=workflow_id, number=number)
     return rows[0] if rows else None
 

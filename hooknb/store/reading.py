@@ -1,4 +1,4 @@
-"""A store looked into from outside, while another process may be writing it."""
+"""A store read from outside, while another process may be writing it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from sqlalchemy.pool import QueuePool
 
 from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
-from hooknb.store.database import configure_reading, store_path
+from hooknb.store.database import BUSY_TIMEOUT, MAGIC, configure_reading, store_path
 from hooknb.store.ownership import living
-from hooknb.store.schema import VERSION, check
+from hooknb.store.schema import VERSION, check, lacking
 from hooknb.store.store import Store
 
 __all__ = ["Reading"]
 
-_MAGIC: Final = b"SQLite format 3\0"
-_MOST_NAMED: Final = 3  # stores that are named where there is none
-_BUSY_TIMEOUT: Final = 2.0  # seconds that a locked store is waited for
+_MAX_NAMED: Final = 3  # stores that are named where there is none
 
 
 class Reading(Store):
-    """A store that is read and nothing else: not made, not migrated, not claimed, not owned.
+    """A store that is only read: not made, not migrated, not claimed, not owned.
 
     All of :class:`Store` that reads works; what would write raises. Another process may serve the
     store meanwhile: each call sees what that one has on disk by then, and neither waits for the
@@ -52,7 +50,7 @@ class Reading(Store):
     SettingError
         It is a store in memory, which no other process can see, or a URL of another kind.
     StoreError
-        There is none, it is not one, or it was written by another version of hooknb.
+        The store does not exist, is not one, or was written by another version of hooknb.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
@@ -71,7 +69,7 @@ class Reading(Store):
         )
         event.listen(self._reading, "connect", configure_reading)
         try:
-            self._identity, self.version = _identity(path), self._examined()
+            self._files, self.version = {path: _identity(path)}, self._examined()
         except BaseException:
             self.close()
             raise
@@ -80,9 +78,10 @@ class Reading(Store):
         """Return the version of what is there, where it can be read here."""
         try:
             with self.path.open("rb") as file:
-                start = file.read(len(_MAGIC))
+                start = file.read(len(MAGIC))
             with self._reading.connect() as connection:
                 version = check(connection)
+                is_old = version < VERSION or bool(lacking(connection))
         except OSError as error:
             message = f"{error.strerror}; make it readable, or name another store"
             raise StoreUnavailableError(self._unopened(message)) from error
@@ -93,14 +92,14 @@ class Reading(Store):
             raise StoreUnavailableError(message) from error
         except StoreError as error:
             raise type(error)(self._unopened(str(error))) from error
-        if start not in {b"", _MAGIC}:  # SQLite takes the smallest files for empty ones
+        if start not in {b"", MAGIC}:  # SQLite takes the smallest files for empty ones
             raise StoreError(self._unopened("file is not a database; name another file"))
         if version == 0:
             raise StoreError(self._unopened("it is empty; serve a hook on it first"))
-        if version < VERSION:
+        if is_old:
             message = (
-                f"it has version {version} and this hooknb reads {VERSION}; serve a hook "
-                "on it once with this hooknb, which brings it up"
+                f"it was written by an earlier hooknb (version {version} of its tables, and this "
+                f"one reads {VERSION}); serve a hook on it once with this one, which brings it up"
             )
             raise StoreError(self._unopened(message))
         return version
@@ -143,7 +142,7 @@ def _identity(path: Path) -> tuple[int, int]:
         status = path.stat()
     except FileNotFoundError as error:
         message = f"there is no store at {path}; serve a hook on it first, or name another store"
-        below = sorted(Path().glob("*/.hooknb/store.db"))[:_MOST_NAMED]
+        below = sorted(Path().glob("*/.hooknb/store.db"))[:_MAX_NAMED]
         if below:
             message += f": there is {' and '.join(map(str, below))}"
         raise StoreError(message) from error
@@ -162,4 +161,4 @@ def _connect(path: Path) -> sqlite3.Connection:
         # SQLite would have to make a file there to see what others write, and nobody writes: who
         # serves a store has that file open.
         uri += "&immutable=1"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import MISSING, fields
+from operator import attrgetter
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from sqlalchemy import (
     Column,
@@ -20,11 +23,17 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.schema import CreateColumn
 
 from hooknb.errors import StoreError, StoreVersionError
+from hooknb.records import ReceivedRequest
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
 
 __all__ = [
     "FIXED_RESPONSE",
+    "RECEIVED",
     "RESPONSE_OF_DELIVERY",
     "VERSION",
     "check",
@@ -32,15 +41,17 @@ __all__ = [
     "executions",
     "fixed_responses",
     "jobs",
+    "lacking",
     "metadata",
     "migrate",
+    "received_values",
     "responses",
     "revisions",
     "workflows",
 ]
 
 VERSION: Final = 2
-"""The version of the tables below."""
+"""The version of the tables below; columns that have a default are added without another one."""
 
 metadata = MetaData()
 
@@ -64,7 +75,7 @@ workflows = Table(
     # The last ids given in this workflow: an id is never given again, also after a clearing.
     Column("last_delivery", Integer, nullable=False, server_default="0"),
     Column("last_job", Integer, nullable=False, server_default="0"),
-    # What still runs of a deleted workflow must not end up in a later one.
+    # Executions that still run for a deleted workflow must not end up in a later one.
     sqlite_autoincrement=True,
 )
 
@@ -82,23 +93,40 @@ revisions = Table(
     Column("created_at", Integer, nullable=False),
 )
 
+_TYPES: Final[dict[type, type[TypeEngine[Any]]]] = {str: Text, int: Integer, bytes: LargeBinary}
+
+
+def _received_columns() -> dict[str, Column[Any]]:
+    hints = get_type_hints(ReceivedRequest)
+    columns: dict[str, Column[Any]] = {}
+    for field in fields(ReceivedRequest):
+        name = field.metadata.get("column", field.name)
+        default = None if field.default in {MISSING, None} else str(field.default)
+        is_nullable = NoneType in get_args(hints[field.name])
+        [kind] = {*(get_args(hints[field.name]) or (hints[field.name],))} - {NoneType}
+        columns[field.name] = Column(
+            name, _TYPES[kind], nullable=is_nullable, server_default=default
+        )
+    return columns
+
+
+RECEIVED: Final = _received_columns()
+"""The columns of a received request, by the names of its fields."""
+
+received_values: Final = attrgetter(*RECEIVED)
+"""Returns what stands in these columns for a :class:`~hooknb.records.ReceivedRequest`."""
+
 deliveries = Table(
     "deliveries",
     metadata,
     _workflow_id(),
     Column("id", Integer, primary_key=True),  # counts from 1 in each workflow
     Column("received_at", Integer, nullable=False),
-    Column("method", Text, nullable=False),
-    Column("query", Text, nullable=False),  # as it stood in the URL
     Column("content_type", Text),
     Column("content_encoding", Text),
-    Column("head", LargeBinary, nullable=False),  # the header fields as they came
-    Column("body", LargeBinary, nullable=False),
-    Column("size", Integer, nullable=False),  # bytes that came, which is more where body was cut
-    Column("remote", Text, nullable=False),
     Column("reason", Text),  # why it was refused; null where it was accepted
     Column("detail", Text),
-    Column("subpath", Text, nullable=False, server_default=""),  # what was appended to the URL
+    *RECEIVED.values(),
 )
 Index(
     "refused_of_workflow",
@@ -195,29 +223,9 @@ SELECT id, name, key, enabled, port, current, created_at,
     (SELECT coalesce(max(d.id), 0) FROM old_deliveries d WHERE d.workflow_id = w.id),
     (SELECT coalesce(max(j.id), 0) FROM old_jobs j WHERE j.workflow_id = w.id)
 FROM old_workflows w;
-INSERT INTO revisions (workflow_id, number, definition, created_at)
-SELECT workflow_id, number, definition, created_at FROM old_revisions;
-INSERT INTO deliveries
-    (workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
-    size, remote, reason, detail)
-SELECT workflow_id, id, received_at, method, query, content_type, content_encoding, head, body,
-    size, remote, reason, detail
-FROM old_deliveries;
 INSERT INTO responses (workflow_id, delivery_id, status, duration_us, headers, body, size)
 SELECT d.workflow_id, a.delivery_id, a.status, a.duration_us, a.headers, a.body, length(a.body)
-FROM old_answers a JOIN old_deliveries d ON d.id = a.delivery_id;
-INSERT INTO executions
-    (workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
-    recovered, owner)
-SELECT workflow_id, id, revision, status, reason, started_at, finished_at, response_status, missing,
-    recovered, owner
-FROM old_executions;
-INSERT INTO jobs
-    (workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
-    output, error)
-SELECT workflow_id, id, execution_id, node, type, status, started_at, finished_at, result, is_repr,
-    output, error
-FROM old_jobs
+FROM old_answers a JOIN old_deliveries d ON d.id = a.delivery_id
 """
 
 
@@ -252,6 +260,18 @@ def check(connection: Connection) -> int:
     return version
 
 
+def lacking(connection: Connection) -> list[Column[Any]]:
+    """Return the columns that a store of this version does not have yet."""
+    found = inspect(connection)
+    return [
+        column
+        for table in metadata.tables.values()
+        for names in ({column["name"] for column in found.get_columns(table.name)},)
+        for column in table.columns
+        if column.name not in names
+    ]
+
+
 def migrate(connection: Connection, now: int) -> int:
     """Bring a store to this version, inside the transaction that the caller has begun.
 
@@ -271,6 +291,9 @@ def migrate(connection: Connection, now: int) -> int:
     """
     found = check(connection)
     if found == VERSION:
+        for column in lacking(connection):
+            made = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {made}")
         return found
     if found == 1:
         _replace_version_1(connection)
@@ -289,5 +312,10 @@ def _replace_version_1(connection: Connection) -> None:
     metadata.create_all(connection)
     for statement in _FROM_1.split(";"):
         execute(statement)
+    for new in (revisions, deliveries, executions, jobs):
+        old = Table(f"old_{new.name}", MetaData(), autoload_with=connection, resolve_fks=False)
+        names = [column.name for column in new.columns if column.name in old.columns]
+        rows = select(*(old.columns[name] for name in names))
+        connection.execute(insert(new).from_select(names, rows))
     for table in _RENAMED:
         execute(f"DROP TABLE old_{table}")

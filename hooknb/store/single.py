@@ -15,6 +15,7 @@ from hooknb.records import Delivery, Execution, Job, SentResponse, Status, decod
 from hooknb.store.prepared import Prepared
 from hooknb.store.schema import (
     FIXED_RESPONSE,
+    RECEIVED,
     RESPONSE_OF_DELIVERY,
     deliveries,
     executions,
@@ -30,13 +31,6 @@ _DELIVERY: Final = Prepared(
     select(
         workflows.c.name,
         deliveries.c.received_at,
-        deliveries.c.method,
-        deliveries.c.subpath,
-        deliveries.c.query,
-        deliveries.c.head,
-        deliveries.c.body,
-        deliveries.c.size,
-        deliveries.c.remote,
         deliveries.c.reason,
         deliveries.c.detail,
         responses.c.status,
@@ -44,6 +38,7 @@ _DELIVERY: Final = Prepared(
         func.coalesce(responses.c.headers, fixed_responses.c.headers),
         func.coalesce(responses.c.body, fixed_responses.c.body),
         responses.c.size,
+        *RECEIVED.values(),
     )
     .join_from(deliveries, workflows)
     .outerjoin(responses, RESPONSE_OF_DELIVERY)
@@ -98,25 +93,17 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     if not found:
         message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
         raise RecordNotFoundError(message)
-    name, received, method, subpath, query, head, body, size, remote, reason, detail, *response = (
-        found[0]
-    )
+    name, received, reason, detail, status, duration, headers, body, size, *request = found[0]
     return Delivery(
         id=number,
         workflow=name,
         received_at=moment(received),
-        method=method,
-        subpath=subpath,
-        query_string=query,
-        head=head,
-        raw=body,
-        size=size,
-        remote=remote,
         outcome="accepted" if reason is None else "refused",
         reason=reason,
         detail=detail,
-        response=_response(response),
-        duration_ms=None if response[1] is None else response[1] / 1000,
+        response=None if status is None else _response(status, headers, body, size),
+        duration_ms=None if duration is None else duration / 1000,
+        **dict(zip(RECEIVED, request, strict=True)),
     )
 
 
@@ -149,10 +136,7 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
     )
 
 
-def _response(row: Sequence[Any]) -> SentResponse | None:
-    status, _, headers, body, size = row
-    if status is None:
-        return None
+def _response(status: int, headers: bytes, body: bytes, size: int) -> SentResponse:
     pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
     return SentResponse(status=status, headers=pairs, body=body, is_cut=len(body) < size)
 

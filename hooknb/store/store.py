@@ -1,4 +1,4 @@
-"""The store: what came and what became of it, on disk before anybody is told."""
+"""The store: deliveries and their outcomes, on disk before anybody is told."""
 
 from __future__ import annotations
 
@@ -76,14 +76,6 @@ class StoredRevision(NamedTuple):
     definition: bytes
 
 
-class Address(NamedTuple):
-    """Where a workflow is served: its key, the last port, and its current definition."""
-
-    key: str
-    port: int | None
-    definition: bytes
-
-
 class Totals(NamedTuple):
     """How many workflows a store has, and how many deliveries are kept of all of them."""
 
@@ -92,10 +84,12 @@ class Totals(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A workflow as it stands: the definition of its current revision, and its switch."""
+    """A workflow as it stands: its current definition, its switch, its key, and its last port."""
 
     definition: bytes
     enabled: bool
+    key: str
+    port: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +103,7 @@ class Counts:
 class Store:
     """Deliveries, executions, jobs and definitions, in SQLite.
 
-    Writes are asked for from any thread and done by one; reads are done in the calling thread
+    Writes are submitted from any thread and done by one; reads are done in the calling thread
     and see everything that was submitted before :meth:`flush`.
 
     Parameters
@@ -144,7 +138,11 @@ class Store:
         self._guard = database.guard
         self._anchor = database.anchor
         self._ownership = Ownership(database.path)
-        self._identity = database.identity
+        self._files = {}
+        if self.path is not None:
+            # What was stored last is in the log alone.
+            log = self.path.with_name(f"{self.path.name}-wal")
+            self._files = {self.path: database.identity, log: file_identity(log)}
         self._writer = Writer(
             database.writing,
             database.guard,
@@ -158,8 +156,8 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether its file is still the one that was opened: not deleted, not replaced."""
-        return self.path is None or file_identity(self.path) == self._identity
+        """Whether its file and its log are those that were opened: not deleted, not replaced."""
+        return all(file_identity(path) == known for path, known in self._files.items())
 
     @property
     def clock(self) -> Clock:
@@ -167,7 +165,7 @@ class Store:
         return self._clock
 
     def submit(self, *operations: Operation) -> None:
-        """Ask for writes; returns at once, from any thread."""
+        """Submit writes; returns at once, from any thread."""
         self._writer.submit(list(operations))
 
     def flush(self) -> None:
@@ -246,35 +244,25 @@ class Store:
         if has_control(name):
             return None  # no workflow has such a name, and SQLite takes no half of a character
         rows = self.fetch(
-            select(revisions.c.definition, workflows.c.enabled)
+            select(revisions.c.definition, workflows.c.enabled, workflows.c.key, workflows.c.port)
             .join_from(workflows, revisions, _CURRENT)
             .where(workflows.c.name == name)
         )
-        return Stored(rows[0].definition, bool(rows[0].enabled)) if rows else None
+        return Stored(*rows[0])._replace(enabled=bool(rows[0].enabled)) if rows else None
 
     def names(self) -> list[str]:
         """Return the names of the workflows, in the order in which they were made."""
-        return [row.name for row in self.fetch(select(workflows.c.name).order_by(workflows.c.id))]
+        return list(self.workflow_names().values())
 
     def workflow_names(self) -> dict[int, str]:
         """Return the names of the workflows by their ids, in the order in which they were made."""
         rows = self.fetch(select(workflows.c.id, workflows.c.name).order_by(workflows.c.id))
         return {row.id: row.name for row in rows}
 
-    def address(self, name: str) -> Address | None:
-        """Return where the workflow of that name is served, ``None`` where there is none."""
-        found = (
-            select(workflows.c.key, workflows.c.port, revisions.c.definition)
-            .join_from(workflows, revisions, _CURRENT)
-            .where(workflows.c.name == name)
-        )
-        rows = () if has_control(name) else self.fetch(found)
-        return Address(*rows[0]) if rows else None
-
-    def ports(self) -> list[int]:
-        """Return the ports on which workflows were served last, each once."""
-        found = select(workflows.c.port).where(workflows.c.port.is_not(None)).distinct()
-        return [row.port for row in self.fetch(found.order_by(workflows.c.port))]
+    def ports(self) -> dict[str, int]:
+        """Return the port on which each workflow was served last, where it was."""
+        found = select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
+        return {row.name: row.port for row in self.fetch(found.order_by(workflows.c.port))}
 
     def revisions(self, workflow_id: int) -> list[StoredRevision]:
         """Return every revision, oldest first."""
@@ -291,7 +279,7 @@ class Store:
         Raises
         ------
         RecordNotFoundError
-            The workflow has none of that number.
+            The workflow has no revision of that number.
         """
 
         def write(connection: Connection) -> int:
@@ -320,14 +308,6 @@ class Store:
         statement = update(workflows).where(workflows.c.id == workflow_id).values(values)
         self._writer.call(lambda connection: connection.execute(statement))
 
-    def remembered_ports(self, name: str) -> tuple[int | None, list[int]]:
-        """Return the port that the workflow was served on last, and those of all others."""
-        rows = self.fetch(
-            select(workflows.c.name, workflows.c.port).where(workflows.c.port.is_not(None))
-        )
-        ports = {row.name: row.port for row in rows}
-        return ports.get(name), list(dict.fromkeys(ports.values()))
-
     def clear(self, workflow_id: int) -> None:
         """Delete the deliveries, responses, executions and jobs of a workflow.
 
@@ -342,12 +322,12 @@ class Store:
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
 
-        What still runs of it leaves nothing behind, and its number is never given again.
+        Its running executions leave nothing behind, and its number is never given again.
 
         Raises
         ------
         RecordNotFoundError
-            There is none of that name.
+            There is no workflow of that name.
         """
 
         def write(connection: Connection) -> bool:
@@ -365,7 +345,7 @@ class Store:
             message = f"there is no workflow {name!r} in this store; it has {known}"
             raise RecordNotFoundError(message)
 
-    # -- what is left to do ---------------------------------------------------------------------
+    # -- unfinished executions ---------------------------------------------------------------------
 
     def claim(self, workflow_id: int, revision: int) -> list[tuple[int, bool]]:
         """Take over the unfinished executions of runtimes that are gone.

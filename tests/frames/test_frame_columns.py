@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooknb.history.frames.columns import Column
+from hooknb.history.frames.growing_column import Column
 from hooknb.paths import MISSING
 
 

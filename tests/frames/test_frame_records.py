@@ -11,7 +11,7 @@ import pytest
 from written import Hook
 
 from hooknb import records as stored_records
-from hooknb.history.frames import Frames, arrays, reading
+from hooknb.history.frames import Frames, chunks, typed_arrays
 from hooknb.payloads.headers import MASK
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
@@ -71,7 +71,7 @@ def queued(hook: Hook, body: Any = None) -> int:
 
 def fill(hook: Hook) -> None:
     hook.send({"a": 1}, reason="x")
-    hook.end(queued(hook), hook.job(2, "total"))
+    hook.end(queued(hook), hook.job("total"))
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -113,7 +113,7 @@ def test_a_cleared_hook_starts_anew(hook: Hook, name: str) -> None:
         hook.store.clear(hook.id)
         for _ in range(count):
             number = queued(hook)
-            hook.end(number, hook.job(number, f"node {count}"))
+            hook.end(number, hook.job(f"node {count}"))
         frame = getattr(hook.frames, name)()
         assert len(frame) == count
         if name == "jobs":
@@ -126,7 +126,7 @@ def test_another_workflow_is_not_seen(hook: Hook, name: str) -> None:
     fill(hook)
     rows = len(getattr(hook.frames, name)())
     number = queued(other)
-    other.end(number, other.job(number, "total"))
+    other.end(number, other.job("total"))
     assert len(getattr(hook.frames, name)()) == rows
     hook.store.clear(other.id)
     assert len(getattr(hook.frames, name)()) == rows
@@ -136,12 +136,12 @@ def test_another_workflow_is_not_seen(hook: Hook, name: str) -> None:
 def test_growing_gives_the_same_as_reading_at_once(
     hook: Hook, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_FIRST", 2)
+    monkeypatch.setattr(chunks, "_FIRST_ROWS", 2)
     arguments = (Trigger(),) if name == "variables" else ()
     for number in range(7):
         delivery = queued(hook, {"a": number})
         getattr(hook.frames, name)(*arguments)
-        hook.end(delivery, hook.job(delivery, "total", output=str(number)))
+        hook.end(delivery, hook.job("total", output=str(number)))
         hook.response(delivery)
     grown = getattr(hook.frames, name)(*arguments)
     at_once = getattr(Frames(hook.store, hook.id), name)(*arguments)
@@ -218,9 +218,7 @@ def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
             hook.response(delivery)
         if number % 3:
             error = None if number % 2 else "ValueError"
-            job = hook.job(
-                delivery, "a", status=-2, finished_at=next(ends), result=value, error=error
-            )
+            job = hook.job("a", status=-2, finished_at=next(ends), result=value, error=error)
             hook.end(delivery, job, reason=error)
         frames = {
             "deliveries": hook.frames.deliveries(),
@@ -263,11 +261,11 @@ def test_an_accepted_body_may_be_of_any_size(hook: Hook) -> None:
 
 
 def test_texts_among_objects_stay_objects(hook: Hook) -> None:
-    assert arrays.frame({"a": arrays.objects(["text"])}, [1])["a"].dtype == "object"
+    assert typed_arrays.frame({"a": typed_arrays.objects(["text"])}, [1])["a"].dtype == "object"
     hook.send("text")
     assert hook.frames.deliveries()["body"].dtype == "object"
     number = queued(hook)
-    hook.end(number, hook.job(number, "total", result="text"))
+    hook.end(number, hook.job("total", result="text"))
     assert hook.frames.jobs()["result"].dtype == "object"
 
 
@@ -397,12 +395,12 @@ def test_jobs(hook: Hook) -> None:
     first, second = queued(hook), queued(hook)
     hook.end(
         second,
-        hook.job(second, "total", result={"a": [1]}, output="hi\n"),
-        hook.job(second, "total"),
+        hook.job("total", result={"a": [1]}, output="hi\n"),
+        hook.job("total"),
     )
     assert hook.frames.jobs()["execution"].tolist() == [second, second]
-    failed = hook.job(first, "total", status=-2, error="ValueError: x", finished_at=None)
-    hook.end(first, failed, hook.job(first, "total", status=0), status=-2)
+    failed = hook.job("total", status=-2, error="ValueError: x", finished_at=None)
+    hook.end(first, failed, hook.job("total", status=0), status=-2)
     frame = hook.frames.jobs()
     assert frame["execution"].tolist() == [second, second, first, first]
     assert frame["node"].tolist() == ["total"] * 4

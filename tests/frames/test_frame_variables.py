@@ -12,7 +12,7 @@ from written import Hook
 
 from hooknb import paths
 from hooknb import records as stored_records
-from hooknb.history.frames import Frames, reading, variables
+from hooknb.history.frames import Frames, chunks, variable_frame
 from hooknb.payloads.headers import MASK
 from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
@@ -276,8 +276,8 @@ def test_only_what_is_new_is_read(hook: Hook, monkeypatch: pytest.MonkeyPatch) -
 def test_a_frame_that_was_interrupted_is_read_again(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_FIRST", 1)
-    monkeypatch.setattr(reading, "_MOST", 1)
+    monkeypatch.setattr(chunks, "_FIRST_ROWS", 1)
+    monkeypatch.setattr(chunks, "_MAX_ROWS", 1)
     for body in ({"a": 0}, {"a": 1}, {"b": 2}):
         hook.send(body)
     decode = stored_records._decode
@@ -295,11 +295,11 @@ def test_a_frame_that_was_interrupted_is_read_again(
 
 
 def test_large_bodies_are_read_a_few_at_a_time(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_FIRST", 2)
-    monkeypatch.setattr(reading, "_BYTES", 100)
+    monkeypatch.setattr(chunks, "_FIRST_ROWS", 2)
+    monkeypatch.setattr(chunks, "_MAX_BYTES", 100)
     for number in range(7):
         hook.send({"a": "x" * 40, "n": number})
-    parts = list(reading.chunks(hook.store, queries.read_variable_rows, hook.id, after=0))
+    parts = list(chunks.chunks(hook.store, queries.read_variable_rows, hook.id, after=0))
     assert [len(part) for part in parts] == [2, 1, 1, 1, 1, 1]
     assert inferred(hook)["body.n"].tolist() == list(range(7))
 
@@ -369,9 +369,9 @@ def test_every_value_is_what_the_standard_library_reads(texts: list[str], data: 
                 inferred(hook)
         grown = inferred(hook)
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("_FIRST", "_MOST"):
-                patch.setattr(reading, name, data.draw(st.integers(1, 4)))
-            patch.setattr(variables, "_EARLY", data.draw(st.integers(0, 8)))
+            for name in ("_FIRST_ROWS", "_MAX_ROWS"):
+                patch.setattr(chunks, name, data.draw(st.integers(1, 4)))
+            patch.setattr(variable_frame, "_EARLY", data.draw(st.integers(0, 8)))
             at_once = Frames(store, hook.id).variables(INFERRED)
     finally:
         store.close()

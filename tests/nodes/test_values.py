@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from hooknb import Calculation, Output, Query, SettingError
+from hooknb import Calculation, Context, Loop, Output, Query, Response, SettingError
 from hooknb.expressions import evaluate
 from hooknb.workflow.nodes.query import _compiled
 
@@ -244,6 +244,47 @@ def test_a_regular_expression_in_a_query_does_not_backtrack(run, language, query
 
 
 @pytest.mark.parametrize(
+    ("query", "timestamp", "result"),
+    [
+        ('$toMillis($, "[Yw][Mw][Dw][dw]!")', "one and " * 60, None),
+        ('$toMillis($, "[MNn][FNn][MNn][FNn]!")', "a" * 900, None),
+        ('$toMillis($, "(a+)+[Y]")', "a" * 60, None),
+        ('$toMillis($, "[D1o] [MNn] [Y0001]")', "3rd October 2019", 1_570_060_800_000),
+        (
+            '$toMillis($, "[Y0001]-[M01]-[D01] [h]:[m] [PN]")',
+            "2019-10-03 3:04 PM",
+            1_570_115_040_000,
+        ),
+        ('$eval("$toMillis($, \\"[Yw]\\")")', "Two Thousand and Nineteen", 1_546_300_800_000),
+        ("$toMillis($)", "2019-10-03", 1_570_060_800_000),
+    ],
+)
+def test_reading_a_time_in_jsonata_does_not_backtrack(run, query, timestamp, result):
+    ran = run(Query(query, "{{ body[0] }}", language="jsonata", key="ask"), body=[timestamp])
+    assert ran.result("ask") == result
+
+
+@pytest.mark.parametrize(
+    ("language", "query"),
+    [
+        ("jsonata", '$pad("x", body[1])'),
+        ("jsonata", '$pad("x", -body[1])'),
+        ("jsonata", '$fromMillis(0, "[Y,30000000]")'),
+        ("jsonata", '$fromMillis(0, "[f,*-3000000000]")'),
+        ("jsonata", '$toMillis(body[0], "[YA]")'),
+        ("jmespath", " | ".join(["join('', [@, @, @, @, @, @, @, @])"] * 8)),
+        ("jmespath", " | ".join(["body[0]", *["[@, @, @, @, @, @, @, @]"] * 8, "to_string(@)"])),
+        ("jmespath", " | ".join(["[@, @, @, @, @, @, @, @]"] * 9)),
+    ],
+)
+def test_a_query_does_not_make_more_of_a_value_than_memory_holds(run, language, query):
+    over = "{{ body[0] }}" if query.startswith("join") else {"body": "{{ body }}"}
+    ran = run(Query(query, over, language=language, key="ask"), body=["a" * 2_000, 30_000_000])
+    assert ran.status == "error"
+    assert "more than" in ran.job("ask").error
+
+
+@pytest.mark.parametrize(
     ("language", "query"),
     [
         ("jsonpath", "$[?search(@, '(?=a)b')]"),
@@ -270,6 +311,32 @@ def test_an_expression_over_many_values_of_another_node_is_evaluated_on_a_worker
     assert threads == ["hooknb-server"]
     assert run(many, ask).result("ask") == 50_000
     assert threads[2] == "hooknb-worker"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Output("{{ body.a.b }}", key="ask"),
+        Query("[0]", "{{ body.a.b }}", key="ask"),
+        Loop("{{ body.a.b }}", [Output(1)], key="ask"),
+        Response(body="{{ body.a.b }}", key="ask"),
+    ],
+    ids=lambda node: node.type_name,
+)
+def test_templates_are_filled_on_a_worker_where_what_came_is_large(run, monkeypatch, node):
+    threads = []
+    render = Context.render
+
+    def noted(self, value):
+        threads.append(threading.current_thread().name)
+        return render(self, value)
+
+    monkeypatch.setattr(Context, "render", noted)
+    for size, thread in ((10, "hooknb-server"), (100_000, "hooknb-worker")):
+        threads.clear()
+        ran = run(node, body={"a": [{"b": 1}], "c": "c" * size})
+        assert ran.status == "resolved"
+        assert threads[0] == thread
 
 
 def test_an_expression_over_too_many_values_is_an_error_of_the_node(run):

@@ -57,6 +57,7 @@ class RelayServer:
         own_hosts: frozenset[str] | None = frozenset(),
     ) -> None:
         self.folder = folder
+        self.token = TOKEN
         (bound,) = bind_sockets(0, "127.0.0.1")
         self.port = bound.getsockname()[1]
         self.url = f"http://localhost:{self.port}{BASE}"
@@ -73,7 +74,7 @@ class RelayServer:
         self._loop = asyncio.get_running_loop()
         self.passage = Passage(self.folder, self._limits, lambda: self._own_hosts)
         application = Application([(f"{BASE}api/.*", _Closed)], xsrf_cookies=True)
-        add_to(application, base_url=BASE, passage=self.passage, secrets=lambda: [TOKEN])
+        add_to(application, base_url=BASE, passage=self.passage, secrets=lambda: [self.token])
         server = HTTPServer(application)
         server.add_socket(self._bound)
         self._ready.set()

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import socket
+from base64 import b64encode
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -164,7 +165,12 @@ def test_fields_pass_in_order_and_without_what_is_the_servers(published, relay) 
 
 @pytest.mark.parametrize(
     ("scheme", "passes"),
-    [("Basic c2hvcDpzM2NyZXQ=", True), ("Bearer of-the-sender", True), (f"Bearer {TOKEN}", False)],
+    [("Basic c2hvcDpzM2NyZXQ=", True), ("Bearer of-the-sender", True), (f"Bearer {TOKEN}", False)]
+    + [
+        (f"Basic {b64encode(pair.encode()).decode()}", False)
+        for pair in (f"me:{TOKEN}", f"{TOKEN}:")
+    ]
+    + [("token\tof-a-user-of-the-hub", False)],
 )
 def test_only_the_servers_own_credentials_are_taken_out(scheme, passes, folder, relay) -> None:
     came = []
@@ -287,6 +293,13 @@ def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:
         *("[::ffff:7f00:1]", "[::127.0.0.1]", "[0:0::1]", "127.1.", "%6cocalhost", "0"),
         *("0.0.0.0",),  # noqa: S104 - compared, not bound
         *("[::]", "hub.example", "HUB.example.", "127.0.0.0x100", "192.0.2.7", "3221225991"),
+        *(
+            "local%C2%ADhost",
+            "%EF%BD%8Cocalhost",
+            "127%E3%80%820.0.1",
+            "%EF%BC%91%EF%BC%92%EF%BC%97.1",
+        ),
+        *("localhost..", "[::1%25lo]", "hub%E3%80%82example"),
     ],
 )
 def test_every_spelling_of_its_own_address_is_the_servers(spelling, folder, relay) -> None:
@@ -298,6 +311,25 @@ def test_every_spelling_of_its_own_address_is_the_servers(spelling, folder, rela
     with kernel(response) as port:
         register(folder, port, hosts=("hub.example",))
         assert relay.send(host="192.0.2.7").header("Location") is None
+
+
+@pytest.mark.parametrize("token", ["a-token/of-two/segments", "a-token&of=two&parameters"])
+def test_a_token_that_a_url_splits_is_taken_out(token, folder, relay) -> None:
+    came = []
+
+    def response(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    relay.token = token
+    with kernel(response) as port:
+        register(folder, port)
+        for spelled in (token, token.replace("of", "%6ff")):
+            came.clear()
+            assert relay.send(f"{KEY}/a/{spelled}/b", query=f"a=1&{spelled}&b=2").status == 200
+            head = came[0].partition(b"\r\n")[0].replace(b"%6f", b"o")
+            assert head.startswith(f"POST /hook/{KEY}".encode())
+            assert token.encode() not in head
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 30])

@@ -26,7 +26,7 @@ from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from hooknb._clock import Clock
 from hooknb.records import SentResponse
-from hooknb.server import Request, Send, ServerThread, bind
+from hooknb.server import Body, BodyError, Request, ServerThread, bind
 
 OK = SentResponse(status=200, headers=(), body=b"ok")
 SECOND = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -345,20 +345,12 @@ CASES = {
 class Counted:
     """Responds to every request that is read whole."""
 
-    keep = 1_000_000
-    refused = False
-
-    def begin(self, _request: Request) -> Counted:
-        return self
-
-    def finish(self, _body: bytes, _size: int, send: Send) -> None:
-        send(OK, None)
-
-    def abandon(self, body: bytes, size: int) -> None:
-        """Nothing to respond to."""
-
-    def fail(self, _problem: str, _body: bytes, _size: int, send: Send) -> None:
-        send(SentResponse(status=400, headers=(), body=b""), None)
+    async def receive(self, _request: Request, body: Body) -> tuple[SentResponse, None]:
+        try:
+            await body.read(1_000_000)
+        except BodyError:
+            return SentResponse(status=400, headers=(), body=b""), None
+        return OK, None
 
 
 @pytest.fixture(scope="module")

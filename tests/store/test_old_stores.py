@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from hooknb import Response, Runtime
+from hooknb.errors import StoreError
+from hooknb.store import Reading
 from hooknb.store.schema import VERSION
 from hooknb.workflow import define
 
@@ -115,6 +117,25 @@ def test_an_old_store_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "old.db")) as old:
         assert old.execute("SELECT max(version) FROM migrations").fetchone() == (VERSION,)
         assert old.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_store_without_a_column_that_was_added_since_gets_it_with_its_default(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.db"
+    with Runtime(path, port=0) as runtime:
+        assert runtime.webhook("orders").send(json={"n": 1}).delivery == 1
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("ALTER TABLE deliveries DROP COLUMN subpath")
+    with pytest.raises(StoreError, match="written by an earlier hooknb"):
+        Reading(path)
+    with Runtime(path, port=0) as runtime:
+        orders = runtime.webhook("orders", subpaths=True)
+        assert orders.send(json={"n": 2}).delivery == 2
+        assert [orders.delivery(number).subpath for number in (1, 2)] == ["", ""]
+        assert orders.delivery(1).body == {"n": 1}
+    with closing(Reading(path)) as reading:
+        assert reading.version == VERSION
 
 
 def test_an_old_store_that_cannot_be_brought_up_stays_as_it_is(tmp_path: Path) -> None:

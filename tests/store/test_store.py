@@ -136,8 +136,8 @@ def test_a_poisoned_delivery_does_not_stop_the_others(store, orders):
     held = threading.Thread(target=store._writer.call, args=(lambda _: release.wait(30),))
     held.start()
     group = [orders.new(number) for number in range(5)]
-    group[2].query = "\ud800"
-    group[3].size = 2**70
+    group[2] = orders.new(2, query="\ud800")
+    group[3] = orders.new(3, size=2**70)
     for delivery in group:
         store.submit(delivery)
     release.set()  # only now are they written: in one group
@@ -282,7 +282,7 @@ def test_a_deleted_workflow_leaves_nothing_behind(store):
     for hook in (doomed, other):
         hook.response(hook.send(owner="somebody"), revision=1)
     doomed.refuse()
-    end = doomed.new_end(1, doomed.job(1, "n"))
+    end = doomed.new_end(1, doomed.job("n"))
     store.submit(end)
     store.delete("doomed")
     store.submit(end)  # what was running ends after its workflow has gone
@@ -310,7 +310,7 @@ def test_what_comes_late_for_a_deleted_workflow_is_left_out_without_a_word(store
         for hook, number in zip((doomed, other), ids, strict=True)
     ]
     ends = [
-        hook.new_end(number, hook.job(number, "n"))
+        hook.new_end(number, hook.job("n"))
         for hook, number in zip((doomed, other), ids, strict=True)
     ]
     store.delete("doomed")
@@ -515,7 +515,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_locked_store_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("hooknb.store.database._BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("hooknb.store.database.BUSY_TIMEOUT", 0.05)
     path = tmp_path / "store.db"
     Runtime(path, port=0).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -591,7 +591,7 @@ def test_a_sqlite_url_names_a_file(tmp_path):
         assert runtime._store.path == path
         runtime.webhook("orders")
     with Runtime(path, port=0) as runtime:
-        assert runtime._store.remembered_ports("orders")
+        assert runtime._store.ports()
 
 
 def test_folder_and_files_are_for_their_owner_only(tmp_path, monkeypatch):

@@ -66,6 +66,23 @@ def test_a_file_that_is_gone_is_noticed_and_senders_get_503_until_it_is_back(
     assert len(logged(caplog)) == 2
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_is_gone_is_noticed_before_anything_is_lost(tmp_path, caplog, replaced) -> None:
+    path = tmp_path / "store.db"
+    log = path.with_name("store.db-wal")
+    with Runtime(path, port=0) as runtime:
+        hook = runtime.webhook("orders")
+        assert exchange(hook, request(hook, b"1")).status == 200
+        content = log.read_bytes()
+        log.unlink()
+        if replaced:
+            log.write_bytes(content)
+        assert noticed(caplog, "deleted or replaced")
+        assert exchange(hook, request(hook, b"2")).status == 503
+    with Runtime(path, port=0) as runtime:
+        assert runtime.serve("orders").delivery(1).body == 1
+
+
 def test_a_deleted_file_is_not_made_again_by_reading(tmp_path) -> None:
     path = tmp_path / "store.db"
     with closing(Store(path, lambda _: None)) as store:

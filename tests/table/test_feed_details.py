@@ -15,7 +15,7 @@ from source import Source
 import hooknb
 from hooknb import RecordNotFoundError, Runtime
 from hooknb.history.table import Details, FlowCounts, details
-from hooknb.history.table.lines import MOST_LINES, tree
+from hooknb.history.table.value_tree import MAX_LINES, tree
 from hooknb.paths import MISSING
 from hooknb.paths import get as get_path
 from hooknb.store import Store
@@ -86,7 +86,7 @@ def test_long_values_and_keys_are_cut() -> None:
 def test_many_values_are_left_out_and_counted() -> None:
     value = {"list": [{"n": number} for number in range(5000)], "last": 1}
     lines, more = tree(value, "body")
-    assert MOST_LINES - 1 <= len(lines) <= MOST_LINES
+    assert MAX_LINES - 1 <= len(lines) <= MAX_LINES
     values = [line for line in lines if line[2] != "end"]
     assert len(values) + more == 3 + 2 * 5000
     assert [line[2] for line in lines[-2:]] == ["end", "end"]
@@ -253,12 +253,12 @@ def test_the_jobs_of_an_execution(source: Source) -> None:
     number = source.send(1)
     source.end(
         number,
-        source.job(number, "inner", started_at=START + 1000, result={"é": 1}, output="hello"),
-        source.job(number, "outer", type="condition", result=True),
-        source.job(number, "way", type="switch", started_at=START + 2000, finished_at=START + 2500),
-        source.job(number, "odd", started_at=START + 3000, finished_at=START + 3000, result=object),
+        source.job("inner", started_at=START + 1000, result={"é": 1}, output="hello"),
+        source.job("outer", type="condition", result=True),
+        source.job("way", type="switch", started_at=START + 2000, finished_at=START + 2500),
+        source.job("odd", started_at=START + 3000, finished_at=START + 3000, result=object),
         source.job(
-            number, "bad", started_at=START + 4000, finished_at=START + 4000,
+            "bad", started_at=START + 4000, finished_at=START + 4000,
             status=-2, error="KeyError: 'a'\n\nTraceback",
         ),
         status=-2,
@@ -293,8 +293,8 @@ def test_jobs_that_run_and_many_of_them(source: Source) -> None:
     number = source.send(1, status=0, owner="x")
     source.running(
         number,
-        *[source.job(number, "turn") for _ in range(300)],
-        source.job(number, "slow", status=0, started_at=START, finished_at=None),
+        *[source.job("turn") for _ in range(300)],
+        source.job("slow", status=0, started_at=START, finished_at=None),
     )
     execution = shown(source, number)["execution"]
     assert execution is not None
@@ -308,9 +308,9 @@ def test_whatever_a_job_holds_can_be_sent(source: Source) -> None:
     number = source.send(1)
     source.end(
         number,
-        source.job(number, "half", result={"a": "\ud800"}, output="\udc80", error="\ud800"),
-        source.job(number, "nan", result=[float("nan"), "x" * 50_000], output="y" * 50_000),
-        source.job(number, "repr", result="\ud800"),
+        source.job("half", result={"a": "\ud800"}, output="\udc80", error="\ud800"),
+        source.job("nan", result=[float("nan"), "x" * 50_000], output="y" * 50_000),
+        source.job("repr", result="\ud800"),
     )
     execution = shown(source, number)["execution"]
     assert execution is not None
@@ -372,24 +372,22 @@ def test_runs_times_errors_and_ways_are_counted(store: Store, source: Source) ->
     first, second = source.send(1), source.send(2)
     source.end(
         first,
-        source.job(first, "if", type="condition", result=True),
-        source.job(first, "way", type="switch", result="paid"),
-        source.job(first, "code", finished_at=START + 1000),
+        source.job("if", type="condition", result=True),
+        source.job("way", type="switch", result="paid"),
+        source.job("code", finished_at=START + 1000),
     )
     foreign = other.send(1)
-    other.end(foreign, other.job(foreign, "code"))
+    other.end(foreign, other.job("code"))
     assert flow.refresh()
     assert not flow.refresh()
     source.end(
         second,
-        source.job(second, "if", type="condition", result=False, status=-1),
-        source.job(second, "way", type="switch", result=0),
-        source.job(second, "way", type="switch"),
-        source.job(second, "way", type="switch", status=-3),
-        source.job(
-            second, "way", type="switch", status=-2, error="a node inside of it failed", result="é"
-        ),
-        source.job(second, "code", finished_at=START + 3000, status=-2, error="KeyError: 1"),
+        source.job("if", type="condition", result=False, status=-1),
+        source.job("way", type="switch", result=0),
+        source.job("way", type="switch"),
+        source.job("way", type="switch", status=-3),
+        source.job("way", type="switch", status=-2, error="a node inside of it failed", result="é"),
+        source.job("code", finished_at=START + 3000, status=-2, error="KeyError: 1"),
     )
     assert flow.refresh()
     assert flow.nodes == {
@@ -410,12 +408,12 @@ def test_runs_times_errors_and_ways_are_counted(store: Store, source: Source) ->
 def test_jobs_that_run_count_once_they_have_ended(store: Store, source: Source) -> None:
     flow = FlowCounts(store, source.id)
     slow, quick = source.send(1, status=0, owner="x"), source.send(2)
-    running = source.job(slow, "slow", status=0, finished_at=None)
-    source.running(slow, source.job(slow, "first"), running)
-    source.end(quick, source.job(quick, "first"))
+    running = source.job("slow", status=0, finished_at=None)
+    source.running(slow, source.job("first"), running)
+    source.end(quick, source.job("first"))
     flow.refresh()
     assert {key: node["runs"] for key, node in flow.nodes.items()} == {"first": 2}
-    source.end(slow, source.job(slow, "slow"))
+    source.end(slow, source.job("slow"))
     flow.refresh()
     assert {key: node["runs"] for key, node in flow.nodes.items()} == {"first": 2, "slow": 1}
 
@@ -426,12 +424,12 @@ def test_counts_of_a_cleared_hook_begin_at_nothing(
 ) -> None:
     flow = FlowCounts(store, source.id)
     number = source.send(1)
-    source.end(number, source.job(number, "a"), source.job(number, "b"))
+    source.end(number, source.job("a"), source.job("b"))
     flow.refresh()
     store.clear(source.id)
     for _ in range(times):
         number = source.send(1)
-        source.end(number, source.job(number, "a"))
+        source.end(number, source.job("a"))
     assert flow.refresh()
     assert {key: node["runs"] for key, node in flow.nodes.items()} == (
         {"a": times} if times else {}

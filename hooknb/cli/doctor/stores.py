@@ -109,7 +109,7 @@ def check_ports(settings: RuntimeSettings, target: str | os.PathLike[str]) -> It
     with contextlib.suppress(HooknbError), contextlib.closing(Reading(target)) as reading:
         served = bool(reading.served_by())
         if settings.port is None:
-            wanted = dict.fromkeys(reading.ports())
+            wanted = dict.fromkeys(reading.ports().values())
     if not wanted:
         yield ok("port", "the first hook takes a free one")
     for port in wanted:

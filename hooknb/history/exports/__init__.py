@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hooknb.history.exports.lines import read_lines
+from hooknb.history.exports.jsonl import read_lines
 from hooknb.history.exports.snapshot import as_text, snapshot
 from hooknb.history.exports.writing import FORMATS, export, format_of
 

@@ -107,7 +107,7 @@ def _response(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
 
 
 def _ascii(text: str) -> str:
-    """Escape what no URL holds as it is; requests are read as Latin-1."""
+    """Escape what a URL cannot hold; requests are read as Latin-1."""
     return quote(text, safe=_AS_IT_IS, encoding="latin-1", errors="replace")
 
 

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import IO, Any, Final
 
 from hooknb.errors import SettingError
-from hooknb.history.exports.values import encoded, shown
-from hooknb.paths import MISSING
+from hooknb.history.exports.values import body_as_json, shown
 from hooknb.payloads.headers import Headers
 from hooknb.records import Delivery
 
 __all__ = ["write"]
 
-_MOST_ROWS: Final = 10_000  # of one row group
-_MOST_BYTES: Final = 32 * 2**20  # of what came in one row group
+_MAX_ROWS: Final = 10_000  # of one row group
+_MAX_BYTES: Final = 32 * 2**20  # of the bodies in one row group
+
+_COLUMNS: Final[dict[str, type]] = {
+    "id": int,
+    "workflow": str,
+    "received_at": datetime,
+    "method": str,
+    "subpath": str,
+    "query_string": str,
+    "content_type": str,
+    "headers": list,
+    "raw": bytes,
+    "body": str,
+    "size": int,
+    "remote": str,
+    "outcome": str,
+    "reason": str,
+    "detail": str,
+    "status": int,
+    "response_headers": list,
+    "response_body": bytes,
+    "duration_ms": float,
+}
 
 
 def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> None:
@@ -47,63 +69,32 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
         for delivery in deliveries:
             rows.append(_row(delivery, secrets=secrets))
             size += len(delivery.raw)
-            if len(rows) == _MOST_ROWS or size >= _MOST_BYTES:
+            if len(rows) == _MAX_ROWS or size >= _MAX_BYTES:
                 writer.write_table(arrow.Table.from_pylist(rows, schema))
                 rows, size = [], 0
         writer.write_table(arrow.Table.from_pylist(rows, schema))
 
 
 def _schema(arrow: Any) -> Any:
-    text = arrow.string()
-    fields = arrow.list_(arrow.struct([("name", text), ("value", text)]))
-    return arrow.schema(
-        [
-            ("id", arrow.int64()),
-            ("workflow", text),
-            ("received_at", arrow.timestamp("us", tz="UTC")),
-            ("method", text),
-            ("subpath", text),
-            ("query_string", text),
-            ("content_type", text),
-            ("headers", fields),
-            ("raw", arrow.binary()),
-            ("body", text),
-            ("size", arrow.int64()),
-            ("remote", text),
-            ("outcome", text),
-            ("reason", text),
-            ("detail", text),
-            ("status", arrow.int64()),
-            ("response_headers", fields),
-            ("response_body", arrow.binary()),
-            ("duration_ms", arrow.float64()),
-        ]
-    )
+    pairs = arrow.list_(arrow.struct([("name", arrow.string()), ("value", arrow.string())]))
+    types = {
+        str: arrow.string(),
+        int: arrow.int64(),
+        bytes: arrow.binary(),
+        float: arrow.float64(),
+        datetime: arrow.timestamp("us", tz="UTC"),
+        list: pairs,
+    }
+    return arrow.schema([(name, types[kind]) for name, kind in _COLUMNS.items()])
 
 
 def _row(delivery: Delivery, *, secrets: bool) -> dict[str, Any]:
-    body, response = delivery.body_or_missing, delivery.response
-    is_read = body is not MISSING and not isinstance(body, bytes)
-    return {
-        "id": delivery.id,
-        "workflow": delivery.workflow,
-        "received_at": delivery.received_at,
-        "method": delivery.method,
-        "subpath": delivery.subpath,
-        "query_string": delivery.query_string,
-        "content_type": delivery.content_type,
+    body, response = body_as_json(delivery), delivery.response
+    return {name: getattr(delivery, name, None) for name in _COLUMNS} | {
         "headers": _pairs(delivery.headers, secrets=secrets),
-        "raw": delivery.raw,
-        "body": encoded(body).decode() if is_read else None,
-        "size": delivery.size,
-        "remote": delivery.remote,
-        "outcome": delivery.outcome,
-        "reason": delivery.reason,
-        "detail": delivery.detail,
-        "status": delivery.status,
+        "body": None if body is None else body.decode(),
         "response_headers": None if response is None else _pairs(response.headers, secrets=secrets),
         "response_body": None if response is None else response.body,
-        "duration_ms": delivery.duration_ms,
     }
 
 

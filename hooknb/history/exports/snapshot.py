@@ -52,8 +52,8 @@ def _entry(delivery: Delivery, headers: Sequence[str]) -> dict[str, Any]:
         entry["query"] = _sorted(as_json(delivery.query))
     if delivery.content_type is not None:
         entry["content_type"] = _BOUNDARY.sub("", delivery.content_type)
-    came = delivery.header_map
-    chosen = {name: masked(name, came[name]) for name in headers if name in came}
+    received = delivery.header_map
+    chosen = {name: masked(name, received[name]) for name in headers if name in received}
     if chosen:
         entry["headers"] = chosen
     body = delivery.body_or_missing

@@ -6,9 +6,11 @@ import base64
 import json
 from typing import Any
 
+from hooknb.paths import MISSING
 from hooknb.payloads.headers import Headers
+from hooknb.records import Delivery
 
-__all__ = ["as_json", "base64_text", "encoded", "shown"]
+__all__ = ["as_json", "base64_text", "body_as_json", "shown"]
 
 
 def shown(fields: Headers, *, secrets: bool) -> list[tuple[str, str]]:
@@ -33,8 +35,11 @@ def as_json(value: Any) -> Any:
     return {"base64": base64_text(value)} if isinstance(value, bytes) else value
 
 
-def encoded(value: Any) -> bytes:
-    """Write a parsed body as JSON on one line."""
+def body_as_json(delivery: Delivery) -> bytes | None:
+    """Write the parsed body on one line; ``None`` where it is bytes only or cannot be read."""
+    value = delivery.body_or_missing
+    if value is MISSING or isinstance(value, bytes):
+        return None
     text = json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"))
     # Lone surrogates, which a form may have by percent escapes, become JSON's own escapes.
     return text.encode("utf-8", "backslashreplace")

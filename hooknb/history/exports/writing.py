@@ -19,7 +19,6 @@ FORMATS: Final = ("jsonl", "har", "parquet")
 """The formats by name, which are the suffixes of their files too."""
 
 _SUFFIXES: Final = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
-_ROOMS: Final = {"jsonl": "lines", "har": "har", "parquet": "parquet"}
 
 Progress = Callable[[int], object]
 
@@ -30,7 +29,7 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
     Raises
     ------
     SettingError
-        There is no such format.
+        The format is unknown.
     """
     if format is None:
         found = _SUFFIXES.get(Path(path).suffix.lower())
@@ -54,39 +53,22 @@ def export(
     *,
     secrets: bool = False,
 ) -> int:
-    """Write deliveries to a file, one after the other.
+    """Write deliveries to a file, one after the other; see :meth:`hooknb.Hook.export`.
 
-    Blocks until all is written; at no time more than some megabytes of them are in memory. A file
-    of that name is replaced once the new one is complete, and stays as it was where it cannot be.
-    The file is readable by its owner only, as the store is.
+    At no time more than some megabytes of them are in memory. A file of that name stays as it was
+    where the new one cannot be completed; it is readable by its owner only, as the store is. A
+    pipe, or the like, is written to directly.
 
     Parameters
     ----------
     deliveries
         In the order in which they are written.
-    path
-        Of the file; its folder is there. What is no file, such as a pipe, is written to directly.
-    format
-        ``jsonl``, ``har`` or ``parquet``; ``None`` for that of the suffix.
+    path, format, secrets
+        As of :meth:`hooknb.Hook.export`; the folder is there.
     progress
         Called after each delivery with how many have been written.
-    secrets
-        Whether to write credentials in headers (``Authorization``, ``Proxy-Authorization``,
-        ``Cookie``) as they came; they are masked otherwise. What is secret in a body or a query is
-        written in any case.
-
-    Returns
-    -------
-    int
-        How many were written.
-
-    Raises
-    ------
-    SettingError
-        There is no such format, a package that it needs is not installed, or the file cannot be
-        written.
     """
-    room = importlib.import_module(f"hooknb.history.exports.{_ROOMS[format_of(path, format)]}")
+    room = importlib.import_module(f"hooknb.history.exports.{format_of(path, format)}")
     written = 0
 
     def counted() -> Iterator[Delivery]:

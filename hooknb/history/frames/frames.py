@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from hooknb.history.frames.records import DeliveryRows, ExecutionRows, JobRows
-from hooknb.history.frames.variables import VariableRows
+from hooknb.history.frames.record_frames import DeliveryRows, ExecutionRows, JobRows
+from hooknb.history.frames.variable_frame import VariableRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ class Frames:
     """The frames of one workflow.
 
     Every frame is oldest first, indexed by an ``int64`` index named ``id``, and has the same
-    columns and types when it is empty. Each call reads what is new and gives a frame of the user's
-    own: what is done to it reaches neither the next one nor the store. Only the lists and dicts in
-    cells are shared between the frames that are given out, as between any frame and its copy.
+    columns and types when it is empty. Each call reads what is new and returns a frame of the
+    user's own: what is done to it reaches neither the next one nor the store. Only the lists and
+    dicts in cells are shared between the frames returned, as between any frame and its copy.
 
     What was submitted to the store is seen after :meth:`~hooknb.store.Store.flush`. Methods may be
     called from any thread, read in the calling one, and wait for one another.
@@ -54,18 +54,18 @@ class Frames:
         ``status`` and ``duration_ms`` (headers complete to response) are missing while the caller
         waits, and where it hung up.
         """
-        return self._given(self._deliveries, self._deliveries.read)
+        return self._read_copy(self._deliveries, self._deliveries.read)
 
     def executions(self) -> pd.DataFrame:
         """Return every execution; the id is that of its delivery.
 
-        ``missing`` is a list of the configured variables that did not come, as ``part.path``.
+        ``missing`` is a list of the configured variables that are missing, as ``part.path``.
         """
-        return self._given(self._executions, self._executions.read)
+        return self._read_copy(self._executions, self._executions.read)
 
     def jobs(self) -> pd.DataFrame:
         """Return the record of every node that ran, ordered by the ends of their executions."""
-        return self._given(self._jobs, self._jobs.read)
+        return self._read_copy(self._jobs, self._jobs.read)
 
     def variables(self, trigger: Trigger) -> pd.DataFrame:
         """Return ``received_at`` and the variables of every accepted delivery.
@@ -93,9 +93,9 @@ class Frames:
         booleans are ``bool`` or ``boolean``, text is ``str``. Whatever else, and what is mixed, are
         Python objects with ``None`` for gaps.
         """
-        return self._given(self._variables, lambda: self._variables.read(trigger))
+        return self._read_copy(self._variables, lambda: self._variables.read(trigger))
 
-    def _given(
+    def _read_copy(
         self,
         rows: DeliveryRows | ExecutionRows | JobRows | VariableRows,
         read: Callable[[], pd.DataFrame],

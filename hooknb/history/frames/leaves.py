@@ -1,4 +1,4 @@
-"""The leaf paths of what has come, found without being asked for, and their columns."""
+"""The leaf paths found in the values received, and their columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from hooknb import paths
-from hooknb.history.frames.columns import Column
+from hooknb.history.frames.growing_column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ class Leaves:
         return [leaf for leaf in self._all if leaf.times]
 
     def restart(self) -> None:
-        """Forget every value, and keep what is a leaf, to be given everything once more."""
+        """Forget every value, and keep what is a leaf, so that all values can be added again."""
         self.stale = False
         for leaf in self._all:
             leaf.column = Column()
@@ -132,7 +132,7 @@ class Leaves:
     def _fill(
         self, leaf: Leaf, rows: Sequence[int], values: Sequence[Any], times: int
     ) -> list[int]:
-        """Put values into a column, ``times`` of which are leaves; give the row of a first one."""
+        """Put values into a column, ``times`` of which are leaves; return the first leaf's row."""
         if leaf.column is None:
             leaf.column = Column()
             self._all.append(leaf)
@@ -151,7 +151,7 @@ class Leaves:
         ]
 
     def number(self, value: Any) -> None:
-        """Return the leaves of a value that have no order yet one, in that of the document."""
+        """Give each leaf of a value that has none its order, as in the document."""
         work = [(self._root, value)]
         while work:
             leaf, value = work.pop()

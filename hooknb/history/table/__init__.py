@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hooknb.history.table.columns import Column, short_titles
 from hooknb.history.table.details import Details, details
 from hooknb.history.table.feed import Feed
 from hooknb.history.table.filters import Filter, compile_filter
 from hooknb.history.table.flow import FlowCounts
 from hooknb.history.table.rows import Row
 from hooknb.history.table.scanning import matching_ids
-from hooknb.history.table.texts import file_text, is_file
+from hooknb.history.table.shown_text import file_text, is_file
+from hooknb.history.table.table_columns import Column, short_titles
 
 __all__ = [
     "Column",

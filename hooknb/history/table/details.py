@@ -11,10 +11,10 @@ import msgspec
 
 from hooknb import _clock, paths, payloads
 from hooknb.errors import PayloadError, RecordNotFoundError
-from hooknb.history.table.columns import variable_name
 from hooknb.history.table.flow import branch_label
-from hooknb.history.table.lines import Line, tree
-from hooknb.history.table.texts import cut, plain, sendable
+from hooknb.history.table.shown_text import cut, plain, sendable
+from hooknb.history.table.table_columns import variable_name
+from hooknb.history.table.value_tree import Line, tree
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
 from hooknb.records import JobError, Status, decode_result, parse_body
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Details", "details"]
 
-_LARGEST: Final = 10 * 2**20  # bytes of a body that is shown as a tree
-_TEXT: Final = 64 * 1024  # bytes that are shown as text
-_HEX: Final = 8 * 1024  # bytes that are shown as hexadecimal
-_LONGEST: Final = 10_000  # characters of what a job gave, printed or raised
-_VALUE: Final = 2_000  # characters of a variable's value
-_MOST_JOBS: Final = 200
-_ROW: Final = 16  # bytes of a line of hexadecimal
+_MAX_TREE_BYTES: Final = 10 * 2**20  # bytes of a body that is shown as a tree
+_MAX_TEXT_BYTES: Final = 64 * 1024  # bytes that are shown as text
+_MAX_HEX_BYTES: Final = 8 * 1024  # bytes that are shown as hexadecimal
+_MAX_CHARACTERS: Final = 10_000  # characters of a job's result, output or error
+_MAX_VALUE_CHARACTERS: Final = 2_000  # characters of a variable's value
+_MAX_JOBS: Final = 200
+_HEX_ROW_BYTES: Final = 16  # bytes of a line of hexadecimal
 _PRINTABLE: Final = range(0x20, 0x7F)
 
 
 class Tree(TypedDict):
     """A part as the lines of a tree.
 
-    ``lines`` are as :func:`hooknb.history.table.lines.tree` has them, ``more`` is how many values
+    ``lines`` are those of :func:`hooknb.history.table.value_tree.tree`, ``more`` is how many values
     are left out, ``note`` says why nothing or not all is there.
     """
 
@@ -50,24 +50,24 @@ class Tree(TypedDict):
 
 
 class Details(TypedDict):
-    """What :func:`details` gives; all of it is text, numbers, booleans, lists and dicts.
+    """What :func:`details` returns; all of it is text, numbers, booleans, lists and dicts.
 
     ``received``
         ISO 8601 in UTC: ``2026-01-31T12:00:00.000000+00:00``.
     ``outcome``, ``reason``, ``detail``
         As of :class:`hooknb.Delivery`.
     ``headers``
-        ``[name, value, is_secret]`` as they came; those that carry credentials are secret, and
+        ``[name, value, is_secret]`` as received; those that carry credentials are secret, and
         masked.
     ``variables``
         ``[title, name, text]`` of each configured variable, ``None`` for a missing one.
-    ``answer``
+    ``response``
         ``None`` while the caller waits, else ``status``, ``headers`` (pairs), ``text`` (of the
         first 64 KiB; empty where ``binary``), ``binary`` and ``size`` (bytes).
     ``raw``
-        The body as it came: ``text`` of its first 64 KiB, or ``None`` where that is not UTF-8;
-        ``hex`` of its first 8 KiB, 16 bytes a line, with offset and ASCII; ``size``, the bytes that
-        came; ``kept``, those that were kept; ``in_text`` and ``in_hex``, those that are shown so.
+        The body as received: ``text`` of its first 64 KiB, or ``None`` where that is not UTF-8;
+        ``hex`` of its first 8 KiB, 16 bytes a line, with offset and ASCII; ``size``, the bytes
+        received; ``kept``, those that were kept; ``in_text`` and ``in_hex``, those shown so.
     ``execution``
         ``None`` where there is none, else ``status`` (a word), ``tone`` and ``is_over`` of it,
         ``reason``, ``duration_ms``, ``revision``, ``recovered``, ``missing``, ``more`` (jobs that
@@ -118,7 +118,9 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
     StoreUnavailableError
         The store cannot be read.
     """
-    read = queries.read_delivery_details(store, workflow_id, number, max_bytes=_LARGEST, cut=_TEXT)
+    read = queries.read_delivery_details(
+        store, workflow_id, number, max_bytes=_MAX_TREE_BYTES, cut=_MAX_TEXT_BYTES
+    )
     if read is None:
         message = f"there is no delivery {number} of this hook; it was cleared, or was an old one"
         raise RecordNotFoundError(message)
@@ -183,7 +185,7 @@ def _variables(trigger: Trigger, found: Mapping[str, Any]) -> list[list[str | No
             else:
                 value = paths.get(found[part], variable.path)
             title, name = column(part, variable), variable_name(part, variable.path)
-            text = None if value is MISSING else cut(plain(value), _VALUE)
+            text = None if value is MISSING else cut(plain(value), _MAX_VALUE_CHARACTERS)
             made.append([sendable(title), sendable(name), text])
     return made
 
@@ -204,7 +206,7 @@ def _response(read: queries.DeliveryDetails) -> dict[str, Any] | None:
 
 
 def _raw(raw: bytes, *, kept: int, size: int) -> dict[str, Any]:
-    shown, in_hex = raw[:_TEXT], raw[:_HEX]
+    shown, in_hex = raw[:_MAX_TEXT_BYTES], raw[:_MAX_HEX_BYTES]
     return {
         "text": _decoded(shown, is_all=len(shown) == kept == size),
         "hex": _hex(in_hex),
@@ -225,8 +227,8 @@ def _decoded(raw: bytes, *, is_all: bool) -> str | None:
 
 def _hex(raw: bytes) -> str:
     lines = []
-    for offset in range(0, len(raw), _ROW):
-        row = raw[offset : offset + _ROW]
+    for offset in range(0, len(raw), _HEX_ROW_BYTES):
+        row = raw[offset : offset + _HEX_ROW_BYTES]
         shown = "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)
         lines.append(f"{offset:08x}  {row.hex(' '):<47}  {shown}")
     return "\n".join(lines)
@@ -236,9 +238,11 @@ def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | 
     read = queries.read_execution_details(store, workflow_id, number)
     if read is None:
         return None
-    jobs = queries.read_job_details(store, workflow_id, number, limit=_MOST_JOBS, cut=_LONGEST + 1)
+    jobs = queries.read_job_details(
+        store, workflow_id, number, limit=_MAX_JOBS, cut=_MAX_CHARACTERS + 1
+    )
     total = len(jobs)
-    if total == _MOST_JOBS:
+    if total == _MAX_JOBS:
         total = queries.count_jobs(store, workflow_id, number)
     start = jobs[0].started_us if read.started_us is None and jobs else read.started_us
     missing = [] if read.missing is None else json.loads(read.missing)
@@ -247,7 +251,7 @@ def _execution(store: Store, workflow_id: int, number: int) -> dict[str, Any] | 
         "status": status.word,
         "tone": status.tone,
         "is_over": status.is_over,
-        "reason": None if read.reason is None else cut(read.reason, _LONGEST),
+        "reason": None if read.reason is None else cut(read.reason, _MAX_CHARACTERS),
         "duration_ms": _between(read.started_us, read.finished_us),
         "revision": read.revision,
         "recovered": bool(read.recovered),
@@ -268,8 +272,8 @@ def _job(start: int, job: queries.JobDetails) -> dict[str, Any]:
         "start_ms": (job.started_us - start) / 1000,
         "duration_ms": _between(job.started_us, job.finished_us),
         "result": _result(job.result, is_repr=bool(job.is_repr)),
-        "output": cut(job.output, _LONGEST),
-        "error": None if job.error is None else cut(job.error, _LONGEST),
+        "output": cut(job.output, _MAX_CHARACTERS),
+        "error": None if job.error is None else cut(job.error, _MAX_CHARACTERS),
         "branch": branch_label(job.type, job.status, job.result, is_inside=is_inside),
     }
 
@@ -281,8 +285,8 @@ def _result(text: str | None, *, is_repr: bool) -> str:
     try:
         value = decode_result(text)
     except (ValueError, RecursionError):
-        return cut(text, _LONGEST)
-    return cut(value if is_repr else json.dumps(value, ensure_ascii=False), _LONGEST)
+        return cut(text, _MAX_CHARACTERS)
+    return cut(value if is_repr else json.dumps(value, ensure_ascii=False), _MAX_CHARACTERS)
 
 
 def _between(start: int | None, end: int | None) -> float | None:

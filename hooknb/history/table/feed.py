@@ -1,4 +1,4 @@
-"""The feed: what a table of a hook's deliveries shows, read as it comes."""
+"""The feed: what a table of a hook's deliveries shows, read as they arrive."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from hooknb.history.table.columns import Column, Columns
 from hooknb.history.table.filters import compile_filter
 from hooknb.history.table.kept import Kept, without
 from hooknb.history.table.rows import Row, Rows
 from hooknb.history.table.scanning import Scan
+from hooknb.history.table.table_columns import Column, Columns
 from hooknb.store import queries
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed"]
 
-_RESPONSES: Final = 500  # whose median is given
+_MAX_RESPONSES: Final = 500  # whose median is returned
 
 
 class Feed:
@@ -38,7 +38,7 @@ class Feed:
     store, workflow_id
         Whose deliveries.
     trigger
-        Gives the hook's trigger as it is now, for its variables.
+        Returns the hook's current trigger, for its variables.
     """
 
     def __init__(self, store: Store, workflow_id: int, trigger: Callable[[], Trigger]) -> None:
@@ -63,8 +63,8 @@ class Feed:
         Returns
         -------
         bool
-            Whether any came or went. Answers and ends of executions are not looked at: rows are
-            read afresh each time.
+            Whether any were added or removed. Responses and ends of executions do not count:
+            rows are read afresh each time.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Feed:
         """A number that rises whenever ordinals that were given before are void.
 
         So it does where a filter was set, the hook was cleared, refused deliveries of the view
-        were pruned, or an answer that came later changed what a filter finds among earlier ones.
+        were pruned, or a later response changed what a filter finds among earlier ones.
         """
         return self._generation
 
@@ -126,14 +126,14 @@ class Feed:
         return self._kept.strip(now_us, buckets, seconds)
 
     def median_ms(self) -> float | None:
-        """Return the median time to the answer, of the answered among the newest 500 deliveries.
+        """Return the median time to the response, over the newest 500 deliveries that have one.
 
         Returns
         -------
         float or None
-            Milliseconds; ``None`` where there is no answer yet.
+            Milliseconds; ``None`` without a response.
         """
-        durations = queries.read_durations(self._store, self._workflow_id, _RESPONSES)
+        durations = queries.read_durations(self._store, self._workflow_id, _MAX_RESPONSES)
         return median(durations) / 1000 if durations else None
 
     # -- the table ------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Feed:
         Raises
         ------
         SettingError
-            The text is no filter; the one before stays.
+            The text is not a filter; the one before stays.
         """
         made = compile_filter(text)
         if made.text != self._filter.text:
@@ -205,26 +205,25 @@ class Feed:
             self._start_over()
 
     def scan(self, seconds: float) -> bool:
-        """Go on asking the filter of deliveries, oldest first, so that ordinals stay.
+        """Go on checking deliveries against the filter, oldest first, so that ordinals stay.
 
-        Those that have been answered since they were asked are asked again, where the filter
-        looks at answers.
+        Those whose response was sent since are checked again, where the filter looks at responses.
 
         Parameters
         ----------
         seconds
-            How long to go on. At least one delivery is asked, and one takes as long as it takes
+            How long to go on. At least one delivery is checked, and takes as long as it takes
             (see :meth:`hooknb.history.table.Filter.matches`).
 
         Returns
         -------
         bool
-            Whether all that :meth:`refresh` knows have been asked.
+            Whether all that :meth:`refresh` knows have been checked.
         """
         if self._found is None:
             return True
         end = time.monotonic() + seconds
-        self._ask_again()
+        self._check_answered()
         self._found.extend(self._scan.go(self._kept.ids, end))
         return not self._kept.ids or self._scan.last >= self._kept.ids[-1]
 
@@ -235,7 +234,7 @@ class Feed:
 
     @property
     def scanned(self) -> int:
-        """How many deliveries the filter was asked of; all of them where there is none."""
+        """How many deliveries were checked against the filter; all of them where there is none."""
         if self._found is None:
             return len(self._kept.ids)
         return bisect_right(self._kept.ids, self._scan.last)
@@ -258,11 +257,11 @@ class Feed:
             self._found = left
         self._generation += 1
 
-    def _ask_again(self) -> None:
-        answered, found = self._scan.again()
-        if self._found is None or not answered:
+    def _check_answered(self) -> None:
+        responded, found = self._scan.again()
+        if self._found is None or not responded:
             return
-        before = set(answered).intersection(self._found)
+        before = set(responded).intersection(self._found)
         if before == found:
             return
         last = self._found[-1] if self._found else 0

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
-from hooknb.errors import SettingError
-from hooknb.history.table.expressions import (
-    Request,
-    compile_asked,
-    looks_like_expression,
-    reads_expression,
-)
+from hooknb.errors import HooknbError, SettingError
+from hooknb.expressions import compile_expression, evaluate
+from hooknb.history.delivery import StoredRequest
+from hooknb.records import Delivery
 from hooknb.store.queries import ANY, Condition
 
 __all__ = ["Filter", "compile_filter"]
 
-_LONGEST: Final = 4_000
+Request: TypeAlias = Delivery | StoredRequest
+"""What filters look at."""
+
+_MAX_CHARACTERS: Final = 4_000
 _STATUS: Final = re.compile(
     r"(?P<sign>[<>=!]=?)?\s*(?P<status>[1-5](?:[0-9]{2}|xx))", re.IGNORECASE
 )
@@ -43,7 +44,7 @@ class Filter:
     needs_response
         Whether it looks at the response, which may be sent later than the delivery is stored.
     where
-        The same question where the store itself can answer it.
+        The same as a condition, where the store can evaluate it.
     """
 
     text: str
@@ -70,14 +71,14 @@ def compile_filter(text: str) -> Filter:
     What is written, the first that fits::
 
         (nothing)                       everything
-        200   4xx   >=400   != 200      the status code of the answer
-        accepted   refused   pending    the outcome; pending: the caller waits for its answer
+        200   4xx   >=400   != 200      the status code of the response
+        accepted   refused   pending    the outcome; pending: the caller waits for its response
         "wrong password"                that text, whatever stands in it (either kind of quotes)
         body.amount > 100               an expression in CEL, see hooknb.expressions
         charge.refunded                 anything else is text
 
     Text is looked for as it stands, ignoring case, in each of: method, reason, detail, content
-    type, query string (as it came and decoded), and the text of the body (decompressed, decoded,
+    type, query string (as received and decoded), and the text of the body (decompressed, decoded,
     and for JSON also with ``\u`` escapes undone). Values of headers are not looked at: they hold
     credentials.
 
@@ -87,7 +88,7 @@ def compile_filter(text: str) -> Filter:
     compiles: ``has(body.note)``, ``"x" in body.tags``, ``reason.contains("password")``.
     Expressions see ``body``, ``query``, ``headers`` (whatever the case of the names), ``now``,
     ``status`` (null while the caller waits), ``reason`` (null where it was accepted), ``method``,
-    ``size`` (bytes that came) and ``outcome``. A delivery for which an expression raises, or gives
+    ``size`` (bytes received) and ``outcome``. A delivery for which an expression raises, or returns
     anything but true, is not found.
 
     Parameters
@@ -104,8 +105,10 @@ def compile_filter(text: str) -> Filter:
     if not isinstance(text, str):
         raise SettingError("filter", f"a text is expected, such as 4xx, not {text!r}")
     text = text.strip()
-    if len(text) > _LONGEST:
-        raise SettingError("filter", f"it has {len(text):,} characters; {_LONGEST:,} is the most")
+    if len(text) > _MAX_CHARACTERS:
+        raise SettingError(
+            "filter", f"it has {len(text):,} characters; {_MAX_CHARACTERS:,} is the most"
+        )
     if not text:
         return _judged("", ANY)
     made = _status(text) or _outcome(text)
@@ -117,8 +120,8 @@ def compile_filter(text: str) -> Filter:
         )
     if _QUOTED.fullmatch(text):
         return _words(text, text[1:-1])
-    if looks_like_expression(text) or reads_expression(text):
-        asked = compile_asked(text)
+    if _looks_like_expression(text) or _reads_expression(text):
+        asked = _compile_expression(text)
         return Filter(
             text=text,
             needs_body="body" in asked.names,
@@ -200,8 +203,167 @@ def _in_body(seen: Request, needle: str, narrow: bytes | None) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    """Write JSON with the characters that stood there as escapes; other text gives nothing."""
+    """Write JSON with the characters that stood there as escapes; ``""`` for other text."""
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
         return ""
+
+
+# -- expressions -----------------------------------------------------------------------------------
+
+# The parts of a request in expressions, and where a request has them.
+_PARTS: Final = {"body": "body_or_missing", "query": "query", "headers": "header_map"}
+_OWN: Final = ("status", "reason", "method", "size", "outcome")
+_NAMES: Final = (*_PARTS, *_OWN, "now")
+_ELSEWHERE: Final = frozenset({"nodes", "item", "index", "env"})
+
+_COMPARED: Final = re.compile(r"""[\w\])"'.]\s*(?:==|!=|<=|>=|<|>|&&|\|\|)\s*[\w(\["'!{.-]""")
+_BEGINS: Final = re.compile(
+    r"!*\s*(?:body|query|headers)\s*[.\[]|"
+    r"(?:body|query|headers|status|reason|method|size|outcome)\s*(?:==|!=|[<>])"
+)
+_ASSIGNED: Final = re.compile(
+    r"(?:(?:body|query|headers)\s*[.\[][^=<>!]*|status|reason|method|size|outcome)\s*=\s*[^=\s]"
+)
+_USED: Final = re.compile(
+    r"\b(?:body|query|headers)\s*[.\[]|\b(?:reason|method|outcome)\s*\.\s*\w+\s*\(|"
+    r"\b(?:body|query|headers|status|reason|method|size|outcome)\s+in\s*\[|"
+    r"(?:\bsize|\bhas|\bstring)\s*\(\s*(?:body|query|headers)\b"
+)
+_LOOP: Final = re.compile(
+    r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,"
+)
+# A name stands for a value unless it is a key, or is called.
+_NAME: Final = re.compile(
+    r"""(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<key>\.\s*\??\s*[A-Za-z_]\w*)
+    |(?P<name>[A-Za-z_]\w*)(?!\s*\()
+    |(?P<called>[A-Za-z_]\w*)""",
+    re.VERBOSE | re.DOTALL,
+)
+_UNKNOWN_NAME: Final = re.compile(r"there is no (\w+); use one of")
+_QUOTE: Final = 'to find it as text, put it in quotes: "…"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expression:
+    """A compiled expression of a filter.
+
+    Attributes
+    ----------
+    text
+        As expressions are evaluated here.
+    names
+        What it looks at, by name.
+    """
+
+    text: str
+    names: frozenset[str]
+
+    def holds(self, seen: Request) -> bool:
+        """Tell whether it is true of a delivery; false where it raises."""
+        try:
+            return evaluate(self.text, _Scope(seen)) is True
+        except HooknbError:
+            return False
+
+
+class _Scope(Mapping[str, Any]):
+    """What an expression sees, looked up when it is named.
+
+    Expressions know the names of a workflow's parts alone; ``item``, which no filter has, carries
+    the others.
+    """
+
+    def __init__(self, seen: Request) -> None:
+        self._seen = seen
+
+    def __getitem__(self, root: str) -> Any:
+        if root in _PARTS:
+            return getattr(self._seen, _PARTS[root])
+        if root == "item":
+            return {name: getattr(self._seen, name) for name in _OWN}
+        if root == "now":
+            return datetime.now(UTC)
+        raise KeyError(root)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_PARTS, "item", "now"))
+
+    def __len__(self) -> int:
+        return len(_PARTS) + 2
+
+
+def _looks_like_expression(text: str) -> bool:
+    """Tell whether a text can only be meant as an expression, even where it does not compile."""
+    outside = "".join(found if is_code else '""' for found, is_code in _split(text))
+    return any(pattern(outside) for pattern in (_COMPARED.search, _BEGINS.match, _ASSIGNED.match))
+
+
+def _reads_expression(text: str) -> bool:
+    """Tell whether a text names a part of a delivery and compiles."""
+    if _USED.search(text) is None:
+        return False
+    try:
+        _compile_expression(text)
+    except SettingError:
+        return False
+    return True
+
+
+def _compile_expression(text: str) -> _Expression:
+    """Compile an expression of a filter.
+
+    Raises
+    ------
+    SettingError
+        It is not CEL, or names something that a delivery does not have.
+    """
+    bound = set(_LOOP.findall(text))
+    names = frozenset(
+        found["name"]
+        for found in _NAME.finditer(text)
+        if found["name"] and found["name"] not in bound
+    )
+    for name in sorted(names & _ELSEWHERE):
+        raise SettingError("filter", _no_name(name))
+    known = {name for name in _OWN if name in names}
+    written = _NAME.sub(
+        lambda found: f"item.{found[0]}" if found["name"] in known else found[0], text
+    )
+    try:
+        compile_expression(written)
+    except SettingError as error:
+        raise SettingError("filter", _problem(text, error)) from error
+    return _Expression(text=written, names=names & set(_NAMES))
+
+
+def _problem(text: str, error: SettingError) -> str:
+    """Say what is wrong with the text as it was written, with its own line and column."""
+    unknown = _UNKNOWN_NAME.search(error.problem)
+    if unknown is not None:
+        return _no_name(unknown[1])
+    problem = error.problem
+    try:
+        compile_expression(text)
+    except SettingError as own:
+        if _UNKNOWN_NAME.search(own.problem) is None:
+            problem = own.problem
+    hint = f"two values are compared with ==, and {_QUOTE}" if _ASSIGNED.match(text) else _QUOTE
+    return f"{problem}; {hint}"
+
+
+def _no_name(name: str) -> str:
+    return f"there is no {name} in a filter; use one of {', '.join(_NAMES)}, and {_QUOTE}"
+
+
+def _split(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of an expression, and whether each is code or text in quotes."""
+    start = 0
+    for found in _NAME.finditer(text):
+        if found["text"]:
+            yield text[start : found.start()], True
+            yield found["text"], False
+            start = found.end()
+    yield text[start:], True

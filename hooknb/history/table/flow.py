@@ -1,4 +1,4 @@
-"""What the nodes of a workflow have done so far, in numbers."""
+"""Counts, durations and branches of the nodes of a workflow."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FlowCounts", "branch_label"]
 
-_MOST: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
-_LONGEST: Final = 400  # characters of a result that names a branch
+_MAX_IDS: Final = 50_000  # ids of one statement: an in-memory store writes nothing meanwhile
+_MAX_CHARACTERS: Final = 400  # characters of a result that names a branch
 
 
 class FlowCounts:
@@ -67,13 +67,13 @@ class FlowCounts:
         before = self._last
         start = before
         while newest is not None and start < newest:
-            start = self._read(start, min(start + _MOST, newest))
+            start = self._read(start, min(start + _MAX_IDS, newest))
         if self._last != before:
             self._mark = self._read_mark()
         return forgotten or self._last != before
 
     def _read_mark(self) -> tuple[Any, ...] | None:
-        """Return what the last known job is; ``None`` once it is gone."""
+        """Return what identifies the last known job; ``None`` once it is gone."""
         return queries.read_mark(self._store, self._workflow_id, self._last)
 
     def _read(self, after: int, upto: int) -> int:
@@ -83,7 +83,7 @@ class FlowCounts:
             after,
             upto,
             inside=JobError.NESTED.value,
-            max_characters=_LONGEST,
+            max_characters=_MAX_CHARACTERS,
         )
         for node, kind, status, result, is_inside, times, microseconds, last in rows:
             counts = self.nodes.setdefault(

@@ -1,4 +1,4 @@
-"""Which deliveries are kept: their ids, which of them were refused, and how many came when."""
+"""Which deliveries are kept: their ids, the refused among them, and how many in each second."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Kept", "without"]
 
 _SECOND: Final = 1_000_000
-_SPAN: Final = 330  # seconds whose counts are read at first: five minutes, and the buckets' edges
-_MOST_SECONDS: Final = 2 * _SPAN
-_MOST_ROWS: Final = 10_000  # of one statement: an in-memory store writes nothing meanwhile
+_FIRST_SECONDS: Final = (
+    330  # seconds whose counts are read at first: five minutes, and the buckets' edges
+)
+_MAX_SECONDS: Final = 2 * _FIRST_SECONDS
+_MAX_ROWS: Final = 10_000  # of one statement: an in-memory store writes nothing meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What became of the known ids.
+    """What changed among the known ids.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Change:
     gone
         Refused deliveries that the store keeps no longer, in order.
     added
-        How many came.
+        How many were added.
     """
 
     void: bool
@@ -43,7 +45,7 @@ class Change:
 
 
 class Kept:
-    """The ids of a workflow's deliveries, eight bytes each, read as they come.
+    """The ids of a workflow's deliveries, eight bytes each, read as they arrive.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ class Kept:
         self.ids = array("q")
         self.refused = array("q")
         self._last = 0
-        # Deliveries and refused ones by the second in which they came, in order of arrival.
+        # Deliveries and refused ones by the second of their receipt, in order of arrival.
         self._seconds: dict[int, list[int]] = {}
 
     @property
@@ -81,7 +83,7 @@ class Kept:
         self._suspect = True
 
     def refresh(self) -> Change:
-        """Read what has come, and notice what has gone; see :meth:`Feed.refresh`."""
+        """Read which are new, and notice which are gone; see :meth:`Feed.refresh`."""
         gone = self._drop() if self.ids else ()
         void = gone is None
         if void:
@@ -106,7 +108,7 @@ class Kept:
         return made
 
     def _drop(self) -> Sequence[int] | None:
-        """Drop the refused ones that were pruned and give them; ``None`` where all is void.
+        """Drop the refused ones that were pruned and return them; ``None`` where all is void.
 
         Only the oldest refused ones go by themselves. So what is known holds where the others
         are all there, and so are the first and the last of the accepted ones.
@@ -117,7 +119,7 @@ class Kept:
         at = len(self.refused) if oldest is None else bisect_left(self.refused, oldest)
         if not has_first or not has_last or count != len(self.refused) - at:
             return None
-        # Pruning leaves a thousand; where there are fewer, they were cleared and others came.
+        # Pruning leaves a thousand; where there are fewer, they were cleared and others arrived.
         all_are_gone = bool(self.refused) and at == len(self.refused)
         if all_are_gone and queries.count_refused(self._store, self._workflow_id) < KEPT_REFUSED:
             return None
@@ -166,15 +168,15 @@ class Kept:
                 counts[1] += refused
             latest = max((row[0] for row in rows), default=None)
             newest = latest if newest is None else newest
-            if newest is not None and (latest is None or latest < newest - _SPAN):
+            if newest is not None and (latest is None or latest < newest - _FIRST_SECONDS):
                 break
-            end, size = start - 1, min(4 * size, _MOST_ROWS)
-        for second in sorted(counted)[-_MOST_SECONDS:]:
+            end, size = start - 1, min(4 * size, _MAX_ROWS)
+        for second in sorted(counted)[-_MAX_SECONDS:]:
             self._seconds[second] = counted[second]
 
     def _read_new(self) -> None:
         while True:
-            rows = queries.read_new_ids(self._store, self._workflow_id, self._last, _MOST_ROWS)
+            rows = queries.read_new_ids(self._store, self._workflow_id, self._last, _MAX_ROWS)
             for number, received, is_refused in rows:
                 self.ids.append(number)
                 counts = self._seconds.setdefault(received // _SECOND, [0, 0])
@@ -184,10 +186,10 @@ class Kept:
                     counts[1] += 1
             if rows:
                 self._last = rows[-1][0]
-            while len(self._seconds) > _MOST_SECONDS:
+            while len(self._seconds) > _MAX_SECONDS:
                 # By arrival, not by time: clocks are set back.
                 del self._seconds[next(iter(self._seconds))]
-            if len(rows) < _MOST_ROWS:
+            if len(rows) < _MAX_ROWS:
                 return
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, StoredRequest
-from hooknb.history.table.columns import Column
-from hooknb.history.table.texts import cell, cut
+from hooknb.history.table.shown_text import cell, cut
+from hooknb.history.table.table_columns import Column
 from hooknb.records import Status
 from hooknb.store import queries
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "Rows"]
 
-_MOST_CELLS: Final = 2_000  # rows whose cells are kept
-_REASON: Final = 200  # characters
+_MAX_CELL_ROWS: Final = 2_000  # rows whose cells are kept
+_MAX_REASON_CHARACTERS: Final = 200  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class Row:
     id
         The delivery's number.
     received_us
-        When it came, in microseconds since 1970.
+        When it was received, in microseconds since 1970.
     status
-        The status code of the answer; ``None`` while the caller waits.
+        The status code of the response; ``None`` while the caller waits.
     refused
         Whether it was refused.
     reason
@@ -43,7 +43,7 @@ class Row:
     cells
         A text for each column, of at most 80 characters; empty where the value is missing.
     took_ms
-        Milliseconds until the answer.
+        Milliseconds until the response.
     execution
         The status of its execution as a word; ``None`` where it has none.
     """
@@ -74,7 +74,7 @@ class Row:
 
 
 class Rows:
-    """Reads rows. Cells are kept, since what came never changes; all else is read each time.
+    """Reads rows. Cells are kept, since a delivery never changes; all else is read each time.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Rows:
                 for request in (StoredRequest(row),)
             }
             known = {number: self._cells[number] for number in ids if number in self._cells}
-            if len(self._cells) + len(read) > _MOST_CELLS:
+            if len(self._cells) + len(read) > _MAX_CELL_ROWS:
                 self._cells = known
             self._cells.update(read)
         return {number: self._cells[number] for number in ids if number in self._cells}
@@ -147,7 +147,7 @@ def _row(ordinal: int, facts: queries.RowFacts, cells: list[str]) -> Row:
         received_us=facts.received_us,
         status=facts.status,
         refused=facts.refusal is not None,
-        reason=None if why is None else cut(why.strip().partition("\n")[0], _REASON),
+        reason=None if why is None else cut(why.strip().partition("\n")[0], _MAX_REASON_CHARACTERS),
         cells=list(cells),
         took_ms=None if took is None else took / 1000,
         execution=None if ended is None else ended.word,

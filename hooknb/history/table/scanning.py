@@ -1,4 +1,4 @@
-"""Finding deliveries: a filter asked of what the store keeps, a piece at a time."""
+"""Finding deliveries: a filter run over the stored ones, a piece at a time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Scan", "matching_ids"]
 
-_FIRST: Final = 16  # rows of the first piece, while nothing is known of their size and cost
-_MOST: Final = 1_000
-_MOST_IN_STORE: Final = 10_000  # rows that the store judges at once
-_BYTES: Final = 4 * 2**20  # of one piece, about
-_PIECE: Final = 0.01  # seconds that a piece should take
-_MOST_OPEN: Final = 1_000  # unanswered deliveries that are asked again
+_FIRST_ROWS: Final = 16  # rows of the first piece, while nothing is known of their size and cost
+_MAX_ROWS: Final = 1_000
+_MAX_ROWS_IN_STORE: Final = 10_000  # rows that the store judges at once
+_MAX_BYTES: Final = 4 * 2**20  # of one piece, about
+_PIECE_SECONDS: Final = 0.01  # seconds that a piece should take
+_MAX_OPEN: Final = 1_000  # deliveries without a response that are checked again
 
 
 class Scan:
-    """Asks a filter of deliveries in the order of their ids, a piece at a time.
+    """Checks deliveries against a filter in the order of their ids, a piece at a time.
 
     Parameters
     ----------
@@ -38,38 +38,38 @@ class Scan:
     Attributes
     ----------
     last
-        The id up to which everything was asked.
+        The id up to which everything was checked.
     """
 
     def __init__(self, store: Store, workflow_id: int, asked: Filter) -> None:
         self._store = store
         self._workflow_id = workflow_id
         self._filter = asked
-        self._size = _FIRST
-        # Those that had no answer yet, where the filter looks at it; an ordered set.
+        self._size = _FIRST_ROWS
+        # Those without a response, where the filter looks at it; an ordered set.
         self._open: dict[int, None] = {}
         self.last = 0
 
     def go(self, ids: array[int], end: float) -> Iterator[int]:
-        """Go on, and give those that are found.
+        """Go on, and yield those that match.
 
         Parameters
         ----------
         ids
             The ids of the workflow, in order.
         end
-            When to stop, by :func:`time.monotonic`; one at least is asked.
+            When to stop, by :func:`time.monotonic`; at least one is checked.
         """
         while ids and self.last < ids[-1]:
             if self._filter.where is not None:
-                yield from self._ask_store(ids, self._filter.where)
+                yield from self._check_in_store(ids, self._filter.where)
             else:
-                yield from self._ask_each(ids[-1], end)
+                yield from self._check_each(ids[-1], end)
             if time.monotonic() >= end:
                 return
 
     def again(self) -> tuple[list[int], set[int]]:
-        """Ask again of those that have been answered meanwhile.
+        """Check again those whose response was sent meanwhile.
 
         Returns
         -------
@@ -78,7 +78,7 @@ class Scan:
         """
         if not self._open:
             return [], set()
-        rows = queries.read_answered_requests(
+        rows = queries.read_responded_requests(
             self._store, self._workflow_id, list(self._open), **_parts(self._filter)
         )
         for row in rows:
@@ -88,14 +88,14 @@ class Scan:
         }
         return [row[0] for row in rows], found
 
-    def _ask_store(self, ids: array[int], condition: queries.Condition) -> list[int]:
-        upto = ids[min(bisect_right(ids, self.last) + _MOST_IN_STORE, len(ids)) - 1]
+    def _check_in_store(self, ids: array[int], condition: queries.Condition) -> list[int]:
+        upto = ids[min(bisect_right(ids, self.last) + _MAX_ROWS_IN_STORE, len(ids)) - 1]
         rows = queries.judge_deliveries(self._store, self._workflow_id, condition, self.last, upto)
         self._keep_open(row.id for row in rows if row.is_pending)
         self.last = upto
         return [row.id for row in rows if row.is_found]
 
-    def _ask_each(self, upto: int, end: float) -> Iterator[int]:
+    def _check_each(self, upto: int, end: float) -> Iterator[int]:
         started = time.monotonic()
         rows = queries.read_requests_after(
             self._store,
@@ -120,7 +120,7 @@ class Scan:
     def _keep_open(self, numbers: Iterable[int]) -> None:
         if self._filter.needs_response:
             self._open.update(dict.fromkeys(numbers))
-            while len(self._open) > _MOST_OPEN:
+            while len(self._open) > _MAX_OPEN:
                 del self._open[next(iter(self._open))]
 
 
@@ -159,7 +159,7 @@ def matching_ids(
 
 
 def _newest_first(store: Store, workflow_id: int, asked: Filter) -> Iterator[int]:
-    before, size = queries.MAX_ID, _FIRST
+    before, size = queries.MAX_ID, _FIRST_ROWS
     while True:
         started = time.monotonic()
         rows = queries.read_requests_before(store, workflow_id, before, size, **_parts(asked))
@@ -182,5 +182,5 @@ def _next_size(size: int, rows: Sequence[Sequence[Any]], took: float) -> int:
     if not rows:
         return size
     average: int = sum(row[1] for row in rows) // len(rows) + 1
-    wanted = 2 * size if took < _PIECE else size // 2
-    return max(1, min(wanted, _MOST, _BYTES // average))
+    wanted = 2 * size if took < _PIECE_SECONDS else size // 2
+    return max(1, min(wanted, _MAX_ROWS, _MAX_BYTES // average))

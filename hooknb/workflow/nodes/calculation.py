@@ -42,6 +42,11 @@ class Calculation(Node, frozen=True, tag="calculation"):
         """Refuse what is not CEL."""
         compile_expression(self.expression)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.expression,)

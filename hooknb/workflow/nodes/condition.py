@@ -71,6 +71,11 @@ class Condition(Node, frozen=True, tag="condition"):
         """Return both branches."""
         return {"yes": self.yes or (), "no": self.no or ()}
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether it does not call a function."""
+        return isinstance(self.condition, (str, dict))
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.condition,)

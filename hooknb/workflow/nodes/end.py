@@ -44,6 +44,11 @@ class End(Node, frozen=True, tag="end"):
         """Refuse other endings."""
         check_fields(self)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)

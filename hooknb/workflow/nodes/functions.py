@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hooknb.expressions import TooManyValuesError, compile_expression, evaluate
+from hooknb.expressions.templates import has_templates
 from hooknb.workflow.nodes.node import Context
 
-__all__ = ["call", "is_large", "value_of"]
+__all__ = ["call", "is_large", "rendered", "value_of"]
 
 _LARGE_BODY_BYTES: Final = 64 * 1024
 _MAX_QUICK_VALUES: Final = 2_000  # handed to CEL in less time than a worker takes to start
@@ -25,8 +26,15 @@ async def call(function: Callable[[Any], Any], context: Context) -> Any:
 
 def is_large(context: Context) -> bool:
     """Whether what came is so large that going through it would hold up other callers."""
-    delivery = context.delivery
-    return delivery.size > _LARGE_BODY_BYTES or "Content-Encoding" in delivery.header_map
+    request = context.request
+    return request.size > _LARGE_BODY_BYTES or bool(request.content_encoding)
+
+
+async def rendered(value: Any, context: Context) -> Any:
+    """Fill the templates anywhere inside a value; on a worker thread over a large delivery."""
+    if is_large(context) and has_templates(value):
+        return await context.in_worker(lambda inside: inside.render(value))
+    return context.render(value)
 
 
 async def value_of(expression: str, context: Context) -> Any:

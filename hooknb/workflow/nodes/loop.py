@@ -13,6 +13,7 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.functions import rendered
 from hooknb.workflow.nodes.insertions import whole_number
 from hooknb.workflow.nodes.node import Branch, Context, Node, register
 from hooknb.workflow.nodes.tree import as_nodes
@@ -90,7 +91,7 @@ class Loop(Node, frozen=True, tag="loop"):
 
     async def run(self, context: Context) -> list[Any]:
         """Take one turn after the other."""
-        elements = _elements(context.render(self.over))
+        elements = _elements(await rendered(self.over, context))
         # A range of a number beyond 64 bits has no `len`.
         turns = elements.stop if isinstance(elements, range) else len(elements)
         if turns > self.max_items:

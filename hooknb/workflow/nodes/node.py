@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.records import Delivery
+from hooknb.records import Delivery, ReceivedRequest
 from hooknb.workflow.nodes.data import exactly_equal, settings_of
 from hooknb.workflow.nodes.secrets import masked_fields, masked_url
 
@@ -50,6 +50,10 @@ class Branch(NamedTuple):
 
 class Context(Protocol):
     """What a node may use of the execution that runs it; :class:`hooknb.Context` is one."""
+
+    @property
+    def request(self) -> ReceivedRequest:
+        """What was received."""
 
     @property
     def delivery(self) -> Delivery:
@@ -115,7 +119,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Whether it is for a caller that waits, so that only synchronous workflows may hold it."""
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
-    """The settings in which credentials may stand: a URL, or fields by name."""
+    """The settings in which credentials may stand; see :meth:`masked_setting`."""
 
     former_names: ClassVar[Mapping[str, str]] = {}
     """What settings were called before, and are in stored definitions, with their names."""
@@ -141,18 +145,28 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
     def masked(self) -> Self:
         """Return the same node with the credentials in its own settings masked."""
-        hidden = {}
-        for name in self.secret_fields:
-            value = getattr(self, name)
-            masked = masked_url(value) if isinstance(value, str) else masked_fields(value)
-            if masked != value:
-                hidden[name] = masked
+        masked = {name: self.masked_setting(name) for name in self.secret_fields}
+        hidden = {name: value for name, value in masked.items() if value != getattr(self, name)}
         return msgspec.structs.replace(self, **hidden) if hidden else self
+
+    def masked_setting(self, name: str) -> Any:
+        """Return one of the ``secret_fields`` with the credentials in it masked."""
+        value = getattr(self, name)
+        return masked_url(value) if isinstance(value, str) else masked_fields(value)
 
     # -- how the panel shows it -----------------------------------------------------------------
     #
     # What forms say of a setting stands in the `Meta` beside it: `title`, `description`, an example
     # as the placeholder, and in `extra` `kind`, `lines`, `mono`, `choices`, `is_rare`.
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether running it has no effect outside of its execution, and prints nothing.
+
+        It is then run while the delivery is being stored, which has no id yet. The nodes below it
+        are asked by themselves.
+        """
+        return False
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of the node, in parts: text, and values to be written out."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from hooknb.paths import MISSING
+from hooknb.workflow.nodes.functions import rendered
 from hooknb.workflow.nodes.insertions import JSON_HINT
 from hooknb.workflow.nodes.node import Context, Node, register
 
@@ -30,11 +31,16 @@ class Output(Node, frozen=True, tag="output"):
     edge_tone: ClassVar[str] = "value"
     rank: ClassVar[int] = 100
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.value,)
 
     async def run(self, context: Context) -> Any:
         """Fill the templates."""
-        value = context.render(self.value)
+        value = await rendered(self.value, context)
         return None if value is MISSING else value

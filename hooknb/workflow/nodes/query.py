@@ -17,7 +17,9 @@ from hooknb.errors import ExpressionError, SettingError
 from hooknb.expressions.patterns import LinearPattern
 from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
+from hooknb.workflow.nodes.bounds import JmespathFunctions, check_size, jsonata_functions
 from hooknb.workflow.nodes.fields import check_fields
+from hooknb.workflow.nodes.functions import rendered
 from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Query"]
@@ -85,22 +87,32 @@ class Query(Node, frozen=True, tag="query"):
             )
         _compiled(self.language, self.query)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.query, "  over ", self.over)
 
     async def run(self, context: Context) -> Any:
         """Ask."""
-        value = context.render(self.over)
+        value = await rendered(self.over, context)
         if value is MISSING:
             return None
         program = _compiled(self.language, self.query)
         try:
             if program.quick:
                 return program.run(value)
-            return await context.in_worker(lambda _context: program.run(value))
+            return await context.in_worker(lambda _context: _bounded(program.run(value)))
         except RecursionError as error:
             raise ExpressionError(f"{self.query!r}: the value is nested too deeply") from error
+
+
+def _bounded(result: Any) -> Any:
+    check_size(result)
+    return result
 
 
 @lru_cache(maxsize=512)
@@ -131,9 +143,11 @@ def _jmespath(query: str) -> _Program:
     except (ValueError, RecursionError) as error:
         raise _refusal(query, "JMESPath", 1, error) from error
 
+    options = jmespath.Options(custom_functions=JmespathFunctions())
+
     def run(value: Any) -> Any:
         try:
-            return compiled.search(value)
+            return compiled.search(value, options)
         except ValueError as error:
             raise ExpressionError(f"{query!r}: {error}") from error
 
@@ -238,6 +252,8 @@ def _jsonata(query: str) -> _Program:
         sys.setrecursionlimit(deepest)
     try:
         compiled = Jsonata(query, _jsonata_pattern)
+        for name, function in jsonata_functions().items():
+            compiled.register_function(name, function)
     except SettingError as error:
         raise _refusal(query, "JSONata", 1, error.problem) from error
     except JException as error:

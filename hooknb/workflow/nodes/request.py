@@ -26,6 +26,7 @@ from hooknb.workflow.nodes.insertions import (
 )
 from hooknb.workflow.nodes.node import Context, Node, register
 from hooknb.workflow.nodes.response import encode_body
+from hooknb.workflow.nodes.secrets import masked_body
 from hooknb.workflow.nodes.urls import (
     Url,
     check_hosts,
@@ -191,7 +192,7 @@ class Request(Node, frozen=True, tag="request"):
     prints: ClassVar[bool] = False
     edge_tone: ClassVar[str] = "reach"
     rank: ClassVar[int] = 60
-    secret_fields: ClassVar[tuple[str, ...]] = ("url", "headers", "query")
+    secret_fields: ClassVar[tuple[str, ...]] = ("url", "headers", "query", "body")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent."""
@@ -203,6 +204,10 @@ class Request(Node, frozen=True, tag="request"):
             force_setattr(self, "method", _checked_method(self.method))
         if self.body is not None:
             encode_body(self.body)
+
+    def masked_setting(self, name: str) -> Any:
+        """Return a setting masked; a body that is text is not a URL."""
+        return masked_body(self.body) if name == "body" else super().masked_setting(name)
 
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""

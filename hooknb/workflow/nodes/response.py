@@ -14,6 +14,7 @@ from hooknb.expressions.templates import has_templates
 from hooknb.paths import MISSING
 from hooknb.payloads.json_values import as_python
 from hooknb.records import SentResponse, response_tone
+from hooknb.workflow.nodes.functions import is_large
 from hooknb.workflow.nodes.insertions import (
     JSON_HINT,
     check_headers,
@@ -64,6 +65,11 @@ class Response(Node, frozen=True, tag="response", dict=True):
         """Refuse what cannot be sent."""
         check_response(self.status, self.headers, self.body)
 
+    @property
+    def is_pure(self) -> bool:
+        """Return true."""
+        return True
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         return (self.body,)
@@ -82,7 +88,8 @@ class Response(Node, frozen=True, tag="response", dict=True):
 
     async def run(self, context: Context) -> Any:
         """Respond; the result is the status code that went out."""
-        response = self.rendered(context)
+        is_slow = self._fixed is None and is_large(context)
+        response = await context.in_worker(self.rendered) if is_slow else self.rendered(context)
         context.respond(response)
         return response.status
 

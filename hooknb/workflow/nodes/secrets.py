@@ -13,7 +13,15 @@ from urllib.parse import unquote_plus
 
 from hooknb.payloads.headers import MASK, SECRET_HEADERS
 
-__all__ = ["MASK", "holds_mask", "is_secret_name", "masked_fields", "masked_url", "shown"]
+__all__ = [
+    "MASK",
+    "holds_mask",
+    "is_secret_name",
+    "masked_body",
+    "masked_fields",
+    "masked_url",
+    "shown",
+]
 
 _NAME: Final = re.compile(
     r"key|pass|auth|sig|jwt|pwd|.*[^a-z](?:pwd|auth)"
@@ -38,6 +46,24 @@ def masked_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
         name: _masked(value) if isinstance(name, str) and is_secret_name(name) else value
         for name, value in fields.items()
     }
+
+
+def masked_body(body: Any) -> Any:
+    """Return a body with the texts masked that stand under the name of a credential.
+
+    Under ``key`` alone there may be anything in a body.
+    """
+    if isinstance(body, Mapping):
+        return {
+            name: _masked(value)
+            if isinstance(value, str)
+            and isinstance(name, str)
+            and name.lower() != "key"
+            and is_secret_name(name)
+            else masked_body(value)
+            for name, value in body.items()
+        }
+    return [masked_body(item) for item in body] if isinstance(body, (list, tuple)) else body
 
 
 def masked_url(url: str) -> str:
@@ -67,6 +93,8 @@ def shown(value: Any) -> str:
     """Write a setting into a message, with credentials masked."""
     if isinstance(value, str):
         return repr(masked_url(value))
+    if value and isinstance(value, (list, tuple)):  # nobody knows what such a one holds
+        return f"a list of {len(value)}"
     return repr(masked_fields(value) if isinstance(value, dict) else value)
 
 

@@ -92,6 +92,11 @@ class Switch(Node, frozen=True, tag="switch"):
         )
         return msgspec.structs.replace(self, cases=cases, otherwise=lists["otherwise"])
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether it does not call a function."""
+        return all(isinstance(case.condition, (str, dict)) for case in self.cases)
+
     def line(self) -> tuple[Any, ...]:
         """Return what one line says of it."""
         count = len(self.cases)

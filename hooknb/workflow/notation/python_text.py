@@ -261,19 +261,21 @@ class _Cell:
         masked = node.masked()
         if masked is node:
             return settings
-        found = dict(settings)
-        for name, value in settings.items():
-            other = getattr(masked, name)
-            if isinstance(value, dict) and isinstance(other, dict):
-                found[name] = {
-                    key: item
-                    if item == other[key]
-                    else self.ask(f"{key} of {node.key} ({other[key]})")
-                    for key, item in value.items()
-                }
-            elif isinstance(value, str) and value != other:
-                found[name] = self.ask(f"{name} of {node.key} ({other})")
-        return found
+        return {
+            name: self.asking(node, name, value, getattr(masked, name))
+            for name, value in settings.items()
+        }
+
+    def asking(self, node: Node, name: str, value: Any, masked: Any) -> Any:
+        """Return a value in which names of what the cell asks for stand for what is masked."""
+        if isinstance(value, dict) and isinstance(masked, dict):
+            return {key: self.asking(node, key, value[key], masked[key]) for key in value}
+        if isinstance(value, (list, tuple)) and isinstance(masked, (list, tuple)):
+            pairs = zip(value, masked, strict=True)
+            return [self.asking(node, name, item, other) for item, other in pairs]
+        if isinstance(value, str) and value != masked:
+            return self.ask(f"{name} of {node.key} ({masked})")
+        return value
 
     def ask(self, what: str) -> _Name:
         """Have the cell ask for a credential; return the variable that holds it."""

@@ -1,4 +1,4 @@
-"""The columns of the table of deliveries: what is configured, or else what comes."""
+"""The columns of the table of deliveries: the configured variables, or else frequent leaves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hooknb import paths
 from hooknb.history.delivery import MAX_PREVIEW_BYTES, TOO_LARGE, StoredRequest
-from hooknb.history.table.texts import is_file
+from hooknb.history.table.shown_text import is_file
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked
 from hooknb.store import queries
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "Columns", "leaf_columns", "short_titles", "variable_name"]
 
-_MOST_INFERRED: Final = 5
-_LOOKED_AT: Final = 20  # the newest deliveries that columns are found in
-_MOST_LEAVES: Final = 1_000  # of one body; who has more is to configure what counts
+_MAX_INFERRED: Final = 5
+_SAMPLE_SIZE: Final = 20  # the newest deliveries that columns are found in
+_MAX_LEAVES: Final = 1_000  # of one body; who has more is to configure what counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,8 @@ class Column:
     Attributes
     ----------
     name
-        The variable as :meth:`hooknb.Hook.take` has it: ``body.order.id``, ``headers.X-Id``.
+        The variable as :meth:`hooknb.Hook.add_variable` takes it:
+        ``body.order.id``, ``headers.X-Id``.
     title
         Its alias, or else its name.
     numeric
@@ -70,11 +71,11 @@ class Columns:
         self._workflow_id = workflow_id
         self._key: object = None
         self._columns: list[Column] = []
-        self._settled = False
+        self._is_known = False
 
     def reset(self) -> None:
         """Find them anew the next time."""
-        self._settled = False
+        self._is_known = False
 
     def read(self, trigger: Trigger) -> list[Column]:
         """Return the columns; reads up to 20 deliveries where they are not known yet.
@@ -83,19 +84,19 @@ class Columns:
         where nothing else is configured. Without any: up to five leaves of queries and bodies, the
         most frequent of the newest 20 accepted deliveries first.
         """
-        if self._settled and trigger.parts == self._key:
+        if self._is_known and trigger.parts == self._key:
             return self._columns
         self._key = trigger.parts
         configured = _configured(trigger)
         if configured and all(variable.type is not None for _, variable in configured):
             newest: list[StoredRequest] = []
-            self._settled = True
+            self._is_known = True
         else:
             rows = queries.read_newest_requests(
-                self._store, self._workflow_id, _LOOKED_AT, MAX_PREVIEW_BYTES
+                self._store, self._workflow_id, _SAMPLE_SIZE, MAX_PREVIEW_BYTES
             )
             newest = [StoredRequest(row) for _, _, *row in rows]
-            self._settled = bool(newest)
+            self._is_known = bool(newest)
         if configured:
             self._columns = [_column(part, variable, newest) for part, variable in configured]
         else:
@@ -103,7 +104,7 @@ class Columns:
                 _column(part, Variable(path), newest) for part, path in _inferred(newest)
             ]
             # Who sends nothing at first is not shown without columns for ever.
-            self._settled = bool(self._columns)
+            self._is_known = bool(self._columns)
         return self._columns
 
 
@@ -179,7 +180,7 @@ def _inferred(newest: Sequence[StoredRequest]) -> list[tuple[str, str]]:
             for path in _leaves(request.preview(part)):
                 times[part, path] = times.get((part, path), 0) + 1
     # Sorting is stable: what is as frequent stays in the order in which it was seen.
-    return sorted(times, key=lambda leaf: -times[leaf])[:_MOST_INFERRED]
+    return sorted(times, key=lambda leaf: -times[leaf])[:_MAX_INFERRED]
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -188,7 +189,7 @@ def _leaves(value: Any) -> Iterator[str]:
         return
     count = 0
     work = [("", value)]
-    while work and count < _MOST_LEAVES:
+    while work and count < _MAX_LEAVES:
         path, value = work.pop()
         if isinstance(value, dict) and value and not is_file(value):
             inner = [(paths.join(path, key), item) for key, item in value.items()]

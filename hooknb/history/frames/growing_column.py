@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from hooknb.history.frames.arrays import joined, objects, text
+from hooknb.history.frames.typed_arrays import joined, objects, text
 from hooknb.paths import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
 
 __all__ = ["Column"]
 
@@ -47,19 +47,19 @@ _STORED: Final[dict[Kind, Any]] = {
 class Column:
     """The values of one variable, row by row.
 
-    Values come in pieces, which are kept small and exact: a piece of integers is an array of
+    Values arrive in pieces, which are kept small and exact: a piece of integers is an array of
     integers, whatever the rest of the column is. :meth:`array` puts them together and keeps the
-    result, so that the next time only what has come since is added to it.
+    result, so that the next time only new values are added to it.
     """
 
-    __slots__ = ("_covered", "_filled", "_kind", "_pieces", "_seen", "_settled")
+    __slots__ = ("_covered", "_filled", "_kind", "_laid_out", "_pieces", "_seen")
 
     def __init__(self) -> None:
         self._pieces: list[tuple[range | np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
         self._seen = 0
         self._filled = 0  # values, gaps not counted
-        self._settled: Array | None = None
-        self._covered = 0  # rows of `_settled`
+        self._laid_out: Array | None = None
+        self._covered = 0  # rows of `_laid_out`
         self._kind: Kind = "object"
 
     def add(self, rows: Sequence[int], values: Sequence[Any]) -> None:
@@ -128,21 +128,21 @@ class Column:
         The column keeps the array: it is not to be changed.
         """
         kind = self._kind_of(length)
-        if self._settled is not None and kind != self._kind:
-            self._settled = _converted(self._settled, kind)
-        if self._settled is None or length > self._covered:
+        if self._laid_out is not None and kind != self._kind:
+            self._laid_out = _convert(self._laid_out, kind)
+        if self._laid_out is None or length > self._covered:
             new = self._dense(kind, length)
-            self._settled = new if self._settled is None else joined(self._settled, new)
+            self._laid_out = new if self._laid_out is None else joined(self._laid_out, new)
             self._covered = length
             self._pieces.clear()
         self._kind = kind
         if kind == "int or float":
-            # Kept as objects: which of them were integers must not be lost before a text comes.
-            return np.asarray(self._settled).astype(np.float64)
-        return self._settled
+            # Kept as objects: which of them were integers must not be lost before a text arrives.
+            return np.asarray(self._laid_out).astype(np.float64)
+        return self._laid_out
 
     def _dense(self, kind: Kind, length: int) -> Array:
-        """Lay out the pieces that have come since."""
+        """Lay out the pieces added since."""
         start = self._covered
         dtype = _STORED.get(kind, object)
         if kind == "float":
@@ -159,10 +159,10 @@ class Column:
             # Always exact: between different types only objects stand.
             data[place] = values if values.dtype == dtype else values.astype(object)
             mask[place] = False
-        return _wrapped(kind, data, mask)
+        return _wrap(kind, data, mask)
 
 
-def _wrapped(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> Array:
+def _wrap(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> Array:
     if kind == "int with gaps":
         return pd.arrays.IntegerArray(data, mask)
     if kind == "bool with gaps":
@@ -170,7 +170,7 @@ def _wrapped(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any])
     return text(data) if kind == "text" else data
 
 
-def _converted(array: Array, kind: Kind) -> Array:
+def _convert(array: Array, kind: Kind) -> Array:
     """Bring an array to a wider type, through objects: no integer ever becomes a float."""
     mask = np.asarray(pd.isna(array))
     data: np.ndarray[Any, Any] = (
@@ -183,4 +183,4 @@ def _converted(array: Array, kind: Kind) -> Array:
     if dtype is not object:
         data[mask] = np.nan if kind == "float" else 0
         data = data.astype(dtype)
-    return _wrapped(kind, data, mask)
+    return _wrap(kind, data, mask)

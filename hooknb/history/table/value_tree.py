@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from hooknb import paths
-from hooknb.history.table.columns import variable_name
-from hooknb.history.table.texts import cut, file_text, is_file, sendable
+from hooknb.history.table.shown_text import cut, file_text, is_file, sendable
+from hooknb.history.table.table_columns import variable_name
 from hooknb.paths import MISSING
 
-__all__ = ["MOST_LINES", "Line", "tree"]
+__all__ = ["MAX_LINES", "Line", "tree"]
 
-MOST_LINES: Final = 5_000
-_LONGEST: Final = 2_000  # characters of a value
-_LONGEST_NAME: Final = 1_000  # of a path: deep ones would make a tree of megabytes
+MAX_LINES: Final = 5_000
+_MAX_CHARACTERS: Final = 2_000  # characters of a value
+_MAX_NAME_CHARACTERS: Final = 1_000  # of a path: deep ones would make a tree of megabytes
 
 Line: TypeAlias = list[Any]
 """``[depth, label, kind, text, name, is_leaf, children]``, see :func:`tree`."""
@@ -57,8 +57,8 @@ def tree(value: Any, part: str) -> tuple[list[Line], int]:
             The value as JSON, at most 2,000 characters; a file by name, type and size. The opening
             bracket of an object or list, both of an empty one, the closing one for ``end``.
         ``name``
-            What :meth:`hooknb.Hook.take` wants: ``body.order.id``; ``None`` for ends and for names
-            of more than 1,000 characters.
+            The name for :meth:`hooknb.Hook.add_variable`: ``body.order.id``; ``None`` for ends and
+            for names of more than 1,000 characters.
         ``is_leaf``
             Whether nothing stands below it: also true of an empty object or list.
         ``children``
@@ -72,7 +72,7 @@ def tree(value: Any, part: str) -> tuple[list[Line], int]:
     while made.open:
         depth, path, entries, closes = made.open[-1]
         # Whatever is added may have an end, and so have those that are open.
-        is_full = is_full or len(made.lines) + len(made.open) + 2 > MOST_LINES
+        is_full = is_full or len(made.lines) + len(made.open) + 2 > MAX_LINES
         entry = None if is_full else next(entries, None)
         if entry is None:
             made.open.pop()
@@ -95,7 +95,7 @@ class _Tree:
     def add(self, value: Any, *, depth: int, label: str | None, path: str | None) -> None:
         """Write the line of a value, and open it where there is something in it."""
         name = None if path is None else sendable(variable_name(self._part, path))
-        label = None if label is None else cut(label, _LONGEST)
+        label = None if label is None else cut(label, _MAX_CHARACTERS)
         if not isinstance(value, (dict, list)) or is_file(value):
             self.lines.append([depth, label, *_leaf(value), name, True, 0])
             return
@@ -109,18 +109,18 @@ class _Tree:
 
 def _leaf(value: Any) -> tuple[str, str]:
     if is_file(value):
-        return "file", cut(file_text(value), _LONGEST)
+        return "file", cut(file_text(value), _MAX_CHARACTERS)
     if isinstance(value, str):
         # No more of it is written than may be seen: it may have megabytes.
-        return "text", cut(json.dumps(value[:_LONGEST], ensure_ascii=False), _LONGEST)
-    return _KINDS.get(type(value), "text"), cut(json.dumps(value, default=repr), _LONGEST)
+        return "text", cut(json.dumps(value[:_MAX_CHARACTERS], ensure_ascii=False), _MAX_CHARACTERS)
+    return _KINDS.get(type(value), "text"), cut(json.dumps(value, default=repr), _MAX_CHARACTERS)
 
 
 def _below(path: str | None, key: str | int) -> str | None:
-    if path is None or len(str(key)) > _LONGEST_NAME:
+    if path is None or len(str(key)) > _MAX_NAME_CHARACTERS:
         return None
     made = paths.join(path, key)
-    return made if len(made) <= _LONGEST_NAME else None
+    return made if len(made) <= _MAX_NAME_CHARACTERS else None
 
 
 def _count(value: Any) -> int:

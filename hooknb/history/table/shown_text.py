@@ -8,9 +8,9 @@ from typing import Any, Final
 from hooknb.history.delivery import TOO_LARGE
 from hooknb.paths import MISSING
 
-__all__ = ["CELL", "cell", "cut", "file_text", "is_file", "plain", "sendable"]
+__all__ = ["MAX_CELL_CHARACTERS", "cell", "cut", "file_text", "is_file", "plain", "sendable"]
 
-CELL: Final = 80
+MAX_CELL_CHARACTERS: Final = 80
 """Characters of a cell."""
 
 _FILE: Final = frozenset({"filename", "content_type", "content"})
@@ -25,9 +25,9 @@ def sendable(text: str) -> str:
     return text
 
 
-def cut(text: str, most: int) -> str:
-    """Cut a text to ``most`` characters, the last of them an ellipsis where something is left."""
-    return sendable(text if len(text) <= most else f"{text[: most - 1]}…")
+def cut(text: str, max_characters: int) -> str:
+    """Cut a text to ``max_characters``, the last an ellipsis where something is left out."""
+    return sendable(text if len(text) <= max_characters else f"{text[: max_characters - 1]}…")
 
 
 def is_file(value: Any) -> bool:
@@ -60,16 +60,16 @@ def plain(value: Any) -> str:
 
 
 def cell(value: Any) -> str:
-    """Write a value for a cell of a table, in at most 80 characters.
+    """Write a value for a cell of a table, in at max_characters 80 characters.
 
     Parameters
     ----------
     value
-        What a path gave: any value of a body, ``MISSING`` (an empty text), or ``TOO_LARGE``.
+        The value at a path: any value of a body, ``MISSING`` (an empty text), or ``TOO_LARGE``.
     """
     if value is MISSING:
         return ""
-    return "…" if value is TOO_LARGE else cut(plain(value), CELL)
+    return "…" if value is TOO_LARGE else cut(plain(value), MAX_CELL_CHARACTERS)
 
 
 def _bytes(value: bytes) -> str:

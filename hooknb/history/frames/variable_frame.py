@@ -1,4 +1,4 @@
-"""The frame of variables: those that are configured, or else whatever leaves have come."""
+"""The frame of variables: those that are configured, or else every leaf received."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from hooknb import paths, payloads
-from hooknb.history.frames.arrays import frame, joined, times
-from hooknb.history.frames.columns import Column
+from hooknb.history.frames.chunks import chunks
+from hooknb.history.frames.growing_column import Column
 from hooknb.history.frames.leaves import Leaves
-from hooknb.history.frames.reading import chunks
+from hooknb.history.frames.typed_arrays import frame, joined, times
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked, parse_head
 from hooknb.records import read_body
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
 __all__ = ["VariableRows"]
 
-_MOST_COLUMNS: Final = 500
+_MAX_COLUMNS: Final = 500
 _EARLY: Final = 5_000  # rows that are better read again at once than after all the others
 
 Key = tuple[tuple[str, str, str], ...]
@@ -44,7 +44,7 @@ class _Source(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether everything has to be given once more."""
+        """Whether every row must be added once more."""
 
     def restart(self) -> None:
         """Forget the values."""
@@ -95,16 +95,16 @@ class VariableRows:
             self._source.restart()
             self._extend()
         if self._frame is None or self._last != before:
-            self._frame = self._built()
+            self._frame = self._make_frame()
         return self._frame
 
     def _is_cleared(self) -> bool:
         # Accepted deliveries go when a hook is cleared, and then all of them.
         first = int(self._ids[0]) if self._ids.size else None
-        return first is not None and not queries.has_delivery(self._store, self._workflow_id, first)
+        return first is not None and not queries.has_record(self._store, self._workflow_id, first)
 
     def _extend(self) -> None:
-        """Read what is new, or stop where it is sooner begun again."""
+        """Read what is new, or stop where starting again is faster."""
         ids: list[int] = []
         moments: list[int] = []
         start = len(self._ids)
@@ -121,7 +121,7 @@ class VariableRows:
             self._ids = np.concatenate((self._ids, np.asarray(ids, dtype=np.int64)))
             self._times = joined(self._times, times(moments))
 
-    def _built(self) -> pd.DataFrame:
+    def _make_frame(self) -> pd.DataFrame:
         columns, left_out = self._source.columns()
         length = len(self._ids)
         arrays = {name: values.array(length) for name, values in columns.items()}
@@ -151,7 +151,7 @@ class _Inferred:
         bodies: list[Any] = []
         for number, (_, size, _, _, text, kind, encoding, raw) in enumerate(rows, start):
             bodies.append(read_body(raw, kind, encoding, size=size, is_accepted=True))
-            # A query without a pair is no object, as no body is none.
+            # A query without pairs is left out, as a missing body is.
             if text and (query := payloads.parse_query_string(text)):
                 queries[number] = query
         firsts = self._query.add(list(queries), list(queries.values()))
@@ -173,10 +173,10 @@ class _Inferred:
         leaves.sort(key=lambda item: (-item[1].times, item[1].order))
         columns = {
             column(part, Variable(leaf.path)): leaf.column
-            for part, leaf in leaves[:_MOST_COLUMNS]
+            for part, leaf in leaves[:_MAX_COLUMNS]
             if leaf.column is not None
         }
-        return columns, max(0, len(leaves) - _MOST_COLUMNS)
+        return columns, max(0, len(leaves) - _MAX_COLUMNS)
 
 
 class _Configured:

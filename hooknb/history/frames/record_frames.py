@@ -1,4 +1,4 @@
-"""The frames of deliveries, executions and jobs: a row for each record, read as it comes."""
+"""The frames of deliveries, executions and jobs: a row for each record, read as they arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from hooknb import payloads
-from hooknb.history.frames.arrays import (
+from hooknb.history.frames.chunks import Read, chunks
+from hooknb.history.frames.typed_arrays import (
     category,
     frame,
     integers,
@@ -19,7 +20,6 @@ from hooknb.history.frames.arrays import (
     times,
     words,
 )
-from hooknb.history.frames.reading import Read, chunks
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, parse_head
 from hooknb.records import Status, decode_result, read_body
@@ -28,7 +28,7 @@ from hooknb.store import queries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hooknb.history.frames.arrays import Array
+    from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
 
 __all__ = ["DeliveryRows", "ExecutionRows", "JobRows"]
@@ -49,7 +49,7 @@ class _Rows(ABC):
     """
 
     read_rows: Read
-    """Reads the rows after an id, as :func:`hooknb.history.frames.reading.chunks` wants it."""
+    """Reads the rows after an id, as :func:`hooknb.history.frames.chunks.chunks` wants it."""
 
     width: int
     """How many values a row has behind id and size."""
@@ -90,7 +90,7 @@ class _Rows(ABC):
 
     @abstractmethod
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
-        """Make the columns of what a row has behind id and size."""
+        """Make the columns of the values behind id and size."""
 
 
 class DeliveryRows(_Rows):
@@ -111,7 +111,7 @@ class DeliveryRows(_Rows):
         accepted = self._frame.index[self._frame["outcome"] == "accepted"]
         if not len(accepted):
             return False
-        return not queries.has_delivery(self._store, self._workflow_id, int(accepted[0]))
+        return not queries.has_record(self._store, self._workflow_id, int(accepted[0]))
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
@@ -123,7 +123,7 @@ class DeliveryRows(_Rows):
             self._frame = self._frame[~gone]
 
     def _take_responses(self) -> None:
-        """Fill in the answers that had not been given when their deliveries were read."""
+        """Fill in the responses that were sent after their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
         waiting = self._frame.index[status.isna()].tolist()
         rows = queries.read_responses_of(self._store, self._workflow_id, waiting)
@@ -186,7 +186,7 @@ class ExecutionRows(_Rows):
 
     def _is_cleared(self) -> bool:
         first = int(self._frame.index[0])
-        return not queries.has_execution(self._store, self._workflow_id, first)
+        return not queries.has_record(self._store, self._workflow_id, first, "executions")
 
     def _extend(self) -> None:
         """Read what is new, and again what had not ended: it may end in any order."""
@@ -230,7 +230,8 @@ class JobRows(_Rows):
         return pd.concat([ended, self._table(running)]).sort_index() if running else ended
 
     def _is_cleared(self) -> bool:
-        return not queries.has_job(self._store, self._workflow_id, int(self._frame.index[0]))
+        first = int(self._frame.index[0])
+        return not queries.has_record(self._store, self._workflow_id, first, "jobs")
 
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
         (execution, node, kind, status, started, finished, result, output, error) = values

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Read", "chunks"]
 
-_FIRST: Final = 64  # rows of the first part, while nothing is known of their size
-_MOST: Final = (
-    1_000  # what they are parsed to stays in the processor's cache: 5,000 take a quarter longer
-)
-_BYTES: Final = 16 * 2**20  # of one part, about
+_FIRST_ROWS: Final = 64  # rows of the first part, while nothing is known of their size
+_MAX_ROWS: Final = 1_000  # parsed, they stay in the processor's cache: 5,000 take a quarter longer
+_MAX_BYTES: Final = 16 * 2**20  # of one part, about
 
 Read: TypeAlias = "Callable[[Store, int, int, int], list[tuple[Any, ...]]]"
 
@@ -43,11 +41,11 @@ def chunks(
     list of tuple
         Never an empty one.
     """
-    limit = _FIRST
+    limit = _FIRST_ROWS
     while rows := read(store, workflow_id, after, limit):
         yield rows
         if len(rows) < limit:
             return
         after = rows[-1][0]
         average = sum(row[1] for row in rows) // len(rows) + 1
-        limit = max(1, min(_MOST, _BYTES // average))
+        limit = max(1, min(_MAX_ROWS, _MAX_BYTES // average))

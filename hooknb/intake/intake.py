@@ -1,0 +1,398 @@
+"""From a request to a kept delivery and its response.
+
+Each request is one coroutine, :meth:`Intake.receive`, on the server's loop: the trigger judges
+the head, then the body; the delivery waits for its group to be on disk; the response leaves after
+that. The nodes of a synchronous hook that have no effect run meanwhile, so that the whole of what
+they did is kept in the delivery's own transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Final
+
+from hooknb._clock import Clock, moment
+from hooknb.engine import Engine, QueuedExecution, Run, Workers
+from hooknb.intake import admission
+from hooknb.intake.admission import Refusal
+from hooknb.intake.grouping import Grouping
+from hooknb.intake.responses import OK, busy, closing_response, disabled, problem
+from hooknb.intake.served import HookState, Parsed, Served, encode_pairs
+from hooknb.records import KEPT_REFUSED_BYTES, Delivery, ReceivedRequest, SentResponse, Status
+from hooknb.relay.publication import OUTCOME, Publication
+from hooknb.server import Body, BodyError, Request
+from hooknb.settings import RuntimeSettings
+from hooknb.store import EndExecution, NewDelivery, NewResponse, Store
+from hooknb.workflow import depth
+
+__all__ = ["Intake"]
+
+_PREFIX: Final = "/hook/"
+_LOG: Final = logging.getLogger("hooknb.server")
+_LARGE: Final = 32 * 1024  # bytes of a body from which it is parsed on a thread of its own
+_READERS: Final = 2  # threads that parse large bodies
+_NOT_FOUND: Final = problem(
+    Refusal(status=404, reason="unknown", detail="There is no hook at this URL.")
+)
+_NOT_STORED: Final = busy("store", "The delivery could not be stored; send it again later.")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request whose delivery is being stored, and the run that has begun meanwhile."""
+
+    state: HookState
+    stored: asyncio.Future[None]
+    run: Run | None = None
+
+
+class Intake:
+    """Takes what the server reads; a :class:`hooknb.server.Receiver`."""
+
+    def __init__(self, settings: RuntimeSettings, clock: Clock) -> None:
+        self.hooks: dict[str, HookState] = {}
+        self.clock = clock
+        self.settings = settings
+        # Of their own, so that bodies that are slow to parse hold up nothing but one another.
+        self.readers = Workers(_READERS)
+        self._ended: list[
+            tuple[HookState, list[EndExecution | NewResponse], asyncio.Future[None] | None]
+        ] = []
+        self.publication: Publication
+        self.grouping = Grouping(lambda group: self.store.submit(*group))
+        self.store: Store
+        self.engine: Engine
+
+    async def receive(self, request: Request, body: Body) -> tuple[SentResponse, int | None]:
+        """Judge a request, keep it, and return its response once it is on disk.
+
+        The id of the delivery comes with it; ``None`` where nothing was kept.
+        """
+        path, _, query = request.target.partition("?")
+        key, slash, below = path.removeprefix(_PREFIX).partition("/")
+        state = self.hooks.get(key) if path.startswith(_PREFIX) else None
+        if state is not None:
+            request.relayed = self.publication.admit(request, state.key)
+        if state is None or request.relayed is False:
+            with contextlib.suppress(BodyError):
+                await body.read(0, is_wanted=False)
+            return _NOT_FOUND, None
+        served, subpath = state.served, slash + below if below else ""
+        refusal = self._judge(state, served, request, subpath)
+        raw, parsed = await self._read(served, request, query, body, refusal)
+        is_refused = isinstance(parsed, Refusal)
+        delivery = NewDelivery(
+            workflow_id=state.workflow_id,
+            received_at=request.received_at,
+            request=ReceivedRequest(
+                method=request.method,
+                subpath=subpath,
+                query_string=query,
+                size=body.size,
+                remote=request.remote,
+                head=request.head,
+                raw=raw[:KEPT_REFUSED_BYTES] if is_refused else raw,
+            ),
+            content_type=request.headers.get("Content-Type"),
+            content_encoding=request.headers.get("Content-Encoding"),
+        )
+        if isinstance(parsed, Refusal):
+            response = await self._refuse(state, request, delivery, parsed)
+        elif served.workflow.sync and served.workflow.nodes:
+            response = await self._run(state, served, request, delivery, parsed)
+        else:
+            response = await self._accept(state, served, request, delivery, parsed)
+        if delivery.error is not None:
+            return response, None
+        if request.relayed:
+            # The status is of anybody's choice; this tells the relay whether it was accepted.
+            outcome = "accepted" if delivery.reason is None else "refused"
+            response = replace(response, headers=(*response.headers, (OUTCOME, outcome)))
+        return response, delivery.id
+
+    def _judge(
+        self, state: HookState, served: Served, request: Request, subpath: str
+    ) -> Refusal | None:
+        headers, settings = request.headers, self.settings
+        # The relay has looked at the names under which it is reached from outside.
+        if not (request.relayed or settings.allows_host(headers.get("Host"))):
+            return Refusal(
+                status=403,
+                reason="host",
+                detail=f"This server is not {headers.get('Host')!r}. Where it is reached by that "
+                "name, add it to allowed_hosts of the runtime.",
+            )
+        trigger = served.workflow.trigger
+        if not state.enabled:
+            return disabled(trigger.disabled_status)
+        if depth.of_header(headers.get(depth.HEADER)) > settings.max_depth:
+            return Refusal(
+                status=508,
+                reason="depth",
+                detail=f"Executions that send to hooks stand {settings.max_depth} deep "
+                "(max_depth): a hook may be calling itself.",
+            )
+        if len(state.queue.waiting) >= settings.max_queued:
+            return busy("backlog", "Too many executions wait; send it again later.")
+        if subpath and not trigger.subpaths:
+            return Refusal(
+                status=404,
+                reason="subpath",
+                detail="This hook takes nothing below its URL. To take it, set subpaths=True.",
+            )
+        return admission.check_head(trigger, request)
+
+    async def _read(
+        self, served: Served, request: Request, query: str, body: Body, refusal: Refusal | None
+    ) -> tuple[bytes, Parsed | Refusal]:
+        """Receive the body; return its bytes, and what it holds or why it is refused."""
+        trigger = served.workflow.trigger
+        if refusal is not None:
+            keep = min(trigger.max_body, KEPT_REFUSED_BYTES)
+            try:
+                return await body.read(keep, is_wanted=False), refusal
+            except BodyError as error:
+                return error.kept, refusal
+        try:
+            raw = await body.read(trigger.max_body)
+        except BodyError as error:
+            return error.kept, Refusal(status=400, reason=error.reason, detail=error.detail)
+        # Small ones take less time than the way to another thread.
+        if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
+            return raw, served.parse(request, query, raw, body.size)
+        try:
+            parsed = await asyncio.get_running_loop().run_in_executor(
+                self.readers, served.parse, request, query, raw, body.size
+            )
+        except Exception:  # noqa: BLE001 - the sender is to get a response
+            _LOG.exception("a body could not be parsed")
+            detail = "The body could not be parsed."
+            parsed = Refusal(status=500, reason="internal", detail=detail)
+        return raw, parsed
+
+    async def _refuse(
+        self, state: HookState, request: Request, delivery: NewDelivery, refusal: Refusal
+    ) -> SentResponse:
+        delivery.reason, delivery.detail = refusal.reason, refusal.detail
+        response = problem(refusal)
+        delivery.response = self._record(delivery, request, response)
+        await self._store(state, delivery)
+        return response
+
+    async def _accept(
+        self,
+        state: HookState,
+        served: Served,
+        request: Request,
+        delivery: NewDelivery,
+        parsed: Parsed,
+    ) -> SentResponse:
+        """Have the delivery stored, then its execution queued, and respond meanwhile."""
+        workflow = served.workflow
+        delivery.revision, delivery.missing = served.revision, parsed.missing
+        response = OK if workflow.sync else served.response
+        delivery.response = self._record(delivery, request, response, served)
+        queue, is_reserved = state.queue, False
+        delivery.status = Status.RESOLVED.value
+        if workflow.nodes:
+            delivery.owner = self.store.owner
+            # Stored as started where it will start at once: a mark that came later might be lost.
+            is_reserved = queue.reserve()
+            delivery.status = (Status.STARTED if is_reserved else Status.QUEUED).value
+        await self._store(state, delivery)
+        if is_reserved:
+            queue.reserved -= 1
+        if delivery.error is not None:
+            return problem(_NOT_STORED)
+        if workflow.nodes:
+            live = self._live(state)
+            execution = self._execution(state, served, delivery, parsed)
+            execution.on_end = partial(self._keep_end, live)
+            self.engine.enqueue(live.queue, execution)
+        return response
+
+    async def _run(
+        self,
+        state: HookState,
+        served: Served,
+        request: Request,
+        delivery: NewDelivery,
+        parsed: Parsed,
+    ) -> SentResponse:
+        """Run the workflow of a synchronous hook, and return what its caller gets."""
+        delivery.revision, delivery.missing = served.revision, parsed.missing
+        delivery.owner, delivery.status = self.store.owner, Status.STARTED.value
+        waiting = _Waiting(state, asyncio.get_running_loop().create_future())
+        # A fixed clock goes by the id, which there is none of yet.
+        if not self.clock.is_fixed:
+            execution = self._execution(state, served, delivery, parsed)
+            run = waiting.run = self.engine.run_ahead(state.queue, execution)
+            if run.end is not None:
+                response = closing_response(run.end, run.response)
+                run.end.response_status = response.status
+                delivery.owner, delivery.end = None, run.end
+                delivery.response = self._record(delivery, request, response)
+                await self._store(state, delivery, waiting)
+                return response if delivery.error is None else problem(_NOT_STORED)
+        await self._store(state, delivery, waiting)
+        if delivery.error is not None:
+            return problem(_NOT_STORED)
+        if waiting.run is None:
+            execution = self._execution(state, served, delivery, parsed)
+            waiting.run = self.engine.start_now(self._live(state).queue, execution)
+        end = await waiting.run.wait()
+        response = closing_response(end, waiting.run.response)
+        end.response_status = response.status
+        submitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        record = self._record(delivery, request, response)
+        self._keep_ended(self._live(state), [end, record], submitted)
+        await submitted
+        return response
+
+    def _live(self, state: HookState) -> HookState:
+        """Return the hook as it is by now: it may have been closed and made again meanwhile."""
+        return self.hooks.get(state.key, state)
+
+    def _execution(
+        self, state: HookState, served: Served, stored: NewDelivery, parsed: Parsed
+    ) -> QueuedExecution:
+        # Fills the cached properties, so that nothing is parsed twice.
+        stored.request.__dict__.update(
+            query=parsed.query,
+            body_or_missing=parsed.body,
+            content_type=stored.content_type,
+            content_encoding=stored.content_encoding,
+        )
+        return QueuedExecution(
+            id=stored.id,
+            workflow=served.workflow,
+            revision=served.revision,
+            request=stored.request,
+            delivery=partial(_delivery, state.name, stored),
+            started=stored.status == Status.STARTED.value,
+        )
+
+    def _record(
+        self,
+        delivery: NewDelivery,
+        request: Request,
+        response: SentResponse,
+        served: Served | None = None,
+    ) -> NewResponse:
+        if served is None or response is not served.response:
+            headers, revision = encode_pairs(response.headers), None
+        else:
+            headers, revision = served.response_headers, served.revision
+        return NewResponse(
+            workflow_id=delivery.workflow_id,
+            delivery_id=delivery.id,
+            status=response.status,
+            duration_us=self.clock.duration(request.started),
+            headers=headers,
+            body=response.body,
+            revision=revision,
+        )
+
+    # -- storing --------------------------------------------------------------------------------
+
+    async def _store(
+        self, state: HookState, delivery: NewDelivery, waiting: _Waiting | None = None
+    ) -> None:
+        """Wait until the delivery is on disk, or cannot be: its ``error`` says so."""
+        if waiting is None:
+            waiting = _Waiting(state, asyncio.get_running_loop().create_future())
+        delivery.caller = waiting
+        self.grouping.add(delivery)
+        await waiting.stored
+
+    def let_go(self, deliveries: list[NewDelivery]) -> None:
+        """Go on with deliveries that the writer has done with; on the loop."""
+        try:
+            self._count(deliveries)
+            for delivery in deliveries:
+                waiting: _Waiting = delivery.caller
+                run = waiting.run
+                if run is not None and delivery.end is None:
+                    if delivery.error is None:
+                        run.go_on(delivery.id)
+                    else:
+                        run.drop()
+                if not waiting.stored.done():
+                    waiting.stored.set_result(None)
+        finally:
+            self.grouping.written(len(deliveries))
+
+    def _count(self, deliveries: list[NewDelivery]) -> None:
+        stored = [item for item in deliveries if item.error is None]
+        states = [self._live(item.caller.state) for item in stored]
+        running = Counter(
+            state for state, item in zip(states, stored, strict=True) if item.owner is not None
+        )
+        for state, count in Counter(states).items():
+            state.count(arrived=count, unfinished=running[state])
+        for state, item in zip(states, stored, strict=True):
+            for listener in tuple(state.listeners):
+                listener(item.id)
+
+    def _keep_end(
+        self, state: HookState, end: EndExecution, _response: SentResponse | None
+    ) -> None:
+        self._keep_ended(state, [end])
+
+    def _keep_ended(
+        self,
+        state: HookState,
+        operations: list[EndExecution | NewResponse],
+        submitted: asyncio.Future[None] | None = None,
+    ) -> None:
+        """Keep how an execution ended, and what its caller got; ``submitted`` is resolved then.
+
+        All that end in one turn of the loop are kept together: waking the writer for each of them
+        costs as much as running them.
+        """
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._submit_ended)
+        self._ended.append((state, operations, submitted))
+
+    def _submit_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        # Asked for before any bytes leave: who has a response finds it in the frames.
+        self.store.submit(*(operation for _, operations, _ in ended for operation in operations))
+        for state, count in Counter(state for state, _, _ in ended).items():
+            state.count(unfinished=-count)
+        for _, _, submitted in ended:
+            if submitted is not None and not submitted.done():
+                submitted.set_result(None)
+
+    def resume(self, state: HookState, left: list[tuple[int, bool]]) -> None:
+        """Queue what an earlier process left: ids, and whether each is run again. On the loop."""
+        for number, recovered in left:
+            self.engine.enqueue(
+                state.queue,
+                QueuedExecution(
+                    id=number,
+                    workflow=state.served.workflow,
+                    revision=state.served.revision,
+                    recovered=recovered,
+                    on_end=partial(self._keep_end, state),
+                ),
+            )
+
+
+def _delivery(workflow: str, stored: NewDelivery) -> Delivery:
+    """Make the record that nodes see, of a delivery that is stored."""
+    delivery = Delivery(
+        id=stored.id,
+        workflow=workflow,
+        received_at=moment(stored.received_at),
+        outcome="accepted",
+        **{item.name: getattr(stored.request, item.name) for item in fields(ReceivedRequest)},
+    )
+    for name in ("query", "body_or_missing"):
+        delivery.__dict__[name] = stored.request.__dict__[name]
+    return delivery
