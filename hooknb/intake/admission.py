@@ -132,7 +132,7 @@ def _too_large(trigger: Trigger, size: int) -> Refusal:
 
 
 def _not_accepted(trigger: Trigger, content_type: str | None, raw: bytes) -> Refusal:
-    came = f"came as {content_type}" if content_type else "came without a Content-Type"
+    given = f"content type {content_type}" if content_type else "no content type"
     accepted = ", ".join(trigger.accept)
     wanted = payloads.media_type(content_type) if content_type else "*/*"
     # What looks like JSON is JSON that a tool called a form: `curl -d` does by itself.
@@ -140,8 +140,8 @@ def _not_accepted(trigger: Trigger, content_type: str | None, raw: bytes) -> Ref
     remedy = "If it is JSON, send it as application/json (curl --json). " if looks else ""
     return Refusal(
         status=415,
-        reason=came[:200],
-        detail=f"The body {came}; this hook takes {accepted}. {remedy}"
+        reason=given[:200],
+        detail=f"The body has {given}, and this hook accepts {accepted}. {remedy}"
         f"To take it as it is, set accept={[*trigger.accept, wanted]!r}.",
     )
 

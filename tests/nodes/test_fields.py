@@ -61,13 +61,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"code": "abc"}, "code: 'abc' is not text of a length up to 3 matching"),
     ({"code": "ABCD"}, "code: 'ABCD' is not text"),
     ({"names": ()}, r"names: \(\) is not a list of a length from 1"),
-    ({"names": (1,)}, r"names: \(1,\) is not a list"),
-    ({"pair": (1,)}, r"pair: \(1,\) is not a list"),
+    ({"names": (1,)}, r"names: a list of 1 is not a list"),
+    ({"pair": (1,)}, r"pair: a list of 1 is not a list"),
     ({"table": {"a": "b"}}, "table: {'a': 'b'} is not an object"),
     ({"how": "other"}, "how: 'other' is not fast or slow"),
     ({"since": "2026"}, "since: '2026' is not a time or null"),
     ({"either": 5}, "either: 5 is not text or a function of the context"),
-    ({"nodes": (5,)}, r"nodes: \(5,\) is not a list"),
+    ({"nodes": (5,)}, r"nodes: a list of 1 is not a list"),
 ]
 
 

@@ -803,11 +803,11 @@ def test_every_refusal_is_a_problem_document(serve):
         "wrong user name": (401, request(hook, b"1", headers=(("Authorization", "Basic eDpw"),))),
         "wrong password": (401, request(hook, b"1", headers=(("Authorization", "Basic dTp4"),))),
         "too large": (413, request(hook, b"1" * 1001, headers=(JSON, good))),
-        "came as text/csv": (
+        "content type text/csv": (
             415,
             request(hook, b"1", headers=(good, ("Content-Type", "text/csv"))),
         ),
-        "came without a Content-Type": (415, request(hook, b"1", headers=(good,))),
+        "no content type": (415, request(hook, b"1", headers=(good,))),
         "content encoding": (
             415,
             request(hook, b"1", headers=(JSON, good, ("Content-Encoding", "br"))),
