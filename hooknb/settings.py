@@ -11,6 +11,7 @@ import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -220,14 +221,24 @@ def names_host(header: str, own: Container[str]) -> bool:
     would then reach a hook as if it were on this machine; its ``Host`` header still carries that
     foreign name. Addresses cannot be rebound and are always allowed.
     """
+    host, is_known = _host_of(header)
+    return is_known or host in own
+
+
+@lru_cache(maxsize=1024)
+def _host_of(header: str) -> tuple[str | None, bool]:
+    """Return the host of a ``Host`` header, and whether it is this machine or an address."""
     try:
         host = (urlsplit(f"//{header}").hostname or "").rstrip(".")
-        if host in own or host == "localhost" or host.endswith(".localhost"):
-            return True
+    except ValueError:
+        return None, False
+    if host == "localhost" or host.endswith(".localhost"):
+        return host, True
+    try:
         ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return host, False
+    return host, True
 
 
 def _check_hosts(hosts: object) -> None:

@@ -61,7 +61,7 @@ def handed_over(value: Any, tree: dict[str, Any] | None, budget: Budget) -> Any:
         return _plain(value, 0, budget)
     if value is MISSING:
         return {}
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         return _plain(value, 0, budget)
     seen = {}
     for key, branch in tree.items():
@@ -78,7 +78,7 @@ def _plain(value: Any, depth: int, budget: Budget) -> Any:
         return value
     if isinstance(value, str):
         return _text(value)
-    if isinstance(value, Integral):
+    if kind is int or isinstance(value, Integral):
         whole = int(value)
         return whole if -(2**63) <= whole < 2**64 else _double(whole)
     if depth > MAX_LEVELS:

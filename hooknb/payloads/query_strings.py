@@ -72,7 +72,7 @@ def parse_query_string(text: str, *, charset: str | None = None) -> dict[str, An
     dict
         Strings, and lists and dicts of such. It never raises.
     """
-    return nest(_pairs(text, declared_codec(charset)))
+    return nest(_pairs(text, declared_codec(charset))) if text else {}
 
 
 def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
