@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from lab import CHROMIUM_ARGS, Lab, Server, find_chromium, opened_lab, running_server
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+
+
+# Far longer than anything takes, so that only what never comes is noticed.
+expect.set_options(timeout=30_000)
 
 
 # Not for the whole session: while Playwright is there, `asyncio.run` in this thread is refused, and
