@@ -374,7 +374,8 @@ class Delivery(ReceivedRequest):
     response
         What the caller got, or ``None`` while it waits.
     duration_ms
-        Milliseconds from complete headers to the response.
+        Milliseconds from complete headers until the response was ready; it left once it was on
+        disk together with the delivery.
     """
 
     id: int
