@@ -242,7 +242,7 @@ def test_every_tab_is_pictured(quiet: Lab, theme: str, tmp_path: Path) -> None:
     """Make the pictures; `HOOKNB_PICTURES` names a folder to keep them in."""
     lab, page = quiet, quiet.page
     folder = Path(os.environ.get("HOOKNB_PICTURES") or tmp_path)
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    page.set_viewport_size({"width": 1280, "height": 1120})
     lab.open(lab.write("shown.ipynb", SHOWN))
     lab.evaluate(
         "await app.commands.execute('apputils:change-theme', {theme: args});", THEMES[theme]
