@@ -329,6 +329,9 @@ def webhook(
     concurrency: int = 1,
     subpaths: bool = False,
     disabled_status: int = 404,
+    keep_days: float | None = None,
+    keep_deliveries: int | None = None,
+    keep_bytes: int | None = None,
     enabled: bool = True,
 ) -> Hook:
     """Serve a workflow on the default runtime and return its hook: a live URL when this returns.
@@ -373,6 +376,11 @@ def webhook(
     disabled_status
         The status of responses while the hook is switched off: 404, 410, or 503 with
         ``Retry-After``.
+    keep_days, keep_deliveries, keep_bytes
+        What is kept: no delivery that was received more days ago, so many deliveries, so many
+        bytes of heads and bodies; ``None`` for no limit. The oldest are deleted, with their
+        responses, executions and jobs, in the background while the hook is served. A delivery
+        whose execution has not ended stays until it has.
     enabled
         Whether it takes deliveries. The call is the whole definition: made again without it,
         a hook that was switched off is on again.

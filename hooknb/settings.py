@@ -79,6 +79,11 @@ class RuntimeSettings:
         Length of a chain of executions that each send to the next one's hook.
     max_kept_response
         Bytes of a response's body that the store keeps; the sender gets all of it.
+    keep_days, keep_deliveries, keep_bytes
+        What is kept of all hooks of the store together: no delivery that was received more days
+        ago, so many deliveries, so many bytes of heads and bodies; ``None`` for no limit. The
+        oldest are deleted, with their responses, executions and jobs, in the background while no
+        sender waits. Unfinished executions keep theirs. A hook has the same settings for itself.
     env
         What templates and expressions see as ``env``; the environment of the process by default.
     deterministic
@@ -108,6 +113,9 @@ class RuntimeSettings:
     max_queued: int = 10_000
     max_depth: int = 8
     max_kept_response: int = 2**20
+    keep_days: float | None = None
+    keep_deliveries: int | None = None
+    keep_bytes: int | None = None
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     deterministic: bool = False
     own_hosts: frozenset[str] = field(init=False, repr=False)
@@ -138,6 +146,7 @@ class RuntimeSettings:
         _whole("max_queued", self.max_queued, 1, 100_000_000)
         _whole("max_depth", self.max_depth, 0, 1000)
         _whole("max_kept_response", self.max_kept_response, 0, 2**31)
+        self._check_kept()
         if not isinstance(self.env, Mapping):
             raise SettingError("env", 'write a dict of texts, such as {"REGION": "north"}')
         for name in ("header_timeout", "body_timeout", "drain"):
@@ -154,6 +163,13 @@ class RuntimeSettings:
         """Return the base of the URLs at a port, on this machine."""
         host = self.local_host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _check_kept(self) -> None:
+        if self.keep_days is not None:
+            _above_zero("keep_days", self.keep_days, "days")
+        for name in ("keep_deliveries", "keep_bytes"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1, 2**62)
 
     def _check_deterministic(self) -> None:
         """Refuse keys that can be guessed where others than this machine could use them."""
@@ -326,6 +342,10 @@ def checked_timeout(timeout: object) -> float | None:
 
 
 def _seconds(setting: str, value: object) -> None:
+    _above_zero(setting, value, "seconds")
+
+
+def _above_zero(setting: str, value: object, unit: str) -> None:
     if (
         not isinstance(value, (int, float))
         or isinstance(value, bool)
@@ -333,5 +353,5 @@ def _seconds(setting: str, value: object) -> None:
         or value <= 0
     ):
         raise SettingError(
-            setting, f"{value!r} is not a number of seconds above 0; write one such as 10"
+            setting, f"{value!r} is not a number of {unit} above 0; write one such as 10"
         )

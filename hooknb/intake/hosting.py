@@ -24,8 +24,8 @@ from hooknb.intake.served import HookState
 from hooknb.relay.publication import Publication
 from hooknb.server import ServerThread, bind
 from hooknb.settings import RuntimeSettings
-from hooknb.store import NewJobs, StartExecution, Store
-from hooknb.workflow import depth
+from hooknb.store import Limits, NewJobs, StartExecution, Store
+from hooknb.workflow import Workflow, depth
 
 __all__ = ["Hosting"]
 
@@ -75,6 +75,7 @@ class Hosting:
             self._stored,
             self.clock,
             max_kept_response=settings.max_kept_response,
+            limits=_limits(settings),
         )
         if settings.deterministic:
             with contextlib.ExitStack() as steps:
@@ -175,12 +176,14 @@ class Hosting:
         The server has been started.
         """
         self.intake.hooks[state.key] = state
+        self.store.limit(state.workflow_id, _limits(state.served.workflow))
         if self._server is not None:
             self._server.post(self.intake.resume, state, left)
 
     def advance(self, state: HookState) -> None:
         """Start what may be started by now, and tell the relay: a hook's settings have changed."""
         workflow = state.served.workflow
+        self.store.limit(state.workflow_id, _limits(workflow))
         with contextlib.suppress(PublicationError):  # the relay goes by what it knows
             self.publication.renew(
                 state.key, sync=workflow.sync, max_body=workflow.trigger.max_body
@@ -193,6 +196,7 @@ class Hosting:
         with contextlib.suppress(PublicationError):  # the relay gets an error
             self.publication.withdraw(state.key)
         self.intake.hooks.pop(state.key, None)
+        self.store.limit(state.workflow_id, Limits())
 
     def drain(self, state: HookState) -> None:
         """Wait for what runs of a hook, for ``drain`` at the most, until it is on disk."""
@@ -273,3 +277,8 @@ class Hosting:
         self.publication.let_go()
         if self._server is not None:
             self._server.let_go()
+
+
+def _limits(settings: RuntimeSettings | Workflow) -> Limits:
+    """Return what is kept of a store or of a hook."""
+    return Limits(settings.keep_days, settings.keep_deliveries, settings.keep_bytes)

@@ -12,12 +12,14 @@ from hooknb.store.operations import (
     job_row,
 )
 from hooknb.store.reading import Reading
+from hooknb.store.retention import Limits
 from hooknb.store.store import Counts, Definition, Store
 
 __all__ = [
     "Counts",
     "Definition",
     "EndExecution",
+    "Limits",
     "NewDelivery",
     "NewJobs",
     "NewResponse",

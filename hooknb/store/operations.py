@@ -28,6 +28,7 @@ from sqlalchemy import (
 from hooknb.errors import StoreError
 from hooknb.store.prepared import Prepared
 from hooknb.store.schema import (
+    STORED_BYTES,
     deliveries,
     executions,
     fixed_responses,
@@ -246,6 +247,8 @@ _NEXT_IDS: Final = Prepared(
     .values(
         last_delivery=workflows.c.last_delivery + bindparam("deliveries", type_=Integer),
         last_job=workflows.c.last_job + bindparam("jobs", type_=Integer),
+        kept_deliveries=workflows.c.kept_deliveries + bindparam("deliveries", type_=Integer),
+        kept_bytes=workflows.c.kept_bytes + bindparam("size", type_=Integer),
     )
     .returning(workflows.c.last_delivery, workflows.c.last_job)
 )
@@ -298,14 +301,21 @@ _LAST_PRUNED: Final = Prepared(
     .limit(1)
     .offset(bindparam("kept"))
 )
-_PRUNED: Final = (
-    select(deliveries.c.id)
-    .where(
-        deliveries.c.workflow_id == bindparam("of"),
-        deliveries.c.id <= bindparam("upto"),
-        deliveries.c.reason.is_not(None),
+_IS_PRUNED: Final = (
+    deliveries.c.workflow_id == bindparam("of"),
+    deliveries.c.id <= bindparam("upto"),
+    deliveries.c.reason.is_not(None),
+)
+_PRUNED: Final = select(deliveries.c.id).where(*_IS_PRUNED).scalar_subquery()
+_UNCOUNT_PRUNED: Final = Prepared(
+    update(workflows)
+    .where(workflows.c.id == bindparam("of"))
+    .values(
+        kept_deliveries=workflows.c.kept_deliveries
+        - select(func.count()).select_from(deliveries).where(*_IS_PRUNED).scalar_subquery(),
+        kept_bytes=workflows.c.kept_bytes
+        - select(func.coalesce(func.sum(STORED_BYTES), 0)).where(*_IS_PRUNED).scalar_subquery(),
     )
-    .scalar_subquery()
 )
 _PRUNE: Final = tuple(
     Prepared(delete(table).where(table.c.workflow_id == bindparam("of"), number.in_(_PRUNED)))
@@ -440,11 +450,17 @@ class _NewIds:
         for item in with_jobs:
             if item.jobs:
                 self._jobs[item.workflow_id] += len(item.jobs)
+        sizes: Counter[int] = Counter()
+        for delivery in new:
+            sizes[delivery.workflow_id] += len(delivery.request.head) + len(delivery.request.raw)
         self._known: set[int] = set()
         for workflow_id in self._deliveries.keys() | self._jobs.keys():
             counts = (self._deliveries[workflow_id], self._jobs[workflow_id])
             row = _NEXT_IDS.run(
-                connection, _NEXT_IDS.row(of=workflow_id, deliveries=counts[0], jobs=counts[1])
+                connection,
+                _NEXT_IDS.row(
+                    of=workflow_id, deliveries=counts[0], jobs=counts[1], size=sizes[workflow_id]
+                ),
             ).fetchone()
             if row is not None:
                 self._known.add(workflow_id)
@@ -506,7 +522,7 @@ def _prune(connection: Connection, workflow_id: int) -> None:
     parameters = _LAST_PRUNED.row(of=workflow_id, kept=KEPT_REFUSED)
     last = _LAST_PRUNED.run(connection, parameters).fetchone()
     if last is not None:
-        for prepared in _PRUNE:
+        for prepared in (_UNCOUNT_PRUNED, *_PRUNE):
             prepared.run(connection, prepared.row(of=workflow_id, upto=last[0]))
 
 

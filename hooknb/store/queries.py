@@ -35,6 +35,7 @@ from hooknb.store.schema import (
     fixed_responses,
     jobs,
     responses,
+    workflows,
 )
 
 if TYPE_CHECKING:
@@ -204,6 +205,10 @@ _CHECK: Final = _Query(
         _is_there_or_unknown("last"),
     )
 )
+_EXPIRED: Final = _Query(select(workflows.c.expired_upto).where(workflows.c.id == _OF))
+_IDS_UPTO: Final = _Query(
+    select(deliveries.c.id).where(_MINE, deliveries.c.id <= _UPTO).order_by(deliveries.c.id)
+)
 _HAS: Final = {
     table.name: _Query(select(exists().where(table.c.workflow_id == _OF, table.c.id == _NUMBER)))
     for table in (deliveries, executions, jobs)
@@ -288,6 +293,16 @@ def read_oldest_refused(store: Store, workflow_id: int) -> int | None:
     """Return the id of the oldest refused delivery."""
     oldest: int | None = _OLDEST_REFUSED.value(store, of=workflow_id)
     return oldest
+
+
+def read_unexpired(store: Store, workflow_id: int) -> tuple[int, list[int]]:
+    """Return the highest id that retention has deleted, 0 for none, and those left up to it.
+
+    The latter are few: their executions have not ended, or had not when it came by.
+    """
+    upto: int = _EXPIRED.value(store, of=workflow_id) or 0
+    rows = _IDS_UPTO.read(store, of=workflow_id, upto=upto) if upto else []
+    return upto, [number for (number,) in rows]
 
 
 def has_record(store: Store, workflow_id: int, number: int, table: str = "deliveries") -> bool:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.schema import CreateColumn
 
@@ -35,8 +36,10 @@ __all__ = [
     "FIXED_RESPONSE",
     "RECEIVED",
     "RESPONSE_OF_DELIVERY",
+    "STORED_BYTES",
     "VERSION",
     "check",
+    "count_kept",
     "deliveries",
     "executions",
     "fixed_responses",
@@ -75,6 +78,11 @@ workflows = Table(
     # The last ids given in this workflow: an id is never given again, also after a clearing.
     Column("last_delivery", Integer, nullable=False, server_default="0"),
     Column("last_job", Integer, nullable=False, server_default="0"),
+    # What is kept of it, so that nobody has to count a million rows to see what is too much.
+    Column("kept_deliveries", Integer, nullable=False, server_default="0"),
+    Column("kept_bytes", Integer, nullable=False, server_default="0"),
+    # The highest id that retention has deleted. Of those up to it only the unfinished are there.
+    Column("expired_upto", Integer, nullable=False, server_default="0"),
     # Executions that still run for a deleted workflow must not end up in a later one.
     sqlite_autoincrement=True,
 )
@@ -202,6 +210,9 @@ jobs = Table(
 )
 Index("jobs_of_execution", jobs.c.workflow_id, jobs.c.execution_id)
 
+STORED_BYTES: Final = func.length(RECEIVED["head"]) + func.length(RECEIVED["raw"])
+"""The bytes that are kept of a request: its head and its body, without its response and jobs."""
+
 RESPONSE_OF_DELIVERY: Final = and_(
     responses.c.workflow_id == deliveries.c.workflow_id, responses.c.delivery_id == deliveries.c.id
 )
@@ -291,16 +302,36 @@ def migrate(connection: Connection, now: int) -> int:
     """
     found = check(connection)
     if found == VERSION:
-        for column in lacking(connection):
+        added = lacking(connection)
+        for column in added:
             made = CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {made}")
+        if any(column is workflows.c.kept_bytes for column in added):
+            count_kept(connection)
         return found
     if found == 1:
         _replace_version_1(connection)
+        count_kept(connection)
     else:
         metadata.create_all(connection)
     connection.execute(insert(migrations).values(version=VERSION, applied_at=now))
     return found
+
+
+def count_kept(connection: Connection) -> None:
+    """Count what is kept of every workflow; it is kept up with each change from then on."""
+    mine = deliveries.c.workflow_id == workflows.c.id
+    connection.execute(
+        update(workflows).values(
+            kept_deliveries=select(func.count())
+            .select_from(deliveries)
+            .where(mine)
+            .scalar_subquery(),
+            kept_bytes=select(func.coalesce(func.sum(STORED_BYTES), 0))
+            .where(mine)
+            .scalar_subquery(),
+        )
+    )
 
 
 def _replace_version_1(connection: Connection) -> None:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from hooknb.errors import StoreUnavailableError
-from hooknb.store.schema import deliveries, executions, fixed_responses, jobs, responses
+from hooknb.store.schema import (
+    STORED_BYTES,
+    deliveries,
+    executions,
+    fixed_responses,
+    jobs,
+    responses,
+    workflows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, ColumnElement, Connection
 
     from hooknb.store.ownership import Ownership
 
-__all__ = ["clear", "delete_received", "give_back"]
+__all__ = ["clear", "delete_deliveries", "delete_received", "give_back", "give_back_step"]
 
 _PART_IDS: Final = 200  # of one transaction where the disk is full
 _STEP_PAGES: Final = 1_000  # that are given back at once
+
+_IDLE_PAGES: Final = 250  # that are given back while a sender may come
 
 # What is deleted, and the column that has the id of the delivery.
 _RECEIVED: Final = (
@@ -35,6 +45,43 @@ def delete_received(connection: Connection, workflow_id: int) -> None:
     """Delete what a workflow received, inside the transaction that the caller has begun."""
     for table in (*(table for table, _ in _RECEIVED), fixed_responses):
         connection.execute(delete(table).where(table.c.workflow_id == workflow_id))
+    connection.execute(
+        update(workflows)
+        .where(workflows.c.id == workflow_id)
+        .values(kept_deliveries=0, kept_bytes=0)
+    )
+
+
+def delete_deliveries(
+    connection: Connection, workflow_id: int, is_meant: Callable[[Column[Any]], ColumnElement[bool]]
+) -> None:
+    """Delete deliveries with all that belongs to them, inside a transaction that was begun.
+
+    Parameters
+    ----------
+    connection
+        Holds the write lock.
+    workflow_id
+        Whose deliveries.
+    is_meant
+        Returns the condition on a column that has their ids.
+    """
+    counted = select(func.count(), func.coalesce(func.sum(STORED_BYTES), 0)).where(
+        deliveries.c.workflow_id == workflow_id, is_meant(deliveries.c.id)
+    )
+    [(count, size)] = connection.execute(counted).all()
+    for table, number in _RECEIVED:
+        connection.execute(
+            delete(table).where(table.c.workflow_id == workflow_id, is_meant(number))
+        )
+    connection.execute(
+        update(workflows)
+        .where(workflows.c.id == workflow_id)
+        .values(
+            kept_deliveries=workflows.c.kept_deliveries - count,
+            kept_bytes=workflows.c.kept_bytes - size,
+        )
+    )
 
 
 def clear(
@@ -88,10 +135,7 @@ def _delete_part(connection: Connection, workflow_id: int) -> bool:
     first = connection.execute(oldest).scalar()
     if first is None:
         return False
-    for table, number in _RECEIVED:
-        connection.execute(
-            delete(table).where(table.c.workflow_id == workflow_id, number < first + _PART_IDS)
-        )
+    delete_deliveries(connection, workflow_id, lambda number: number < first + _PART_IDS)
     return True
 
 
@@ -107,6 +151,24 @@ def give_back(connection: Connection) -> None:
             before, free = free, _free_pages(cursor)
     except sqlite3.OperationalError:
         pass  # the pages stay in the file, for what comes next
+    finally:
+        cursor.close()
+
+
+def give_back_step(connection: Connection) -> bool:
+    """Give back some of the free pages without waiting for readers; return whether more are left.
+
+    What a reader still sees stays in the log until the next step.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        before = _free_pages(cursor)
+        if before:
+            cursor.executescript(f"PRAGMA incremental_vacuum({_IDLE_PAGES})")
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return 0 < _free_pages(cursor) < before
+    except sqlite3.OperationalError:
+        return False  # the pages stay in the file, for what comes next
     finally:
         cursor.close()
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from hooknb.records import Delivery, Execution
 from hooknb.store.database import file_identity, open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
+from hooknb.store.retention import Limits, Retention
 from hooknb.store.schema import (
     deliveries,
     executions,
@@ -37,7 +39,7 @@ from hooknb.store.writer import Writer
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
-__all__ = ["Counts", "Definition", "Store", "Stored", "StoredRevision"]
+__all__ = ["Counts", "Definition", "Size", "Store", "Stored", "StoredRevision"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Definition:
     enabled: bool
 
 
+_NO_LIMITS: Final = Limits()
 _MAX_IDS: Final = 10_000  # of one statement
 _CURRENT: Final = and_(
     revisions.c.workflow_id == workflows.c.id, revisions.c.number == workflows.c.current
@@ -81,6 +84,15 @@ class Totals(NamedTuple):
 
     workflows: int
     deliveries: int
+
+
+class Size(NamedTuple):
+    """What is kept of a workflow: how many deliveries, the bytes of their heads and bodies."""
+
+    workflow_id: int
+    name: str
+    deliveries: int
+    bytes: int
 
 
 class Stored(NamedTuple):
@@ -116,6 +128,8 @@ class Store:
         Of the runtime; the system's by default. With a fixed one keys are made of names.
     max_kept_response
         Bytes of a response's body that are kept; ``None`` for all.
+    limits
+        What is kept of all workflows together.
 
     Raises
     ------
@@ -130,6 +144,7 @@ class Store:
         clock: Clock | None = None,
         *,
         max_kept_response: int | None = None,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
         self._clock = clock or Clock()
         database = open_database(target, self._clock)
@@ -143,11 +158,13 @@ class Store:
             # What was stored last is in the log alone.
             log = self.path.with_name(f"{self.path.name}-wal")
             self._files = {self.path: database.identity, log: file_identity(log)}
+        self._retention = Retention(self._clock, limits)
         self._writer = Writer(
             database.writing,
             database.guard,
             stored,
             self._clock,
+            self._retention,
             is_there=None if database.path is None else lambda: self.is_there,
             max_kept_response=max_kept_response,
         )
@@ -319,6 +336,14 @@ class Store:
             )
         )
 
+    def limit(self, workflow_id: int, limits: Limits) -> None:
+        """Set what is kept of a workflow while this store is open; returns at once.
+
+        What is older or more is deleted in the background, but for what has not ended.
+        """
+        self._retention.limit(workflow_id, limits)
+        self._writer.submit([])  # one that waits for nothing looks
+
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
 
@@ -435,12 +460,45 @@ class Store:
 
     def totals(self) -> Totals:
         """Count the workflows and the deliveries of all of them."""
-        counted = select(
-            select(func.count()).select_from(workflows).scalar_subquery(),
-            select(func.count()).select_from(deliveries).scalar_subquery(),
-        )
+        counted = select(func.count(), func.coalesce(func.sum(workflows.c.kept_deliveries), 0))
         [row] = self.fetch(counted)
         return Totals(*row)
+
+    def sizes(self) -> list[Size]:
+        """Return what is kept of each workflow, the largest first; costs a row for each."""
+        kept = (workflows.c.kept_deliveries, workflows.c.kept_bytes)
+        order = (workflows.c.kept_bytes.desc(), workflows.c.id)
+        rows = self.fetch(select(workflows.c.id, workflows.c.name, *kept).order_by(*order))
+        return [Size(*row) for row in rows]
+
+    def count_since(self, workflow_id: int, moment_us: int) -> int:
+        """Return how many deliveries a workflow was given since a moment, deleted ones too.
+
+        Found by halving the ids, which rise with the time: some twenty rows are read.
+
+        Parameters
+        ----------
+        workflow_id
+            Whose deliveries.
+        moment_us
+            Microseconds since 1970.
+        """
+        last = select(workflows.c.last_delivery).where(workflows.c.id == workflow_id)
+        ids = range(self.fetch(last)[0][0])
+
+        def is_new(before: int) -> bool:
+            # Of ids that are gone the next one tells.
+            at = (
+                select(deliveries.c.received_at)
+                .where(deliveries.c.workflow_id == workflow_id, deliveries.c.id > before)
+                .order_by(deliveries.c.id)
+                .limit(1)
+            )
+            rows = self.fetch(at)
+            return not rows or rows[0].received_at >= moment_us
+
+        first = bisect_left(ids, True, key=is_new)  # noqa: FBT003 - what is looked for
+        return len(ids) - first
 
     def delivery_ids(self, workflow_id: int) -> Iterator[int]:
         """Yield the ids of the deliveries of a workflow, oldest first, as they are then."""

@@ -7,6 +7,7 @@ told that it was taken.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,11 @@ from hooknb.errors import StoreError, StoreUnavailableError
 from hooknb.store.operations import Call, NewDelivery, Operation, apply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
+
+    from hooknb.store.retention import Retention
 
 __all__ = ["Writer"]
 
@@ -35,6 +40,7 @@ _GONE: Final = (
     "the store's file was deleted or replaced while it is served: senders get 503, and nothing is "
     "stored. Put the file back, or restart the kernel to begin with a new one"
 )
+_REST: Final = 1.0  # seconds after which retention looks again
 _RETRY: Final = 0.5  # seconds between tries while the store cannot be written
 _MOST_WAITING: Final = 1_000_000  # ends and responses that wait for it; a bound for the memory
 
@@ -61,6 +67,8 @@ class Writer:
         ``id``, or its ``error``.
     clock
         Of the runtime. A fixed one tells when each delivery came by its id.
+    retention
+        Says what is deleted while nobody waits.
     is_there
         Tells whether the file that is written is still the store's; ``None`` in memory.
     max_kept_response
@@ -73,6 +81,7 @@ class Writer:
         guard: AbstractContextManager[Any],
         stored: Callable[[list[NewDelivery]], None],
         clock: Clock,
+        retention: Retention,
         *,
         is_there: Callable[[], bool] | None = None,
         max_kept_response: int | None = None,
@@ -87,6 +96,10 @@ class Writer:
             arrival=clock.arrival if isinstance(clock, FixedClock) else None,
             max_kept_response=max_kept_response,
         )
+        self._retention = retention
+        self._expiring: Iterator[None] | None = None
+        self._rest_end = time.monotonic()
+        self._can_expire = True
         self._is_there = is_there
         self._was_there = True
         self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
@@ -142,6 +155,8 @@ class Writer:
             self._write([*self._waiting, *operations])
             if call is not None:
                 self._run_call(call)
+            elif not operations and not stopping:
+                self._expire()
         if self._waiting:
             _LOG.error("%d ends and responses could not be stored", len(self._waiting))
         self._connection.close()
@@ -177,7 +192,10 @@ class Writer:
     def _left(self, end: float | None) -> float | None:
         if end is not None:
             return end - time.monotonic()
-        return None if self._is_there is None else _LOOK
+        look = math.inf if self._is_there is None else _LOOK
+        if self._retention.is_on:
+            look = max(0.0, min(look, self._rest_end - time.monotonic()))
+        return None if look == math.inf else look
 
     def _look(self) -> bool:
         """Return whether the file is there, and say once that it is not, or is again."""
@@ -200,6 +218,24 @@ class Writer:
             finally:
                 if self._connection.in_transaction():
                     self._connection.rollback()
+
+    def _expire(self) -> None:
+        """Take a step of retention where one is due; who comes meanwhile waits for that alone."""
+        if self._waiting or not self._retention.is_on or time.monotonic() < self._rest_end:
+            return
+        if self._expiring is None:
+            self._expiring = self._retention.run(self._connection, self._transaction)
+        is_over = object()
+        try:
+            with self._guard:
+                if next(self._expiring, is_over) is not is_over:
+                    return
+            self._can_expire = True
+        except (SQLAlchemyError, self._failed, StoreError) as error:
+            if self._can_expire:
+                _LOG.warning("what is too old or too much cannot be deleted: %s", error)
+            self._can_expire = False
+        self._expiring, self._rest_end = None, time.monotonic() + _REST
 
     def _run_own(self, function: Callable[[Transaction], Any]) -> Any:
         with self._guard:

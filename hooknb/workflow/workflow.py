@@ -49,6 +49,9 @@ class WebhookSettings(TypedDict, total=False):
     concurrency: int
     subpaths: bool
     disabled_status: int
+    keep_days: float | None
+    keep_deliveries: int | None
+    keep_bytes: int | None
     enabled: bool
 
 
@@ -128,6 +131,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that one execution may take, or ``None``.
     concurrency
         Executions that may run at the same time.
+    keep_days, keep_deliveries, keep_bytes
+        The age, number and bytes of the deliveries that are kept; ``None`` for all.
     """
 
     name: str
@@ -139,6 +144,15 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         Meta(title="time limit in seconds", examples=["none"], extra={"unit": "seconds"}),
     ] = None
     concurrency: Annotated[int, Meta(ge=1, title="executions at a time", examples=["1"])] = 1
+    keep_days: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(title="days kept", examples=["for ever"])
+    ] = None
+    keep_deliveries: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(title="deliveries kept", examples=["all"])
+    ] = None
+    keep_bytes: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(title="bytes kept", examples=["all"])
+    ] = None
 
     def __eq__(self, other: object) -> bool:
         """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
@@ -283,6 +297,9 @@ def define(
     concurrency: int = 1,
     subpaths: bool = False,
     disabled_status: int = 404,
+    keep_days: float | None = None,
+    keep_deliveries: int | None = None,
+    keep_bytes: int | None = None,
     before: Iterable[Node] = (),
     is_complete: bool = True,
 ) -> Workflow:
@@ -291,7 +308,7 @@ def define(
     Parameters
     ----------
     name, sync, methods, accept, auth, headers, query, body, response, nodes, timeout, max_body, \
-concurrency, subpaths, disabled_status
+concurrency, subpaths, disabled_status, keep_days, keep_deliveries, keep_bytes
         See :meth:`hooknb.Runtime.webhook`.
     before
         The nodes of the revision before, whose keys are kept.
@@ -313,7 +330,12 @@ concurrency, subpaths, disabled_status
         "subpaths": subpaths,
         "disabled_status": disabled_status,
     }
-    _check_plain(Workflow, sync=sync, timeout=timeout, concurrency=concurrency)
+    kept: dict[str, Any] = {
+        "keep_days": keep_days,
+        "keep_deliveries": keep_deliveries,
+        "keep_bytes": keep_bytes,
+    }
+    _check_plain(Workflow, sync=sync, timeout=timeout, concurrency=concurrency, **kept)
     _check_plain(Trigger, **limits)
     trigger = Trigger(
         methods=_methods(methods),
@@ -338,6 +360,7 @@ concurrency, subpaths, disabled_status
         nodes=made,
         timeout=None if timeout is None else float(timeout),
         concurrency=concurrency,
+        **kept,
     )
 
 

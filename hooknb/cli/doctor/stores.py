@@ -19,6 +19,8 @@ from hooknb.store import Reading, store_path
 __all__ = ["check_ports", "check_store"]
 
 _MAX_SECONDS: Final = 2.0  # for a response from a port
+_MAX_HOOKS: Final = 5  # that are named
+_DAY: Final = 86_400 * 1_000_000  # microseconds
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PROBLEM: Final = "application/problem+json"
 
@@ -55,6 +57,7 @@ def check_store(target: str | os.PathLike[str], *, must_exist: bool) -> Iterator
         return
     with contextlib.closing(reading):
         yield _described(reading)
+        yield from _sizes(reading)
         yield from _permissions(path)
         yield _served(reading)
 
@@ -68,6 +71,22 @@ def _described(reading: Reading) -> Finding:
         f"{reading.path}: version {reading.version}, {_size(size)}, {count(hooks, 'hook')}, "
         f"{count(deliveries, 'delivery')}",
     )
+
+
+def _sizes(reading: Reading) -> Iterator[Finding]:
+    """Say what the largest hooks keep, and how fast they grow."""
+    sizes = [size for size in reading.sizes() if size.deliveries]
+    if not sizes:
+        return
+    yesterday = reading.clock.now() - _DAY
+    texts = [
+        f"{size.name}: {count(size.deliveries, 'delivery')}, {_size(size.bytes)}, "
+        f"{reading.count_since(size.workflow_id, yesterday):,} in the last 24 hours"
+        for size in sizes[:_MAX_HOOKS]
+    ]
+    if len(sizes) > _MAX_HOOKS:
+        texts.append(f"and {count(len(sizes) - _MAX_HOOKS, 'smaller one')}")
+    yield ok("largest hooks", "; ".join(texts))
 
 
 def _permissions(path: Path) -> Iterator[Finding]:

@@ -65,6 +65,8 @@ class _Rows(ABC):
 
     def read(self) -> pd.DataFrame:
         """Return the frame."""
+        if len(self._frame):
+            self._drop_expired()
         if len(self._frame) and self._is_cleared():
             self.reset()
         self._extend()
@@ -73,6 +75,18 @@ class _Rows(ABC):
     @abstractmethod
     def _is_cleared(self) -> bool:
         """Tell whether the workflow was cleared since."""
+
+    def _delivery_ids(self) -> pd.Index[int]:
+        """Return the id of each row's delivery."""
+        return self._frame.index
+
+    def _drop_expired(self) -> None:
+        """Drop what retention has deleted."""
+        upto, left = queries.read_unexpired(self._store, self._workflow_id)
+        numbers = self._delivery_ids()
+        gone = (numbers <= upto) & ~numbers.isin(left)
+        if gone.any():
+            self._frame = self._frame[~gone]
 
     def _extend(self) -> None:
         last = int(self._frame.index[-1]) if len(self._frame) else 0
@@ -107,7 +121,7 @@ class DeliveryRows(_Rows):
         return self._frame
 
     def _is_cleared(self) -> bool:
-        # Old refused ones go by themselves (`_drop_old` sees to that); an accepted one never does.
+        # Old refused ones go by themselves (`_drop_old` sees to that); accepted ones all at once.
         accepted = self._frame.index[self._frame["outcome"] == "accepted"]
         if not len(accepted):
             return False
@@ -232,6 +246,10 @@ class JobRows(_Rows):
     def _is_cleared(self) -> bool:
         first = int(self._frame.index[0])
         return not queries.has_record(self._store, self._workflow_id, first, "jobs")
+
+    def _delivery_ids(self) -> pd.Index[int]:
+        numbers: pd.Index[int] = pd.Index(self._frame["execution"])
+        return numbers
 
     def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
         (execution, node, kind, status, started, finished, result, output, error) = values

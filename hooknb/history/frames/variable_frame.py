@@ -99,9 +99,14 @@ class VariableRows:
         return self._frame
 
     def _is_cleared(self) -> bool:
-        # Accepted deliveries go when a hook is cleared, and then all of them.
-        first = int(self._ids[0]) if self._ids.size else None
-        return first is not None and not queries.has_record(self._store, self._workflow_id, first)
+        # What has expired is part of the types and the order of columns: all are read again.
+        if not self._ids.size:
+            return False
+        upto, left = queries.read_unexpired(self._store, self._workflow_id)
+        known = self._ids[self._ids <= upto]
+        if not np.isin(known, left).all():
+            return True
+        return not queries.has_record(self._store, self._workflow_id, int(self._ids[0]))
 
     def _extend(self) -> None:
         """Read what is new, or stop where starting again is faster."""

@@ -48,6 +48,8 @@ class FlowCounts:
     def refresh(self) -> bool:
         """Count what has ended since; a hook that was cleared starts at nothing.
 
+        What retention deletes after it was counted stays counted.
+
         The first time reads all jobs, a few microseconds for each; later only the new ones.
 
         Returns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +34,7 @@ class Change:
     void
         Nothing that was known before holds: the hook was cleared, or rows were deleted.
     gone
-        Refused deliveries that the store keeps no longer, in order.
+        Deliveries that the store keeps no longer, in order: pruned or expired ones.
     added
         How many were added.
     """
@@ -84,15 +84,17 @@ class Kept:
 
     def refresh(self) -> Change:
         """Read which are new, and notice which are gone; see :meth:`Feed.refresh`."""
-        gone = self._drop() if self.ids else ()
-        void = gone is None
+        expired = self._drop_expired() if self.ids else ()
+        pruned = self._drop() if self.ids else ()
+        void = pruned is None
         if void:
             self._forget()
         before = len(self.ids)
         if not self._last:
             self._read_all()
         self._read_new()
-        return Change(void=void, gone=gone or (), added=len(self.ids) - before)
+        gone = sorted([*expired, *(pruned or ())])
+        return Change(void=void, gone=gone, added=len(self.ids) - before)
 
     def strip(self, now_us: int, buckets: int, seconds: int) -> list[tuple[int, int]]:
         """Count by time; see :meth:`hooknb.history.table.Feed.strip`."""
@@ -106,6 +108,16 @@ class Kept:
             ]
             made.append((sum(counts[0] for counts in found), sum(counts[1] for counts in found)))
         return made
+
+    def _drop_expired(self) -> Sequence[int]:
+        """Drop what retention has deleted and return it."""
+        upto, unexpired = queries.read_unexpired(self._store, self._workflow_id)
+        left = frozenset(unexpired)
+        known = self.ids[: bisect_right(self.ids, upto)]
+        gone = [number for number in known if number not in left]
+        if gone:
+            self.ids, self.refused = without(self.ids, gone), without(self.refused, gone)
+        return gone
 
     def _drop(self) -> Sequence[int] | None:
         """Drop the refused ones that were pruned and return them; ``None`` where all is void.

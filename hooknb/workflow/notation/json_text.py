@@ -23,6 +23,7 @@ VERSION: Final = 1
 SETTINGS: Final = (
     *("name", "sync", "methods", "accept", "auth", "headers", "query", "body", "response"),
     *("nodes", "timeout", "max_body", "concurrency", "subpaths", "disabled_status"),
+    *("keep_days", "keep_deliveries", "keep_bytes"),
 )
 """In the order in which they are written."""
 
