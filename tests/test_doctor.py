@@ -73,6 +73,9 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
         port = hook.url.split(":")[2].split("/")[0]
         assert "version 2" in seen["store"]["text"]
         assert "1 hook, 1 delivery" in seen["store"]["text"]
+        grows = seen["largest hooks"]["text"]
+        assert grows.startswith("orders: 1 delivery, ")
+        assert grows.endswith(" bytes, 1 in the last 24 hours")
         assert seen["served by"]["text"] == f"process {os.getpid()}"
         assert seen["port"]["text"] == f"{port}: hooknb responds"
         assert len(hook.deliveries) == 1

@@ -89,6 +89,9 @@ def test_every_setting_can_be_changed_and_set_back(runtime: Runtime) -> None:
         "concurrency": 2,
         "subpaths": True,
         "disabled_status": 410,
+        "keep_days": 7.5,
+        "keep_deliveries": 100,
+        "keep_bytes": 10**9,
     }
     assert [*changes, "name"] == sorted([*changes, "name"], key=[*SETTINGS[1:], "name"].index)
     hook = runtime.webhook("all")
@@ -101,7 +104,7 @@ def test_every_setting_can_be_changed_and_set_back(runtime: Runtime) -> None:
     assert hook.workflow == first
     hook.configure(**changes)
     assert hook.workflow.settings().keys() == {"name", *changes}
-    for name in ("auth", "headers", "query", "body", "response", "nodes", "timeout"):
+    for name in ("auth", "headers", "query", "body", "response", "nodes", "timeout", "keep_days"):
         hook.configure(**{name: None})
         assert name not in hook.workflow.settings()
 

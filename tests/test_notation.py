@@ -181,6 +181,9 @@ SETTINGS = st.fixed_dictionaries(
         "concurrency": st.integers(1, 5),
         "subpaths": st.booleans(),
         "disabled_status": st.sampled_from([404, 410, 503]),
+        "keep_days": st.floats(0.1, 1e4) | st.integers(1, 10_000),
+        "keep_deliveries": st.integers(1, 10**9),
+        "keep_bytes": st.integers(1, 2**60),
     },
 )
 
