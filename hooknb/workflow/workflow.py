@@ -145,7 +145,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     concurrency: Annotated[int, Meta(ge=1, title="executions at a time", examples=["1"])] = 1
     keep_days: Annotated[
-        Annotated[float, Meta(gt=0)] | None, Meta(title="days kept", examples=["for ever"])
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(title="days kept", examples=["for ever"], extra={"unit": "days"}),
     ] = None
     keep_deliveries: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(title="deliveries kept", examples=["all"])

@@ -389,6 +389,23 @@ def assert_frames_are_fresh(frames: Frames, store: Store, workflow_id: int) -> N
     assert_frame_equal(frames.variables(trigger), fresh.variables(trigger))
 
 
+def test_a_feed_drops_what_expired_in_the_middle(orders: Stored) -> None:
+    orders.send("first", owner="o")
+    orders.send_all([orders.new(n) for n in range(3)])
+    orders.send("last", owner="o")
+    feed = Feed(orders.store, orders.id, lambda: define("orders").trigger)
+    feed.refresh()
+    feed.set_filter("first")
+    assert feed.scan(60)
+    generation = feed.generation
+    expire(orders.store, {orders.id: Limits(deliveries=1)})
+    assert feed.refresh()
+    assert (feed.total, list(feed.ids()), feed.generation) == (2, [1], generation)
+    feed.set_filter("")
+    assert list(feed.ids()) == [1, 5]
+    assert not feed.refresh()
+
+
 def test_an_older_store_is_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(Store(path, lambda _: None)) as store:

@@ -73,6 +73,9 @@ def test_the_forms_show_the_definition(tab):
         "max_body": "10 MiB",
         "timeout": "",
         "concurrency": "1",
+        "keep_days": "",
+        "keep_deliveries": "",
+        "keep_bytes": "",
     }
     assert tab.security.basic.value is True
     assert tab.security.user.value == "shop"
@@ -81,6 +84,24 @@ def test_the_forms_show_the_definition(tab):
     assert tab.response.body.value == "ok"
     assert tab.bar.apply.description == "Apply as revision 2"
     assert tab.bar.note.text == "no delivery yet to try it on"
+
+
+def test_what_is_kept_is_typed_and_applied(hook, tab):
+    fields = tab.general.fields
+    typed(fields["keep_days"], "0")
+    assert "is not a number of days above 0" in fields["keep_days"].error
+    for name, text in (("keep_days", "7.5"), ("keep_deliveries", "1_000"), ("keep_bytes", "2 GiB")):
+        typed(fields[name], text)
+        assert not fields[name].error
+    tab.bar.apply.click()
+    made = hook.workflow
+    assert (made.keep_days, made.keep_deliveries, made.keep_bytes) == (7.5, 1000, 2 * 2**30)
+    assert fields["keep_bytes"].value == "2 GiB"
+    for name in ("keep_days", "keep_deliveries", "keep_bytes"):
+        typed(fields[name], "")
+    tab.bar.apply.click()
+    made = hook.workflow
+    assert (made.keep_days, made.keep_deliveries, made.keep_bytes) == (None, None, None)
 
 
 def test_subpaths_and_the_status_while_switched_off_are_chosen_and_applied(hook, tab):

@@ -55,7 +55,7 @@ def _read_accept(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
 
 
-def _read_seconds(text: str) -> Any:
+def _read_number(text: str) -> Any:
     if not text:
         return None
     return float(text) if _NUMBER.fullmatch(text) else text
@@ -119,9 +119,12 @@ def read_json(place: str, text: str) -> Any:
 _TEXT_READERS: Final[dict[str, Callable[[str], Any]]] = {
     "methods": lambda text: tuple(item for item in _SEPARATORS.split(text) if item),
     "accept": _read_accept,
-    "timeout": _read_seconds,
+    "timeout": _read_number,
     "max_body": _read_size,
     "concurrency": _read_whole,
+    "keep_days": _read_number,
+    "keep_deliveries": lambda text: _read_whole(text) if text else None,
+    "keep_bytes": lambda text: _read_size(text) if text else None,
 }
 
 

@@ -74,7 +74,7 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
 
 
 class General(Card):
-    """Mode, methods, accepted types, limits, paths below the URL, the status while switched off."""
+    """Mode, methods, types, limits, what is kept, paths below the URL, the status while off."""
 
     def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
@@ -88,7 +88,10 @@ class General(Card):
                 name,
                 placeholder=known[name].hints["placeholder"],
             )
-            for name in ("methods", "accept", "max_body", "timeout", "concurrency")
+            for name in (
+                *("methods", "accept", "max_body", "timeout", "concurrency"),
+                *("keep_days", "keep_deliveries", "keep_bytes"),
+            )
         }
         self.choices = {
             name: Choice(
@@ -100,8 +103,9 @@ class General(Card):
             )
             for name in ("subpaths", "disabled_status")
         }
-        methods, accept, *limits = self.fields.values()
-        children = [self.mode, row_of(methods, accept), row_of(*limits), *self.choices.values()]
+        fields = list(self.fields.values())
+        rows = [row_of(*fields[:2]), row_of(*fields[2:5]), row_of(*fields[5:])]
+        children = [self.mode, *rows, *self.choices.values()]
         super().__init__(forms, "General", children)
 
     def _choose(self, name: str, value: Any) -> None:
@@ -123,7 +127,7 @@ def _text(name: str, value: Any) -> str:
         return value
     if value is None:
         return ""
-    if name == "max_body":
+    if name in {"max_body", "keep_bytes"}:
         return shown_size(value)
     if isinstance(value, (tuple, list)):
         return ", ".join(map(str, value))
