@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import Integer, bindparam, case, func, select, update
@@ -55,6 +56,22 @@ _OLDEST: Final = Prepared(
     .where(deliveries.c.workflow_id == bindparam("of"), deliveries.c.id > bindparam("after"))
     .order_by(deliveries.c.id)
     .limit(bindparam("limit", type_=Integer))
+)
+
+_FILLED: Final = (
+    select(
+        workflows.c.id,
+        workflows.c.kept_deliveries,
+        workflows.c.kept_bytes,
+        workflows.c.last_delivery,
+        select(deliveries.c.received_at)
+        .where(deliveries.c.workflow_id == workflows.c.id)
+        .order_by(deliveries.c.id)
+        .limit(1)
+        .scalar_subquery(),
+    )
+    .where(workflows.c.kept_deliveries > 0)
+    .order_by(workflows.c.id)
 )
 
 
@@ -117,7 +134,8 @@ class Retention:
     def __init__(self, clock: Clock, of_store: Limits) -> None:
         self._clock = clock
         self._of_store = of_store
-        self._of_hooks: dict[int, Limits] = {}
+        self._of_hooks: dict[int, Limits] = {}  # replaced as a whole, never changed
+        self._lock = Lock()
 
     @property
     def is_on(self) -> bool:
@@ -125,14 +143,15 @@ class Retention:
         return self._of_store.is_set or bool(self._of_hooks)
 
     def limit(self, workflow_id: int, limits: Limits) -> None:
-        """Set what is kept of a workflow; from any thread."""
-        if limits.is_set:
-            self._of_hooks[workflow_id] = limits
-        else:
-            self._of_hooks.pop(workflow_id, None)
+        """Set what is kept of a workflow, from the next step on; from any thread."""
+        with self._lock:
+            others = {at: it for at, it in self._of_hooks.items() if at != workflow_id}
+            self._of_hooks = {**others, workflow_id: limits} if limits.is_set else others
 
     def run(self, connection: Connection, transaction: Transaction) -> Iterator[None]:
         """Delete what is too much and give the pages back, a step with each turn.
+
+        It ends early where a limit was changed meanwhile.
 
         Parameters
         ----------
@@ -146,27 +165,29 @@ class Retention:
         StoreUnavailableError
             The store cannot be written; what was deleted before stays deleted.
         """
+        limits = self._of_hooks
         for scope in transaction(self._scopes):
             while transaction(partial(self._delete_oldest, scope)):
                 yield
+                if self._of_hooks is not limits:
+                    return
             yield
+            if self._of_hooks is not limits:
+                return
         while give_back_step(connection):
             yield
 
     def _scopes(self, connection: Connection) -> list[_Scope]:
         """Return what has to be looked at: each hook by itself, then the store."""
-        of_store, of_hooks = self._of_store, self._of_hooks.copy()
-        filled = connection.execute(
-            select(workflows.c.id, workflows.c.kept_deliveries, workflows.c.kept_bytes)
-            .where(workflows.c.kept_deliveries > 0)
-            .order_by(workflows.c.id)
-        ).all()
+        of_store, of_hooks = self._of_store, self._of_hooks
+        filled = connection.execute(_FILLED).all()
         made = []
-        for workflow_id, count, size in filled:
+        for workflow_id, count, size, last, oldest in filled:
             own = of_hooks.get(workflow_id, Limits())
             days = min((it for it in (own.days, of_store.days) if it is not None), default=None)
             limits = own._replace(days=days)
-            if days is not None or _surplus(limits, count, size) != (0, 0):
+            is_old = oldest is not None and oldest < self._too_old(limits, last)
+            if is_old or _surplus(limits, count, size) != (0, 0):
                 made.append(_Scope([workflow_id], limits))
         limits = of_store._replace(days=None)
         if limits.is_set:
@@ -183,10 +204,8 @@ class Retention:
             ).where(workflows.c.id.in_(scope.workflow_ids))
         ).one()
         count, size = _surplus(scope.limits, kept[0], kept[1])
-        too_old = -math.inf
-        if scope.limits.days is not None:
-            too_old = self._now(kept[2] or 0) - scope.limits.days * _DAY
-        elif count <= 0 and size <= 0:
+        too_old = self._too_old(scope.limits, kept[2] or 0)
+        if too_old == -math.inf and (count, size) == (0, 0):
             return False
         oldest, known_upto, is_passed = _read_oldest(connection, scope)
         if is_passed:
@@ -209,9 +228,13 @@ class Retention:
             _delete(connection, workflow_id, ids)
         return is_more
 
-    def _now(self, last_delivery: int) -> int:
+    def _too_old(self, limits: Limits, last_delivery: int) -> float:
+        """Return the time before which a delivery is too old."""
+        if limits.days is None:
+            return -math.inf
         clock = self._clock
-        return clock.arrival(last_delivery) if isinstance(clock, FixedClock) else clock.now()
+        now = clock.arrival(last_delivery) if isinstance(clock, FixedClock) else clock.now()
+        return now - limits.days * _DAY
 
 
 def _surplus(limits: Limits, count: int, size: int) -> tuple[int, int]:

@@ -282,6 +282,20 @@ def test_a_sender_that_comes_in_between_waits_for_one_step(
     assert events.count("step") >= 1_900 // MAX_STEP_DELIVERIES
 
 
+def test_a_limit_that_is_changed_holds_from_the_next_step(orders: Stored) -> None:
+    orders.send_all([orders.new(n) for n in range(10 * MAX_STEP_DELIVERIES)])
+    retention = Retention(orders.store.clock, Limits())
+    retention.limit(orders.id, Limits(deliveries=1))
+
+    def go(connection: Any, transaction: Any) -> None:
+        for step, _ in enumerate(retention.run(connection, transaction), 1):
+            if step == 2:
+                retention.limit(orders.id, Limits())
+
+    orders.store._writer.run(go)
+    assert len(kept(orders)) == 8 * MAX_STEP_DELIVERIES
+
+
 def test_pages_are_given_back(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(Store(path, lambda _: None)) as store:
