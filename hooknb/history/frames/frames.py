@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from hooknb.history.frames.collection import collection_held_off
 from hooknb.history.frames.record_frames import DeliveryRows, ExecutionRows, JobRows
 from hooknb.history.frames.variable_frame import VariableRows
 
@@ -100,7 +101,7 @@ class Frames:
         rows: DeliveryRows | ExecutionRows | JobRows | VariableRows,
         read: Callable[[], pd.DataFrame],
     ) -> pd.DataFrame:
-        with self._lock:
+        with self._lock, collection_held_off():
             try:
                 # pandas copies on write: that is as good as a copy, and costs nothing.
                 return read().copy(deep=False)
