@@ -490,10 +490,9 @@ class Hook:
             The store cannot be read.
         """
         found = self._matching(text, limit)
-        frame = self.deliveries
-        # Some may have been cleared in between.
+        frame = self._frames.window("deliveries", self.workflow.trigger, found)
         asked = {"where": text} if limit is None else {"last": limit, "where": text}
-        return self._described("deliveries", frame[frame.index.isin(found)], asked)
+        return self._described("deliveries", frame, asked)
 
     def export(
         self, path: str | os.PathLike[str], format: str | None = None, *, secrets: bool = False

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from written import Hook
 
+from hooknb import records as stored_records
 from hooknb.errors import SettingError
 from hooknb.history.frames import Frames, chunks
 from hooknb.history.windows import KINDS, Window
@@ -239,3 +240,18 @@ def test_deliveries_have_bodies_when_they_are_asked_for(runtime: Runtime) -> Non
     assert hook.frame("deliveries", body=True)["body"].tolist() == [[1]]
     assert list(hook.frame("deliveries", columns=["status"], body=True)) == ["status", "body"]
     assert hook.frame("deliveries", columns=["body"])["body"].tolist() == [[1]]
+
+
+def test_a_search_reads_the_rows_that_it_returns(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = runtime.webhook("orders")
+    for number in range(4):
+        hook.send(json={"n": number})
+    hook.wait(timeout=60)
+    decoded: list[bytes] = []
+    decode = stored_records._decode
+    monkeypatch.setattr(stored_records, "_decode", lambda raw: decoded.append(raw) or decode(raw))
+    found = hook.search("accepted", 1)
+    assert decoded == [b'{"n":3}']
+    pd.testing.assert_frame_equal(found, hook.deliveries.iloc[-1:])
