@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from hooknb import _clock
 from hooknb.errors import SettingError
 from hooknb.history.table import compile_filter, newest_matching
 from hooknb.store import queries
@@ -21,6 +20,8 @@ __all__ = ["KINDS", "Window"]
 
 KINDS: Final = ("deliveries", "executions", "variables", "jobs")
 """The frames of a hook."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ class Window:
 
 
 def _as_microseconds(moment: datetime | str | None) -> int | None:
-    # `__post_init__` has made a `datetime` of what was text.
-    return _clock.microseconds(moment) if isinstance(moment, datetime) else None
+    if not isinstance(moment, datetime):  # `__post_init__` has made one of what was text
+        return None
+    # Rounded up, as nothing is received between two microseconds; pandas' times have nanoseconds.
+    return -((_EPOCH - moment) // timedelta(microseconds=1))
 
 
 def _moment(name: str, value: object) -> datetime | None:
@@ -105,7 +108,7 @@ def _moment(name: str, value: object) -> datetime | None:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             moment = datetime.fromisoformat(value)
-    if not isinstance(moment, datetime):
+    if not isinstance(moment, datetime) or str(moment) == "NaT":
         problem = f"{value!r} is not a time; write an aware datetime, or 2026-01-31T12:00:00+00:00"
         raise SettingError(name, problem)
     if moment.utcoffset() is None:

@@ -130,6 +130,16 @@ def test_a_window_equals_the_slice_of_the_whole_frame(
         store.close()
 
 
+def test_a_time_between_two_microseconds_is_after_the_first(hook: Hook) -> None:
+    for number in range(3):
+        hook.send({"n": number}, received_at=START + number)
+    second = hook.frames.deliveries()["received_at"].iloc[1].as_unit("ns")
+    after = second + pd.Timedelta(1, "ns")
+    assert window(hook, "deliveries", since=second).index.tolist() == [2, 3]
+    assert window(hook, "deliveries", since=after).index.tolist() == [3]
+    assert window(hook, "deliveries", until=after).index.tolist() == [1, 2]
+
+
 def test_inferred_variables_of_a_window_are_those_of_its_rows(hook: Hook) -> None:
     for body in ({"a": 1}, {"b": "x"}, {"b": "y", "c": [1]}):
         hook.send(body)
@@ -185,6 +195,7 @@ def test_rows_that_were_deleted_meanwhile_are_left_out(hook: Hook) -> None:
         ({"last": True}, "last: True is not a number of rows"),
         ({"last": 1.5}, "last: 1.5 is not a number of rows"),
         ({"since": 5}, "since: 5 is not a time; write an aware datetime"),
+        ({"since": pd.NaT}, "since: NaT is not a time"),
         ({"since": "yesterday"}, "since: 'yesterday' is not a time"),
         ({"until": "2026-01-31"}, "until: '2026-01-31' has no time zone"),
         ({"until": datetime(2026, 1, 31)}, "until: .* has no time zone"),  # noqa: DTZ001 - that
