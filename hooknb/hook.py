@@ -410,8 +410,7 @@ class Hook:
         where
             A filter of deliveries, as in :meth:`search`.
         columns
-            The columns, in this order; ``None`` for all. Only these are extracted, but for
-            variables that are not configured.
+            The columns, in this order; ``None`` for all. Only these are extracted.
         body
             Whether ``deliveries`` has the column of bodies, which takes the time to parse them.
 

@@ -14,6 +14,7 @@ from written import Hook
 from hooknb import records as stored_records
 from hooknb.errors import SettingError
 from hooknb.history.frames import Frames, chunks
+from hooknb.history.frames.leaves import Leaves
 from hooknb.history.windows import KINDS, Window
 from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
@@ -124,7 +125,14 @@ def test_a_window_equals_the_slice_of_the_whole_frame(
                 got = window(hook, kind, CONFIGURED, columns=columns, **asked)
                 assert list(got) == (list(frame) if columns is None else columns)
                 assert plain(got) == plain(wanted[list(got)])
-                if kind != "variables":
+                if kind == "variables":
+                    inferred = whole(hook, kind)
+                    columns = data.draw(
+                        st.lists(st.sampled_from(list(inferred)), min_size=1, unique=True)
+                    )
+                    got = window(hook, kind, INFERRED, columns=columns, **asked)
+                    assert plain(got) == plain(inferred.loc[wanted.index, columns])
+                else:
                     assert got.dtypes.to_dict() == wanted[list(got)].dtypes.to_dict()
     finally:
         store.close()
@@ -149,8 +157,27 @@ def test_inferred_variables_of_a_window_are_those_of_its_rows(hook: Hook) -> Non
         "body.c": [None, [1]],
         "id": [2, 3],
     }
+    hook.send([5])
+    assert plain(window(hook, "variables", last=2, columns=["body", "body.b"])) == {
+        "body": [None, [5]],
+        "body.b": ["y", None],
+        "id": [3, 4],
+    }
+
+
+def test_inferred_variables_that_are_named_are_extracted_alone(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for body in ({"a": {"x": 1}}, {"a": 1}, {"b": "x"}, {"b": "y", "c": [1]}):
+        hook.send(body)
+    sliced = whole(hook, "variables")[["body.a", "body.b"]].iloc[:1]
+    monkeypatch.setattr(Leaves, "add", lambda *_: pytest.fail("all leaves are taken apart"))
+    until = moment(1)
+    assert plain(window(hook, "variables", until=until, columns=["body.a", "body.b"])) == plain(
+        sliced
+    )
     narrow = window(hook, "variables", last=2, columns=["body.c", "body.a"])
-    assert plain(narrow) == {"body.c": [None, [1]], "body.a": [None, None], "id": [2, 3]}
+    assert plain(narrow) == {"body.c": [None, [1]], "body.a": [None, None], "id": [3, 4]}
 
 
 def test_a_window_reads_only_its_rows_and_the_bodies_that_it_shows(

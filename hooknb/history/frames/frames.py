@@ -40,17 +40,16 @@ def _check_columns(kind: str, columns: Sequence[str], names: Sequence[str]) -> N
             )
 
 
-def _check_leaf(name: str) -> None:
-    if name == "received_at":
-        return
+def _leaf(name: str) -> tuple[str, str]:
     try:
-        part, _ = split_column(name)
+        part, path = split_column(name)
     except SettingError as error:
         raise SettingError("columns", error.problem) from error
     if part == "headers":
         raise SettingError(
             "columns", f"{name!r} is not a column of variables; name it in headers= of the hook"
         )
+    return part, path
 
 
 class Frames:
@@ -152,7 +151,7 @@ class Frames:
         columns
             Those of the frame, in this order, and nothing else is extracted; ``None`` for all. Of
             inferred variables any of query and body may be named: it is missing where these rows
-            do not have it. They are all extracted.
+            do not have it.
 
         Raises
         ------
@@ -178,8 +177,10 @@ class Frames:
             _check_columns("variables", columns, ["received_at", *(name for *_, name in key)])
             key = tuple(item for item in key if item[-1] in columns) or key[:1]
         else:
-            for name in columns:
-                _check_leaf(name)
+            leaves = tuple((*_leaf(name), name) for name in columns if name != "received_at")
+            # `body` shows only those that are not objects, for which all must be taken apart.
+            if all(path for _, path, _ in leaves):
+                key = leaves
         made = rows.read(key)
         absent = {name: objects([None] * len(made)) for name in columns if name not in made}
         return made.assign(**absent)[list(columns)]
