@@ -36,6 +36,8 @@ from hooknb.workflow.revisions import Revision, read_revisions
 from hooknb.workflow.variables import split_column
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
     from hooknb.history.frames import Frames
@@ -349,7 +351,7 @@ class Hook:
         status (of the response), duration_ms, headers, query, body. Credentials in headers are
         masked.
         """
-        return self._frames.deliveries()
+        return self._described("deliveries", self._frames.deliveries())
 
     @property
     def executions(self) -> pd.DataFrame:
@@ -358,7 +360,7 @@ class Hook:
         Columns: delivery, revision, status, reason, started_at, finished_at, duration_ms,
         response_status, missing (configured variables that the request did not have), recovered.
         """
-        return self._frames.executions()
+        return self._described("executions", self._frames.executions())
 
     @property
     def variables(self) -> pd.DataFrame:
@@ -368,7 +370,8 @@ class Hook:
         most 500; how many were left out stands in ``attrs["left_out"]``. Headers are shown where
         they are configured.
         """
-        return self._frames.variables(self.workflow.trigger)
+        made = self._frames.variables(self.workflow.trigger)
+        return self._described("variables", made)
 
     @property
     def jobs(self) -> pd.DataFrame:
@@ -377,7 +380,70 @@ class Hook:
         Columns: execution, node, type, status, started_at, finished_at, duration_ms, result,
         output (what it printed), error.
         """
-        return self._frames.jobs()
+        return self._described("jobs", self._frames.jobs())
+
+    def frame(
+        self,
+        kind: Literal["deliveries", "executions", "variables", "jobs"],
+        *,
+        last: int | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        body: bool = False,
+    ) -> pd.DataFrame:
+        """Return a window of one of the four frames, oldest first; only its rows are read.
+
+        Blocks while it reads. Rows are selected by the delivery that they belong to: first those of
+        the time and the filter, then the newest ``last`` of them.
+
+        Parameters
+        ----------
+        kind
+            ``deliveries``, ``executions``, ``variables`` or ``jobs``: the frame.
+        last
+            The number of rows; ``None`` for all.
+        since, until
+            The deliveries received then or later, and before that: an aware ``datetime``, or text
+            such as ``2026-01-31T12:00:00+00:00``.
+        where
+            A filter of deliveries, as in :meth:`search`.
+        columns
+            The columns, in this order; ``None`` for all. Only these are extracted.
+        body
+            Whether ``deliveries`` has the column of bodies, which takes the time to parse them.
+
+        Returns
+        -------
+        DataFrame
+            As the property of that name has it, with the types of these rows alone. Variables that
+            are not configured are those of these rows. ``attrs`` has ``hook``, ``kind``,
+            ``revision``, ``window`` (the arguments given) and ``rows``.
+
+        Raises
+        ------
+        SettingError
+            An argument is invalid.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.history.windows import KINDS, Window  # a hook is made without it
+
+        if kind not in KINDS:
+            raise SettingError("kind", f"{kind!r} is not a frame; they are {', '.join(KINDS)}")
+        if body and kind != "deliveries":
+            raise SettingError("body", f"{kind} has no bodies; ask for those of 'deliveries'")
+        names = _checked_columns(columns)
+        if body and names is not None and "body" not in names:
+            names = [*names, "body"]
+        window = Window(last=last, since=since, until=until, where=where)
+        frames, trigger = self._frames, self.workflow.trigger
+        if kind == "deliveries" and names is None and not body:
+            names = [name for name in frames.delivery_columns if name != "body"]
+        ids = window.ids(self._store, self._workflow_id, kind)
+        made = frames.window(kind, trigger, ids, names)
+        return self._described(kind, made, window.description)
 
     def delivery(self, id: int) -> Delivery:
         """Return one delivery with everything, its raw bytes too.
@@ -423,9 +489,9 @@ class Hook:
             The store cannot be read.
         """
         found = self._matching(text, limit)
-        frame = self.deliveries
-        # Some may have been cleared in between.
-        return frame[frame.index.isin(found)]
+        frame = self._frames.window("deliveries", self.workflow.trigger, found)
+        asked = {"where": text} if limit is None else {"last": limit, "where": text}
+        return self._described("deliveries", frame, asked)
 
     def export(
         self, path: str | os.PathLike[str], format: str | None = None, *, secrets: bool = False
@@ -905,6 +971,19 @@ class Hook:
         self._flush()
         return self._kept_frames
 
+    def _described(
+        self, kind: str, frame: pd.DataFrame, window: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Write into a frame's ``attrs`` what it holds."""
+        frame.attrs |= {
+            "hook": self.name,
+            "kind": kind,
+            "revision": self.revision,
+            "window": dict(window or {}),
+            "rows": len(frame),
+        }
+        return frame
+
     def _flush(self) -> None:
         """Wait until what is known to have happened can be read; blocks for some milliseconds."""
         if not self._state.closed:
@@ -1040,6 +1119,20 @@ def as_id(id: Any) -> int:
             f"{number} is not an id; ids count from 1, see the index of a frame"
         )
     return number
+
+
+def _checked_columns(columns: object) -> list[str] | None:
+    if columns is None:
+        return None
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise SettingError(
+            "columns", f"{columns!r} is not a list; write the names of columns in []"
+        )
+    names = list(columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise SettingError("columns", f"{name!r} is not the name of a column")
+    return list(dict.fromkeys(names))
 
 
 def _as_text(rows: list[tuple[str, str]]) -> str:

@@ -79,6 +79,9 @@ __all__ = [
     "read_job_rows",
     "read_known_ids",
     "read_last_job_id",
+    "read_listed_delivery_rows",
+    "read_listed_job_rows",
+    "read_listed_variable_rows",
     "read_mark",
     "read_new_ids",
     "read_newest_accepted",
@@ -93,6 +96,7 @@ __all__ = [
     "read_row_facts",
     "read_running_jobs",
     "read_variable_rows",
+    "read_window_ids",
 ]
 
 MAX_ID: Final = 2**63 - 1
@@ -557,8 +561,10 @@ def find_deliveries(
 
 # -- frames ---------------------------------------------------------------------------------------
 
-_DELIVERY_ROWS: Final = _Query(
-    select(
+
+@lru_cache(maxsize=4)
+def _delivery_rows(*, head: bool, body: bool) -> Select[Any]:
+    columns = [
         deliveries.c.id,
         deliveries.c.size,
         deliveries.c.received_at,
@@ -571,16 +577,26 @@ _DELIVERY_ROWS: Final = _Query(
         deliveries.c.reason,
         responses.c.status,
         responses.c.duration_us,
-        deliveries.c.head,
+        deliveries.c.head if head else _EMPTY,
         deliveries.c.query,
-        deliveries.c.body,
-    )
-    .select_from(_AND_RESPONSES)
-    .where(_MINE, deliveries.c.id > _AFTER)
+        deliveries.c.body if body else _EMPTY,
+    ]
+    return select(*columns).select_from(_AND_RESPONSES).where(_MINE)
+
+
+@lru_cache(maxsize=4)
+def _listed_delivery_rows(*, head: bool, body: bool) -> _Query:
+    wanted = _delivery_rows(head=head, body=body).where(deliveries.c.id.in_(_LISTED))
+    return _Query(wanted.order_by(deliveries.c.id))
+
+
+_DELIVERY_ROWS: Final = _Query(
+    _delivery_rows(head=True, body=True)
+    .where(deliveries.c.id > _AFTER)
     .order_by(deliveries.c.id)
     .limit(_LIMIT)
 )
-_VARIABLE_ROWS: Final = _Query(
+_VARIABLES: Final = (
     select(
         deliveries.c.id,
         deliveries.c.size,
@@ -591,10 +607,11 @@ _VARIABLE_ROWS: Final = _Query(
         deliveries.c.content_encoding,
         deliveries.c.body,
     )
-    .where(_MINE, deliveries.c.id > _AFTER, deliveries.c.reason.is_(None))
+    .where(_MINE, deliveries.c.reason.is_(None))
     .order_by(deliveries.c.id)
-    .limit(_LIMIT)
 )
+_VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id > _AFTER).limit(_LIMIT))
+_LISTED_VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id.in_(_LISTED)))
 _RESPONSES: Final = _Query(
     select(responses.c.delivery_id, responses.c.status, responses.c.duration_us).where(
         responses.c.workflow_id == _OF, responses.c.delivery_id.in_(_LISTED)
@@ -617,7 +634,9 @@ _EXECUTIONS: Final = select(
 _EXECUTION_ROWS: Final = _Query(
     _EXECUTIONS.where(executions.c.id > _AFTER).order_by(executions.c.id).limit(_LIMIT)
 )
-_EXECUTIONS_AGAIN: Final = _Query(_EXECUTIONS.where(executions.c.id.in_(_LISTED)))
+_EXECUTIONS_AGAIN: Final = _Query(
+    _EXECUTIONS.where(executions.c.id.in_(_LISTED)).order_by(executions.c.id)
+)
 _JOBS: Final = select(
     jobs.c.id,
     func.coalesce(func.length(jobs.c.result), 0) + func.length(jobs.c.output),
@@ -636,6 +655,7 @@ _JOB_ROWS: Final = _Query(
     .order_by(jobs.c.id)
     .limit(_LIMIT)
 )
+_LISTED_JOB_ROWS: Final = _Query(_JOBS.where(jobs.c.id.in_(_LISTED)).order_by(jobs.c.id))
 _RUNNING_JOBS: Final = _Query(_JOBS.where(jobs.c.finished_at.is_(None)).order_by(jobs.c.id))
 
 
@@ -681,7 +701,7 @@ def read_execution_rows(
 def read_executions_again(
     store: Store, workflow_id: int, ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """Return what :func:`read_execution_rows` does of some ids."""
+    """Return what :func:`read_execution_rows` does of some ids, in order."""
     return _EXECUTIONS_AGAIN.read(store, of=workflow_id, ids=json.dumps(ids)) if ids else []
 
 
@@ -697,6 +717,86 @@ def read_job_rows(store: Store, workflow_id: int, after: int, limit: int) -> lis
 def read_running_jobs(store: Store, workflow_id: int) -> list[tuple[Any, ...]]:
     """Return what :func:`read_job_rows` does of the jobs that run, in order."""
     return _RUNNING_JOBS.read(store, of=workflow_id)
+
+
+def read_listed_delivery_rows(
+    store: Store, workflow_id: int, ids: Sequence[int], *, head: bool, body: bool
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_delivery_rows` does of some ids, in order.
+
+    ``head`` and ``body`` tell whether these are read; they are empty otherwise.
+    """
+    query = _listed_delivery_rows(head=head, body=body)
+    return query.read(store, of=workflow_id, ids=json.dumps(ids))
+
+
+def read_listed_variable_rows(
+    store: Store, workflow_id: int, ids: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_variable_rows` does of some ids, in order."""
+    return _LISTED_VARIABLE_ROWS.read(store, of=workflow_id, ids=json.dumps(ids))
+
+
+def read_listed_job_rows(
+    store: Store, workflow_id: int, ids: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_job_rows` does of some ids, in order; also of those that run."""
+    return _LISTED_JOB_ROWS.read(store, of=workflow_id, ids=json.dumps(ids))
+
+
+_IDS_OF: Final[dict[str, Select[Any]]] = {
+    "deliveries": select(deliveries.c.id),
+    "variables": select(deliveries.c.id).where(deliveries.c.reason.is_(None)),
+    "executions": select(executions.c.id).join(deliveries, _EXECUTION_OF_DELIVERY),
+    "jobs": select(jobs.c.id).join(
+        deliveries,
+        and_(
+            deliveries.c.workflow_id == jobs.c.workflow_id, deliveries.c.id == jobs.c.execution_id
+        ),
+    ),
+}
+
+
+@lru_cache(maxsize=32)
+def _window_ids(kind: str, *, since: bool, until: bool, listed: bool) -> _Query:
+    wanted = _IDS_OF[kind].where(_MINE)
+    if since:
+        wanted = wanted.where(deliveries.c.received_at >= bindparam("since", type_=Integer))
+    if until:
+        wanted = wanted.where(deliveries.c.received_at < bindparam("until", type_=Integer))
+    if listed:
+        wanted = wanted.where(deliveries.c.id.in_(_LISTED))
+    return _Query(wanted.order_by(wanted.selected_columns.id.desc()).limit(_LIMIT))
+
+
+def read_window_ids(
+    store: Store,
+    workflow_id: int,
+    kind: str,
+    *,
+    last: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    of: Sequence[int] | None = None,
+) -> list[int]:
+    """Return the ids of the records in a window, oldest first.
+
+    ``kind`` is the name of a frame. The window is that of the deliveries that the records belong
+    to: received at ``since`` or later and before ``until`` (microseconds since 1970), and one
+    ``of`` these ids. ``last`` is the number of records, the newest.
+    """
+    parameters: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "ids": None if of is None else json.dumps(of),
+    }
+    query = _window_ids(
+        kind, since=since is not None, until=until is not None, listed=of is not None
+    )
+    given = {name: value for name, value in parameters.items() if value is not None}
+    limit = MAX_ID if last is None else min(last, MAX_ID)
+    rows = query.read(store, of=workflow_id, limit=limit, **given)
+    return [number for (number,) in reversed(rows)]
 
 
 # -- tables ---------------------------------------------------------------------------------------

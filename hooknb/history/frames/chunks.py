@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -10,13 +11,37 @@ if TYPE_CHECKING:
 
     from hooknb.store import Store
 
-__all__ = ["Read", "chunks"]
+__all__ = ["Read", "ReadListed", "chunks", "read_of"]
 
 _FIRST_ROWS: Final = 64  # rows of the first part, while nothing is known of their size
 _MAX_ROWS: Final = 1_000  # parsed, they stay in the processor's cache: 5,000 take a quarter longer
 _MAX_BYTES: Final = 16 * 2**20  # of one part, about
 
 Read: TypeAlias = "Callable[[Store, int, int, int], list[tuple[Any, ...]]]"
+ReadListed: TypeAlias = "Callable[[Store, int, Sequence[int]], list[tuple[Any, ...]]]"
+
+
+def read_of(ids: Sequence[int], read: ReadListed) -> Read:
+    """Make a reader of the rows of some ids for :func:`chunks`.
+
+    Parameters
+    ----------
+    ids
+        In order; those that were deleted meanwhile are left out.
+    read
+        Reads the rows of a workflow that have these ids, in order.
+    """
+
+    def read_listed(store: Store, workflow_id: int, after: int, limit: int) -> list[Any]:
+        rows: list[Any] = []
+        at = bisect_right(ids, after)
+        while len(rows) < limit and at < len(ids):
+            part = ids[at : at + limit - len(rows)]
+            at += len(part)
+            rows += read(store, workflow_id, part)
+        return rows
+
+    return read_listed
 
 
 def chunks(

@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from hooknb.errors import SettingError
+from hooknb.history.frames.chunks import read_of
+from hooknb.history.frames.collection import collection_held_off
 from hooknb.history.frames.record_frames import DeliveryRows, ExecutionRows, JobRows
-from hooknb.history.frames.variable_frame import VariableRows
+from hooknb.history.frames.typed_arrays import objects
+from hooknb.history.frames.variable_frame import VariableRows, variable_key
+from hooknb.store import queries
+from hooknb.workflow.variables import split_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
+    from hooknb.history.frames.variable_frame import Key
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
 __all__ = ["Frames"]
+
+_RECORDS: Final[dict[str, type[DeliveryRows | ExecutionRows | JobRows]]] = {
+    "deliveries": DeliveryRows,
+    "executions": ExecutionRows,
+    "jobs": JobRows,
+}
+
+
+def _check_columns(kind: str, columns: Sequence[str], names: Sequence[str]) -> None:
+    for name in columns:
+        if name not in names:
+            raise SettingError(
+                "columns", f"{name!r} is not a column of {kind}; they are {', '.join(names)}"
+            )
+
+
+def _leaf(name: str) -> tuple[str, str]:
+    try:
+        part, path = split_column(name)
+    except SettingError as error:
+        raise SettingError("columns", error.problem) from error
+    if part == "headers":
+        raise SettingError(
+            "columns", f"{name!r} is not a column of variables; name it in headers= of the hook"
+        )
+    return part, path
 
 
 class Frames:
@@ -40,10 +73,17 @@ class Frames:
 
     def __init__(self, store: Store, workflow_id: int) -> None:
         self._lock = Lock()
+        self._store = store
+        self._workflow_id = workflow_id
         self._deliveries = DeliveryRows(store, workflow_id)
         self._executions = ExecutionRows(store, workflow_id)
         self._jobs = JobRows(store, workflow_id)
         self._variables = VariableRows(store, workflow_id)
+
+    @property
+    def delivery_columns(self) -> list[str]:
+        """The columns of :meth:`deliveries`."""
+        return self._deliveries.names
 
     def deliveries(self) -> pd.DataFrame:
         """Return every delivery that is kept, refused ones too.
@@ -93,14 +133,64 @@ class Frames:
         booleans are ``bool`` or ``boolean``, text is ``str``. Whatever else, and what is mixed, are
         Python objects with ``None`` for gaps.
         """
-        return self._read_copy(self._variables, lambda: self._variables.read(trigger))
+        return self._read_copy(self._variables, lambda: self._variables.read(variable_key(trigger)))
+
+    def window(
+        self, kind: str, trigger: Trigger, ids: Sequence[int], columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return rows of one of the frames, read for this call alone.
+
+        Parameters
+        ----------
+        kind
+            ``deliveries``, ``executions``, ``variables`` or ``jobs``.
+        trigger
+            As in :meth:`variables`. Variables that are inferred are those of these rows.
+        ids
+            Of the rows, in order.
+        columns
+            Those of the frame, in this order, and nothing else is extracted; ``None`` for all. Of
+            inferred variables any of query and body may be named: it is missing where these rows
+            do not have it.
+
+        Raises
+        ------
+        SettingError
+            There is no such column.
+        """
+        with collection_held_off():
+            if kind == "variables":
+                return self._variable_window(variable_key(trigger), ids, columns)
+            rows = _RECORDS[kind](self._store, self._workflow_id)
+            if columns is not None:
+                _check_columns(kind, columns, rows.names)
+            return rows.window(ids, columns)
+
+    def _variable_window(
+        self, key: Key, ids: Sequence[int], columns: Sequence[str] | None
+    ) -> pd.DataFrame:
+        read = read_of(ids, queries.read_listed_variable_rows)
+        rows = VariableRows(self._store, self._workflow_id, read)
+        if columns is None:
+            return rows.read(key)
+        if key:
+            _check_columns("variables", columns, ["received_at", *(name for *_, name in key)])
+            key = tuple(item for item in key if item[-1] in columns) or key[:1]
+        else:
+            leaves = tuple((*_leaf(name), name) for name in columns if name != "received_at")
+            # `body` shows only those that are not objects, for which all must be taken apart.
+            if all(path for _, path, _ in leaves):
+                key = leaves
+        made = rows.read(key)
+        absent = {name: objects([None] * len(made)) for name in columns if name not in made}
+        return made.assign(**absent)[list(columns)]
 
     def _read_copy(
         self,
         rows: DeliveryRows | ExecutionRows | JobRows | VariableRows,
         read: Callable[[], pd.DataFrame],
     ) -> pd.DataFrame:
-        with self._lock:
+        with self._lock, collection_held_off():
             try:
                 # pandas copies on write: that is as good as a copy, and costs nothing.
                 return read().copy(deep=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from hooknb.history.frames.typed_arrays import joined, objects, text
+from hooknb.history.frames.typed_arrays import as_objects, joined, objects, text
 from hooknb.paths import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -173,11 +173,7 @@ def _wrap(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) ->
 def _convert(array: Array, kind: Kind) -> Array:
     """Bring an array to a wider type, through objects: no integer ever becomes a float."""
     mask = np.asarray(pd.isna(array))
-    data: np.ndarray[Any, Any] = (
-        array.astype(object)
-        if isinstance(array, np.ndarray)
-        else array.to_numpy(dtype=object, copy=True)
-    )
+    data = as_objects(array)
     data[mask] = None
     dtype = _STORED.get(kind, object)
     if dtype is not object:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from hooknb import payloads
-from hooknb.history.frames.chunks import Read, chunks
+from hooknb.history.frames.chunks import Read, ReadListed, chunks, read_of
 from hooknb.history.frames.typed_arrays import (
     category,
     frame,
@@ -26,7 +26,7 @@ from hooknb.records import Status, decode_result, read_body
 from hooknb.store import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
@@ -54,10 +54,34 @@ class _Rows(ABC):
     width: int
     """How many values a row has behind id and size."""
 
+    _read_listed: ReadListed
+
     def __init__(self, store: Store, workflow_id: int) -> None:
         self._store = store
         self._workflow_id = workflow_id
+        self._names: Sequence[str] | None = None
         self.reset()
+
+    def window(self, ids: Sequence[int], names: Sequence[str] | None) -> pd.DataFrame:
+        """Return the rows of some ids alone, in order; what was read before does not count.
+
+        Parameters
+        ----------
+        ids
+            In order.
+        names
+            The columns, which are extracted alone; ``None`` for all.
+        """
+        self._names = names
+        read = read_of(ids, self._read_listed)
+        parts = chunks(self._store, read, self._workflow_id, after=0)
+        made = pd.concat([self._table([]), *map(self._table, parts)])
+        return made if names is None else made[list(names)]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the frame."""
+        return list(map(str, self._frame))
 
     def reset(self) -> None:
         """Forget what was read."""
@@ -100,11 +124,13 @@ class _Rows(ABC):
     def _table(self, rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
         # Without a row there are still the columns.
         ids, _, *values = zip(*rows, strict=True) if rows else [()] * (2 + self.width)
-        return frame(self._columns(values), ids)
+        columns = self._columns(values)
+        names = columns if self._names is None else self._names
+        return frame({name: columns[name]() for name in names}, ids)
 
     @abstractmethod
-    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
-        """Make the columns of the values behind id and size."""
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Callable[[], Array]]:
+        """Return what makes each column of the values behind id and size."""
 
 
 class DeliveryRows(_Rows):
@@ -119,6 +145,13 @@ class DeliveryRows(_Rows):
         self._drop_old()
         self._take_responses()
         return self._frame
+
+    def _read_listed(
+        self, store: Store, workflow_id: int, ids: Sequence[int]
+    ) -> list[tuple[Any, ...]]:
+        head = self._names is None or "headers" in self._names
+        body = self._names is None or "body" in self._names
+        return queries.read_listed_delivery_rows(store, workflow_id, ids, head=head, body=body)
 
     def _is_cleared(self) -> bool:
         # Old refused ones go by themselves (`_drop_old` sees to that); accepted ones all at once.
@@ -148,7 +181,7 @@ class DeliveryRows(_Rows):
             duration.loc[list(ids)] = [value / 1000 for value in durations]
             self._frame = self._frame.assign(status=status, duration_ms=duration)
 
-    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Callable[[], Array]]:
         (
             received,
             method,
@@ -164,26 +197,30 @@ class DeliveryRows(_Rows):
             query,
             raw,
         ) = values
-        bodies = [
-            read_body(*item, size=count, is_accepted=why is None)
-            for *item, count, why in zip(raw, kind, encoding, size, reason, strict=True)
-        ]
+
+        def bodies() -> Array:
+            read = [
+                read_body(*item, size=count, is_accepted=why is None)
+                for *item, count, why in zip(raw, kind, encoding, size, reason, strict=True)
+            ]
+            return objects([None if body is MISSING else body for body in read])
+
         return {
-            "received_at": times(received),
-            "method": text(method),
-            "subpath": text(subpath),
-            "content_type": text([payloads.media_type(value) or None for value in kind]),
-            "size": pd.array(size, dtype="int64").to_numpy(),
-            "remote": text(remote),
-            "outcome": words(
+            "received_at": lambda: times(received),
+            "method": lambda: text(method),
+            "subpath": lambda: text(subpath),
+            "content_type": lambda: text([payloads.media_type(value) or None for value in kind]),
+            "size": lambda: pd.array(size, dtype="int64").to_numpy(),
+            "remote": lambda: text(remote),
+            "outcome": lambda: words(
                 ["accepted" if why is None else "refused" for why in reason], _OUTCOME
             ),
-            "reason": text(reason),
-            "status": integers(status),
-            "duration_ms": milliseconds([0] * len(duration), duration),
-            "headers": objects([HeaderMap(parse_head(block)).masked() for block in head]),
-            "query": objects([payloads.parse_query_string(string) for string in query]),
-            "body": objects([None if body is MISSING else body for body in bodies]),
+            "reason": lambda: text(reason),
+            "status": lambda: integers(status),
+            "duration_ms": lambda: milliseconds([0] * len(duration), duration),
+            "headers": lambda: objects([HeaderMap(parse_head(block)).masked() for block in head]),
+            "query": lambda: objects([payloads.parse_query_string(string) for string in query]),
+            "body": bodies,
         }
 
 
@@ -192,6 +229,7 @@ class ExecutionRows(_Rows):
 
     read_rows = staticmethod(queries.read_execution_rows)
     width = 10
+    _read_listed = staticmethod(queries.read_executions_again)
 
     def reset(self) -> None:
         """Forget what was read."""
@@ -212,22 +250,24 @@ class ExecutionRows(_Rows):
             kept = self._frame[~self._frame.index.isin(before)]
             self._frame = pd.concat([kept, again]).sort_index()
 
-    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Callable[[], Array]]:
         (ids, revision, status, reason, started, finished, response, missing, recovered, owner) = (
             values
         )
         self._open.update(number for number, who in zip(ids, owner, strict=True) if who is not None)
         return {
-            "delivery": pd.array(ids, dtype="int64").to_numpy(),
-            "revision": pd.array(revision, dtype="int64").to_numpy(),
-            "status": words([Status(code).word for code in status], _EXECUTION_STATUS),
-            "reason": text(reason),
-            "started_at": times(started),
-            "finished_at": times(finished),
-            "duration_ms": milliseconds(started, finished),
-            "response_status": integers(response),
-            "missing": objects([[] if names is None else json.loads(names) for names in missing]),
-            "recovered": pd.array(recovered, dtype="int64").to_numpy().astype(bool),
+            "delivery": lambda: pd.array(ids, dtype="int64").to_numpy(),
+            "revision": lambda: pd.array(revision, dtype="int64").to_numpy(),
+            "status": lambda: words([Status(code).word for code in status], _EXECUTION_STATUS),
+            "reason": lambda: text(reason),
+            "started_at": lambda: times(started),
+            "finished_at": lambda: times(finished),
+            "duration_ms": lambda: milliseconds(started, finished),
+            "response_status": lambda: integers(response),
+            "missing": lambda: objects(
+                [[] if names is None else json.loads(names) for names in missing]
+            ),
+            "recovered": lambda: pd.array(recovered, dtype="int64").to_numpy().astype(bool),
         }
 
 
@@ -236,6 +276,7 @@ class JobRows(_Rows):
 
     read_rows = staticmethod(queries.read_job_rows)
     width = 9
+    _read_listed = staticmethod(queries.read_listed_job_rows)
 
     def read(self) -> pd.DataFrame:
         """Return the frame: what has ended is kept, what runs is read each time."""
@@ -251,17 +292,17 @@ class JobRows(_Rows):
         numbers: pd.Index[int] = pd.Index(self._frame["execution"])
         return numbers
 
-    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Array]:
+    def _columns(self, values: Sequence[Sequence[Any]]) -> dict[str, Callable[[], Array]]:
         (execution, node, kind, status, started, finished, result, output, error) = values
         return {
-            "execution": pd.array(execution, dtype="int64").to_numpy(),
-            "node": text(node),
-            "type": text(kind),
-            "status": words([_JOB_WORDS[Status(code)] for code in status], _JOB_STATUS),
-            "started_at": times(started),
-            "finished_at": times(finished),
-            "duration_ms": milliseconds(started, finished),
-            "result": objects([decode_result(value) for value in result]),
-            "output": text(output),
-            "error": text(error),
+            "execution": lambda: pd.array(execution, dtype="int64").to_numpy(),
+            "node": lambda: text(node),
+            "type": lambda: text(kind),
+            "status": lambda: words([_JOB_WORDS[Status(code)] for code in status], _JOB_STATUS),
+            "started_at": lambda: times(started),
+            "finished_at": lambda: times(finished),
+            "duration_ms": lambda: milliseconds(started, finished),
+            "result": lambda: objects([decode_result(value) for value in result]),
+            "output": lambda: text(output),
+            "error": lambda: text(error),
         }

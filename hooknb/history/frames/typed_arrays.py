@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "as_objects",
     "category",
     "frame",
     "integers",
@@ -27,6 +28,7 @@ __all__ = [
 Array: TypeAlias = np.ndarray[Any, Any] | ExtensionArray
 
 _NAT: Final = np.iinfo(np.int64).min
+_MAX_VALUES: Final = 10_000  # converted in one call, which keeps other threads waiting meanwhile
 
 
 def objects(values: Collection[Any]) -> np.ndarray[Any, Any]:
@@ -35,8 +37,25 @@ def objects(values: Collection[Any]) -> np.ndarray[Any, Any]:
 
 
 def text(values: Collection[str | None]) -> Array:
-    """Make an array of text, with or without pyarrow."""
-    return pd.array(objects(values), dtype="str")
+    """Make an array of text, with or without pyarrow.
+
+    Other threads run between its parts: a call for a whole column would stop them for seconds.
+    """
+    whole = values if isinstance(values, np.ndarray) else objects(values)
+    parts = [
+        pd.array(whole[start : start + _MAX_VALUES], dtype="str")
+        for start in range(0, max(1, len(whole)), _MAX_VALUES)
+    ]
+    return _concatenated(parts)
+
+
+def as_objects(array: Array) -> np.ndarray[Any, Any]:
+    """Return the values of an array as Python objects in a new one; made in parts, as text is."""
+    made = np.empty(len(array), dtype=object)
+    for start in range(0, len(array), _MAX_VALUES):
+        part = slice(start, start + _MAX_VALUES)
+        made[part] = array[part].astype(object)
+    return made
 
 
 def integers(values: Collection[int | None]) -> Array:
@@ -80,8 +99,14 @@ def joined(first: Array, second: Array) -> Array:
     """Put two arrays of the same type one after the other."""
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate((first, second))
-    parts = [pd.Series(part, copy=False) for part in (first, second)]
-    array: ExtensionArray = pd.concat(parts, ignore_index=True).array
+    return _concatenated([first, second])
+
+
+def _concatenated(parts: Sequence[Array]) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    series = [pd.Series(part, copy=False) for part in parts]
+    array: ExtensionArray = pd.concat(series, ignore_index=True).array
     return array
 
 

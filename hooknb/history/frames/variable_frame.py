@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from hooknb import paths, payloads
-from hooknb.history.frames.chunks import chunks
+from hooknb.history.frames.chunks import Read, chunks
 from hooknb.history.frames.growing_column import Column
 from hooknb.history.frames.leaves import Leaves
 from hooknb.history.frames.typed_arrays import frame, joined, times
@@ -27,13 +27,22 @@ if TYPE_CHECKING:
     from hooknb.store import Store
     from hooknb.workflow import Trigger
 
-__all__ = ["VariableRows"]
+__all__ = ["VariableRows", "variable_key"]
 
 _MAX_COLUMNS: Final = 500
 _EARLY: Final = 5_000  # rows that are better read again at once than after all the others
 
 Key = tuple[tuple[str, str, str], ...]
 """Part, path and column of every configured variable."""
+
+
+def variable_key(trigger: Trigger) -> Key:
+    """Return what a trigger configures; nothing where the variables are inferred."""
+    return tuple(
+        (part, variable.path, column(part, variable))
+        for part, variables in trigger.parts
+        for variable in variables
+    )
 
 
 class _Source(Protocol):
@@ -60,11 +69,16 @@ class VariableRows:
     ----------
     store, workflow_id
         What to read.
+    read_rows
+        Reads rows as :func:`hooknb.store.queries.read_variable_rows` does.
     """
 
-    def __init__(self, store: Store, workflow_id: int) -> None:
+    def __init__(
+        self, store: Store, workflow_id: int, read_rows: Read = queries.read_variable_rows
+    ) -> None:
         self._store = store
         self._workflow_id = workflow_id
+        self._read_rows = read_rows
         self.reset()
 
     def reset(self, key: Key = ()) -> None:
@@ -79,13 +93,8 @@ class VariableRows:
         self._times: Array = times([])
         self._last = 0
 
-    def read(self, trigger: Trigger) -> pd.DataFrame:
+    def read(self, key: Key) -> pd.DataFrame:
         """Return the frame; see :meth:`hooknb.history.frames.Frames.variables`."""
-        key = tuple(
-            (part, variable.path, column(part, variable))
-            for part, variables in trigger.parts
-            for variable in variables
-        )
         if key != self._key or self._is_cleared():
             self.reset(key)
         before = self._last
@@ -113,9 +122,7 @@ class VariableRows:
         ids: list[int] = []
         moments: list[int] = []
         start = len(self._ids)
-        for rows in chunks(
-            self._store, queries.read_variable_rows, self._workflow_id, after=self._last
-        ):
+        for rows in chunks(self._store, self._read_rows, self._workflow_id, after=self._last):
             self._source.add(start + len(ids), rows)
             ids += [row[0] for row in rows]
             moments += [row[2] for row in rows]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hooknb.history.table.filters import Filter
     from hooknb.store import Store
 
-__all__ = ["Scan", "matching_ids"]
+__all__ = ["Scan", "matching_ids", "newest_matching"]
 
 _FIRST_ROWS: Final = 16  # rows of the first piece, while nothing is known of their size and cost
 _MAX_ROWS: Final = 1_000
@@ -158,12 +158,40 @@ def matching_ids(
     return found[::-1]
 
 
-def _newest_first(store: Store, workflow_id: int, asked: Filter) -> Iterator[int]:
-    before, size = queries.MAX_ID, _FIRST_ROWS
+def newest_matching(
+    store: Store, workflow_id: int, asked: Filter, ids: Sequence[int]
+) -> Iterator[int]:
+    """Yield those of some ids that a filter finds, newest first; read as they are taken.
+
+    Parameters
+    ----------
+    store, workflow_id
+        Where to look.
+    asked
+        The filter.
+    ids
+        Ids of deliveries in order. What lies between the first and the last is read.
+    """
+    if not ids:
+        return
+    wanted = set(ids)
+    if asked.where is not None:
+        numbers: Iterable[int] = reversed(queries.find_ids(store, workflow_id, asked.where))
+    else:
+        numbers = _newest_first(store, workflow_id, asked, before=ids[-1] + 1, after=ids[0] - 1)
+    yield from (number for number in numbers if number in wanted)
+
+
+def _newest_first(
+    store: Store, workflow_id: int, asked: Filter, *, before: int = queries.MAX_ID, after: int = 0
+) -> Iterator[int]:
+    size = _FIRST_ROWS
     while True:
         started = time.monotonic()
         rows = queries.read_requests_before(store, workflow_id, before, size, **_parts(asked))
         for number, _, *values in rows:
+            if number <= after:
+                return
             if asked.matches(StoredRequest(values)):
                 yield number
         if len(rows) < size:
