@@ -6,6 +6,7 @@ Everything here happens on the server's loop, except what its docstring says oth
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -166,6 +167,7 @@ class Engine:
             await asyncio.wait(tasks, timeout=timeout)
         for run in runs:
             run.abort("shutdown")
+        await asyncio.sleep(0)  # who waits for one of them has its end written
 
     def _start(self, queue: Queue, execution: QueuedExecution) -> Run:
         run = Run(self, queue, execution)
@@ -216,8 +218,8 @@ class Run:
         self._clock = engine.clock_of(execution)
         self._started_at: int | None = None
         self._context: Context | None = None
-        self._nodes: Coroutine[Any, Any, None] | None = None
         self._is_dropped = False
+        self._over: Future[None] | None = None  # for the one who waits
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -229,24 +231,18 @@ class Run:
     def start(self) -> int:
         """Run the nodes in a task; return the microseconds since 1970 at which it began."""
         self._started_at = started_at = self._clock.now()
-        self._nodes = self._run_nodes()
-        self._run_as_task()
+        self._run_as_task(self._run_nodes(), contextvars.Context())
         return started_at
 
     def run_ahead(self) -> None:
         """Run the nodes here and now, as :meth:`Engine.run_ahead` says."""
         self._started_at = self._clock.now()
-        self._nodes = nodes = self._run_nodes(is_ahead=True)
+        nodes, context = self._run_nodes(is_ahead=True), contextvars.Context()
         try:
-            waited_for = nodes.send(None)
+            waited_for = context.run(nodes.send, None)
         except StopIteration:
             return
-        # What has begun without a task goes on as one, once what it waits for is there.
-        if waited_for is None:
-            self._run_as_task()
-        else:
-            self.queue.running.add(self)
-            waited_for.add_done_callback(lambda _: self._run_as_task())
+        self._run_as_task(_Begun(nodes, waited_for), context)
 
     def go_on(self, number: int) -> None:
         """Take the id of the delivery, which is stored now, and go on with what waited for that."""
@@ -257,18 +253,12 @@ class Run:
             self._context.state.info = self._info()
             self._context.state.note_stored()
 
-    async def wait(self) -> EndExecution:
-        """Wait until it has ended; for the one who began it."""
-        if self.end is not None:
-            return self.end
-        ended: Future[EndExecution] = asyncio.get_running_loop().create_future()
-
-        def note(end: EndExecution, _response: SentResponse | None) -> None:
-            if not ended.done():
-                ended.set_result(end)
-
-        self._execution.on_end = note
-        return await ended
+    async def wait(self) -> EndExecution | None:
+        """Wait until it is over; return its end, or ``None`` where the next process runs it."""
+        if not self._is_over:
+            self._over = asyncio.get_running_loop().create_future()
+            await self._over
+        return self.end
 
     def drop(self) -> None:
         """Forget it: its delivery could not be stored, so that there is nothing to run."""
@@ -287,19 +277,14 @@ class Run:
     def _is_over(self) -> bool:
         return self._is_dropped or self.end is not None
 
-    def _run_as_task(self) -> None:
-        if self._nodes is None:
-            return
-        if self._is_over:
-            self._nodes.close()
-            return
+    def _run_as_task(self, nodes: Coroutine[Any, Any, None], context: contextvars.Context) -> None:
         loop = asyncio.get_running_loop()
         self.queue.running.add(self)
         timeout = self._execution.workflow.timeout
         if timeout is not None:
             self._timer = loop.call_later(timeout, self.abort, "timeout")
         self._show_later()
-        self.task = loop.create_task(self._nodes)
+        self.task = loop.create_task(nodes, context=context)
 
     async def _run_nodes(self, *, is_ahead: bool = False) -> None:
         """Run the nodes to their end."""
@@ -379,6 +364,37 @@ class Run:
         for timer in (self._timer, self._look):
             if timer is not None:
                 timer.cancel()
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         if self in self.queue.running:
             self.queue.running.discard(self)
             self._engine.advance(self.queue)
+
+
+class _Begun(Coroutine[Any, Any, None]):
+    """A coroutine that has run up to what it waits for, for a task that goes on with it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waited_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waited_for = waited_for
+        self._is_seen = False
+
+    def send(self, value: Any) -> Any:
+        """Return what it waits for, and from then on go on with it."""
+        if self._is_seen:
+            return self._coroutine.send(value)
+        self._is_seen = True
+        return self._waited_for
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside of it."""
+        self._is_seen = True
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        """Refuse: only a task drives it."""
+        raise NotImplementedError

@@ -21,7 +21,7 @@ from hooknb.engine import Engine, QueuedExecution, Run, Workers
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
-from hooknb.intake.responses import OK, busy, closing_response, disabled, problem
+from hooknb.intake.responses import OK, STOPPED, busy, closing_response, disabled, problem
 from hooknb.intake.served import HookState, Parsed, Served, encode_pairs
 from hooknb.records import KEPT_REFUSED_BYTES, Delivery, ReceivedRequest, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
@@ -162,10 +162,10 @@ class Intake:
             raw = await body.read(trigger.max_body)
         except BodyError as error:
             return error.kept, Refusal(status=400, reason=error.reason, detail=error.detail)
-        # Small ones take less time than the way to another thread.
-        if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
-            return raw, served.parse(request, query, raw, body.size)
         try:
+            # Small ones take less time than the way to another thread.
+            if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
+                return raw, served.parse(request, query, raw, body.size)
             parsed = await asyncio.get_running_loop().run_in_executor(
                 self.readers, served.parse, request, query, raw, body.size
             )
@@ -246,6 +246,8 @@ class Intake:
             execution = self._execution(state, served, delivery, parsed)
             waiting.run = self.engine.start_now(self._live(state).queue, execution)
         end = await waiting.run.wait()
+        if end is None:
+            return problem(STOPPED)
         response = closing_response(end, waiting.run.response)
         end.response_status = response.status
         submitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

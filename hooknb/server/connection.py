@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import logging
+import os
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -80,7 +81,7 @@ class Connection:
                 # A sender may close its side and still read.
                 self._last = True
                 await self._flush(writer)
-            if self._unread:
+            if self._unread and not writer.transport.is_closing():
                 await self._linger(writer)
         except (OSError, asyncio.CancelledError):
             pass  # the sender has gone, or the server ends
@@ -145,7 +146,8 @@ class Connection:
             if not is_wanted:
                 self._last = self._unread = True
                 return b""
-            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self._writer.transport.is_closing():
+                self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._server.waits_for_body(self)
         try:
             if not await self._reader.read_body(request, keep):
@@ -173,6 +175,12 @@ class Connection:
         self._server.waits_for_body(self)
         await writer.drain()
         self._server.has_request(self)
+
+    def let_go(self) -> None:
+        """Close the socket in a forked child; uvloop has its ``close`` wait for the transport."""
+        descriptor = self.socket.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _move(self) -> None:
         self._server.has_moved(self)

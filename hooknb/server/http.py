@@ -213,4 +213,4 @@ class HttpServer:
     def let_go(self) -> None:
         """Close the connections' sockets in a forked child, without touching the parent's loop."""
         for connection in self._connections:
-            connection.socket.close()
+            connection.let_go()
