@@ -197,3 +197,34 @@ def test_a_body_that_breaks_its_parser_gets_500(
         response = exchange(hook, request(hook, body))
         assert response.status == 500
         assert hook.delivery(response.delivery).reason == "internal"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_what_a_closed_hook_had_in_flight_is_run_once_by_the_next(
+    stored_runtime: Runtime, monkeypatch: pytest.MonkeyPatch, *, sync: bool
+) -> None:
+    runtime, ran = stored_runtime, []
+    nodes = [Calculation("1"), lambda c: ran.append(c.execution.id)]
+    hook = runtime.webhook("n", sync=sync, nodes=nodes)
+    intake = runtime._hosting.intake
+    let_go = intake.let_go
+
+    def late(deliveries: Any) -> None:
+        time.sleep(0.5)  # what holds up the loop
+        let_go(deliveries)
+
+    with slow_disk(runtime) as release, Wire(hook) as wire:
+        wire.send(request(hook, b"7"))
+        wait_until(lambda: bool(intake.grouping._being_written))
+        monkeypatch.setattr(intake, "let_go", late)
+        closing = threading.Thread(target=hook.close)
+        closing.start()
+        wait_until(lambda: hook._state.queue.closed)
+        release.set()
+        closing.join(30)
+        hook = runtime.webhook("n", sync=sync, nodes=nodes)
+        assert wire.response().status == 200
+    hook.wait(timeout=30)
+    assert ran == [1]
+    assert hook._state.unfinished == 0
+    assert hook.executions["status"].tolist() == ["resolved"]

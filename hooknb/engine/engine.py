@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from hooknb._clock import Clock
 from hooknb.engine.context import Context
@@ -33,10 +33,6 @@ _SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
 
-OnEnd: TypeAlias = Callable[[EndExecution, SentResponse | None], None]
-"""Called with how an execution ended, and with what its nodes responded."""
-
-
 @dataclass(slots=True, kw_only=True)
 class QueuedExecution:
     """An execution that waits for its turn.
@@ -56,7 +52,7 @@ class QueuedExecution:
     recovered
         Whether it is run again.
     on_end
-        Called when it has ended; ``None`` where the one who began it looks at its run.
+        Called with how it ended; ``None`` where the one who began it looks at its run.
     """
 
     id: int
@@ -66,7 +62,7 @@ class QueuedExecution:
     delivery: Callable[[], Delivery] | None = None
     started: bool = False
     recovered: bool = False
-    on_end: OnEnd | None = None
+    on_end: Callable[[EndExecution], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -356,7 +352,7 @@ class Run:
         )
         try:
             if self._execution.on_end is not None:
-                self._execution.on_end(self.end, self.response)
+                self._execution.on_end(self.end)
         finally:
             self._leave()
 

@@ -1,4 +1,4 @@
-"""What callers get where no Response node answers."""
+"""What callers get where no Response node responds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Final
 
 from hooknb.intake.admission import Refusal
-from hooknb.intake.admission import problem as write_problem
 from hooknb.records import SentResponse, Status
+from hooknb.server import problem as problem_document
 from hooknb.store import EndExecution
 
 __all__ = ["OK", "STOPPED", "busy", "closing_response", "disabled", "problem"]
@@ -53,6 +53,5 @@ def disabled(status: int) -> Refusal:
 
 
 def problem(refusal: Refusal) -> SentResponse:
-    """Make the answer that tells of a refusal."""
-    headers, body = write_problem(refusal, HTTPStatus(refusal.status).phrase)
-    return SentResponse(status=refusal.status, headers=headers, body=body)
+    """Make the response that tells of a refusal."""
+    return problem_document(refusal.status, refusal.detail, refusal.headers)

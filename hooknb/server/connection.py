@@ -11,10 +11,8 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from hooknb.records import SentResponse
-from hooknb.server.protocol import BodyError, Request
+from hooknb.server.protocol import BodyError, Request, problem
 from hooknb.server.reader import (
     BadRequestError,
     ForeignProtocolError,
@@ -212,23 +210,12 @@ class Connection:
         head = "\r\n".join(lines).encode("latin-1", "replace")
         writer.write(b"%b\r\n\r\n%b" % (head, body))
 
-    def _refuse(self, writer: asyncio.StreamWriter, problem: str, status: int) -> None:
+    def _refuse(self, writer: asyncio.StreamWriter, detail: str, status: int) -> None:
         """Respond to what is not a request, and end the connection."""
         self._last = self._unread = True
         self._server.has_request(self)
         self._method = ""
-        document = {
-            "type": "about:blank",
-            "status": int(status),
-            "title": http.client.responses[status],
-            "detail": problem,
-        }
-        response = SentResponse(
-            status=int(status),
-            headers=(("Content-Type", "application/problem+json"),),
-            body=msgspec.json.encode(document),
-        )
-        self._write(writer, response)
+        self._write(writer, problem(status, detail))
 
     async def _linger(self, writer: asyncio.StreamWriter) -> None:
         """Read on a little, so that a sender which is still sending gets to see its response.
