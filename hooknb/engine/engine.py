@@ -116,8 +116,12 @@ class Engine:
         self.advance(queue)
 
     def start_now(self, queue: Queue, execution: QueuedExecution) -> Run:
-        """Start an execution whose caller waits, whatever else is running."""
-        return self._start(queue, execution)
+        """Start an execution, whatever else is running."""
+        run = Run(self, queue, execution)
+        started_at = run.start()
+        if not execution.started:
+            self._started(queue.workflow_id, execution.id, started_at)
+        return run
 
     def run_ahead(self, queue: Queue, execution: QueuedExecution) -> Run:
         """Run an execution whose delivery is being stored, at once and in the caller's turn.
@@ -132,7 +136,7 @@ class Engine:
     def advance(self, queue: Queue) -> None:
         """Start what may start."""
         while queue.waiting and not queue.closed and len(queue.running) < queue.concurrency:
-            self._start(queue, queue.waiting.popleft())
+            self.start_now(queue, queue.waiting.popleft())
 
     def clear(self, queue: Queue) -> int:
         """Forget what waits; give how many there were."""
@@ -164,13 +168,6 @@ class Engine:
         for run in runs:
             run.abort("shutdown")
         await asyncio.sleep(0)  # who waits for one of them has its end written
-
-    def _start(self, queue: Queue, execution: QueuedExecution) -> Run:
-        run = Run(self, queue, execution)
-        started_at = run.start()
-        if not execution.started:
-            self._started(queue.workflow_id, execution.id, started_at)
-        return run
 
     def clock_of(self, execution: QueuedExecution) -> Clock:
         """Return the clock of an execution."""
