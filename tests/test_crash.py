@@ -74,7 +74,13 @@ def post(target: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def load(url: str, worker: str, acknowledged: dict[int, bytes], enough: threading.Event) -> None:
+def load(
+    url: str,
+    worker: str,
+    acknowledged: dict[int, bytes],
+    enough: threading.Event,
+    status: int = 200,
+) -> None:
     """Send until the server is gone; remember what it has answered for."""
     parts = urlsplit(url)
     number = 0
@@ -85,7 +91,7 @@ def load(url: str, worker: str, acknowledged: dict[int, bytes], enough: threadin
                 body = json.dumps({"n": number, "of": worker, "pad": "x" * (number % 700)}).encode()
                 wire.send(post(parts.path, body))
                 response = wire.response()
-                assert response.status == 200
+                assert response.status == status
                 acknowledged[response.delivery] = body
                 if len(acknowledged) >= 40:
                     enough.set()
@@ -151,6 +157,87 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed_again_and_again
     runs = (tmp_path / "runs").read_text().splitlines()
     assert {int(line.split()[1]) for line in runs} == kept.keys()
     assert [file.name for file in tmp_path.glob("store.db*")] == ["store.db"]
+
+
+SYNCHRONOUS = """
+import os, sys, hooknb
+from hooknb import Condition, Response
+
+def work(context):
+    with open("runs", "a") as runs:
+        runs.write(f"{context.execution.id}\\n")
+
+runtime = hooknb.Runtime("store.db")
+hook = runtime.webhook(
+    "orders",
+    sync=True,
+    nodes=[
+        Condition("body.n % 3 == 0", yes=[work], key="third"),
+        Response(201, body="{{ body.n }}"),
+    ],
+)
+print(hook.url, flush=True)
+sys.stdin.readline()
+hook.wait(timeout=60)
+runtime.close()
+"""
+
+
+def test_what_a_synchronous_hook_has_responded_to_is_on_disk_when_it_is_killed(tmp_path):
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", SYNCHRONOUS],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    acknowledged: dict[int, bytes] = {}
+    for kill in range(KILLS):
+        with start() as process:
+            try:
+                url = process.stdout.readline().strip()
+                loads = []
+                for worker in range(CONNECTIONS):
+                    mine: dict[int, bytes] = {}
+                    enough = threading.Event()
+                    args = (url, f"{kill}.{worker}", mine, enough, 201)
+                    thread = threading.Thread(target=load, args=args)
+                    thread.start()
+                    loads.append((thread, mine, enough))
+                for _, _, enough in loads:
+                    assert enough.wait(60)
+            finally:
+                process.send_signal(signal.SIGKILL)
+            for thread, mine, _ in loads:
+                thread.join(60)
+                assert len(mine) >= 40
+                assert not acknowledged.keys() & mine.keys()
+                acknowledged |= mine
+        kept = dict(rows(tmp_path, "SELECT id, body FROM deliveries"))
+        assert acknowledged.items() <= kept.items()
+        ended = dict(rows(tmp_path, "SELECT id, status FROM executions WHERE owner IS NULL"))
+        responded = dict(rows(tmp_path, "SELECT delivery_id, body FROM responses"))
+        jobs = dict(rows(tmp_path, "SELECT execution_id, count(*) FROM jobs GROUP BY execution_id"))
+        for number, body in kept.items():
+            n = json.loads(body)["n"]
+            if n % 3:  # no effect: the delivery, its execution and response are one commit
+                assert ended[number] == 1
+                assert responded[number] == str(n).encode()
+                assert jobs[number] == 2
+
+    with start() as process:
+        assert process.stdout.readline()
+        process.communicate("\n", timeout=120)
+        assert process.returncode == 0
+    executions = {
+        row[0]: row[1:] for row in rows(tmp_path, "SELECT id, status, owner FROM executions")
+    }
+    assert executions.keys() == kept.keys()
+    assert set(executions.values()) == {(1, None)}
+    ran = {int(line) for line in (tmp_path / "runs").read_text().splitlines()}
+    assert ran == {number for number, body in kept.items() if json.loads(body)["n"] % 3 == 0}
 
 
 def test_two_runtimes_on_one_store_do_not_run_the_same_executions(tmp_path):

@@ -257,6 +257,22 @@ def test_endless_nodes_do_not_use_up_the_workers() -> None:
         gate.set()
 
 
+def test_endless_nodes_do_not_use_up_the_workers_after_a_backlog() -> None:
+    gate, late = threading.Event(), threading.Event()
+    with Runtime(":memory:", workers=1) as runtime:
+        many = runtime.webhook("many", concurrency=20, nodes=[lambda _c: gate.wait(30)])
+        for number in range(20):
+            many.send(json=number)
+        gate.set()
+        many.wait()
+        endless = runtime.webhook("endless", timeout=0.1, nodes=[lambda _c: late.wait(30)])
+        endless.send(json=1)
+        endless.wait()
+        fine = runtime.webhook("fine", sync=True, timeout=5, nodes=[lambda _c: 1])
+        assert [fine.send(json=number).status for number in range(3)] == [200] * 3
+        late.set()
+
+
 def test_any_executor_will_do() -> None:
     names = []
     with (

@@ -253,8 +253,9 @@ class Context:
             if node.is_pure:
                 result = await self._run_one(node, _SILENCE)
             else:
-                if not state.may_act:
+                if state.is_ahead:
                     await state.wait_until_stored()
+                if not depth.current.get():
                     depth.current.set(depth.of_header(self.headers.get(depth.HEADER)) + 1)
                 with printed_to(Output(), is_captured=node.prints) as output:
                     result = await self._run_one(node, output)

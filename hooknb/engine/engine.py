@@ -6,11 +6,12 @@ Everything here happens on the server's loop, except what its docstring says oth
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from hooknb._clock import Clock
 from hooknb.engine.context import Context
@@ -32,10 +33,6 @@ _SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
 
 
-OnEnd: TypeAlias = Callable[[EndExecution, SentResponse | None], None]
-"""Called with how an execution ended, and with what its nodes responded."""
-
-
 @dataclass(slots=True, kw_only=True)
 class QueuedExecution:
     """An execution that waits for its turn.
@@ -55,7 +52,7 @@ class QueuedExecution:
     recovered
         Whether it is run again.
     on_end
-        Called when it has ended; ``None`` where the one who began it looks at its run.
+        Called with how it ended; ``None`` where the one who began it looks at its run.
     """
 
     id: int
@@ -65,7 +62,7 @@ class QueuedExecution:
     delivery: Callable[[], Delivery] | None = None
     started: bool = False
     recovered: bool = False
-    on_end: OnEnd | None = None
+    on_end: Callable[[EndExecution], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -119,8 +116,12 @@ class Engine:
         self.advance(queue)
 
     def start_now(self, queue: Queue, execution: QueuedExecution) -> Run:
-        """Start an execution whose caller waits, whatever else is running."""
-        return self._start(queue, execution)
+        """Start an execution, whatever else is running."""
+        run = Run(self, queue, execution)
+        started_at = run.start()
+        if not execution.started:
+            self._started(queue.workflow_id, execution.id, started_at)
+        return run
 
     def run_ahead(self, queue: Queue, execution: QueuedExecution) -> Run:
         """Run an execution whose delivery is being stored, at once and in the caller's turn.
@@ -135,7 +136,7 @@ class Engine:
     def advance(self, queue: Queue) -> None:
         """Start what may start."""
         while queue.waiting and not queue.closed and len(queue.running) < queue.concurrency:
-            self._start(queue, queue.waiting.popleft())
+            self.start_now(queue, queue.waiting.popleft())
 
     def clear(self, queue: Queue) -> int:
         """Forget what waits; give how many there were."""
@@ -166,13 +167,7 @@ class Engine:
             await asyncio.wait(tasks, timeout=timeout)
         for run in runs:
             run.abort("shutdown")
-
-    def _start(self, queue: Queue, execution: QueuedExecution) -> Run:
-        run = Run(self, queue, execution)
-        started_at = run.start()
-        if not execution.started:
-            self._started(queue.workflow_id, execution.id, started_at)
-        return run
+        await asyncio.sleep(0)  # who waits for one of them has its end written
 
     def clock_of(self, execution: QueuedExecution) -> Clock:
         """Return the clock of an execution."""
@@ -216,8 +211,8 @@ class Run:
         self._clock = engine.clock_of(execution)
         self._started_at: int | None = None
         self._context: Context | None = None
-        self._nodes: Coroutine[Any, Any, None] | None = None
         self._is_dropped = False
+        self._over: Future[None] | None = None  # for the one who waits
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -229,24 +224,18 @@ class Run:
     def start(self) -> int:
         """Run the nodes in a task; return the microseconds since 1970 at which it began."""
         self._started_at = started_at = self._clock.now()
-        self._nodes = self._run_nodes()
-        self._run_as_task()
+        self._run_as_task(self._run_nodes(), contextvars.Context())
         return started_at
 
     def run_ahead(self) -> None:
         """Run the nodes here and now, as :meth:`Engine.run_ahead` says."""
         self._started_at = self._clock.now()
-        self._nodes = nodes = self._run_nodes(is_ahead=True)
+        nodes, context = self._run_nodes(is_ahead=True), contextvars.Context()
         try:
-            waited_for = nodes.send(None)
+            waited_for = context.run(nodes.send, None)
         except StopIteration:
             return
-        # What has begun without a task goes on as one, once what it waits for is there.
-        if waited_for is None:
-            self._run_as_task()
-        else:
-            self.queue.running.add(self)
-            waited_for.add_done_callback(lambda _: self._run_as_task())
+        self._run_as_task(_Begun(nodes, waited_for), context)
 
     def go_on(self, number: int) -> None:
         """Take the id of the delivery, which is stored now, and go on with what waited for that."""
@@ -257,18 +246,12 @@ class Run:
             self._context.state.info = self._info()
             self._context.state.note_stored()
 
-    async def wait(self) -> EndExecution:
-        """Wait until it has ended; for the one who began it."""
-        if self.end is not None:
-            return self.end
-        ended: Future[EndExecution] = asyncio.get_running_loop().create_future()
-
-        def note(end: EndExecution, _response: SentResponse | None) -> None:
-            if not ended.done():
-                ended.set_result(end)
-
-        self._execution.on_end = note
-        return await ended
+    async def wait(self) -> EndExecution | None:
+        """Wait until it is over; return its end, or ``None`` where the next process runs it."""
+        if not self._is_over:
+            self._over = asyncio.get_running_loop().create_future()
+            await self._over
+        return self.end
 
     def drop(self) -> None:
         """Forget it: its delivery could not be stored, so that there is nothing to run."""
@@ -287,19 +270,14 @@ class Run:
     def _is_over(self) -> bool:
         return self._is_dropped or self.end is not None
 
-    def _run_as_task(self) -> None:
-        if self._nodes is None:
-            return
-        if self._is_over:
-            self._nodes.close()
-            return
+    def _run_as_task(self, nodes: Coroutine[Any, Any, None], context: contextvars.Context) -> None:
         loop = asyncio.get_running_loop()
         self.queue.running.add(self)
         timeout = self._execution.workflow.timeout
         if timeout is not None:
             self._timer = loop.call_later(timeout, self.abort, "timeout")
         self._show_later()
-        self.task = loop.create_task(self._nodes)
+        self.task = loop.create_task(nodes, context=context)
 
     async def _run_nodes(self, *, is_ahead: bool = False) -> None:
         """Run the nodes to their end."""
@@ -371,7 +349,7 @@ class Run:
         )
         try:
             if self._execution.on_end is not None:
-                self._execution.on_end(self.end, self.response)
+                self._execution.on_end(self.end)
         finally:
             self._leave()
 
@@ -379,6 +357,37 @@ class Run:
         for timer in (self._timer, self._look):
             if timer is not None:
                 timer.cancel()
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         if self in self.queue.running:
             self.queue.running.discard(self)
             self._engine.advance(self.queue)
+
+
+class _Begun(Coroutine[Any, Any, None]):
+    """A coroutine that has run up to what it waits for, for a task that goes on with it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waited_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waited_for = waited_for
+        self._is_seen = False
+
+    def send(self, value: Any) -> Any:
+        """Return what it waits for, and from then on go on with it."""
+        if self._is_seen:
+            return self._coroutine.send(value)
+        self._is_seen = True
+        return self._waited_for
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside of it."""
+        self._is_seen = True
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        """Refuse: only a task drives it."""
+        raise NotImplementedError

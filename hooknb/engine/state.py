@@ -65,7 +65,6 @@ class State:
         self.workflow_id = workflow_id
         # Whether the delivery is still being stored, and who waits for it.
         self.is_ahead = is_ahead
-        self.may_act = False  # whether a node with an effect may run
         self._stored: Future[None] | None = None
         self.clock = clock
         self.nodes: dict[str, Any] = {}
@@ -82,10 +81,9 @@ class State:
 
     async def wait_until_stored(self) -> None:
         """Wait for the delivery to be on disk."""
-        if self.is_ahead:
+        if self._stored is None:
             self._stored = asyncio.get_running_loop().create_future()
-            await self._stored
-        self.may_act = True
+        await self._stored
 
     def note_stored(self) -> None:
         """Let go on what waits for the delivery."""

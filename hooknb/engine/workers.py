@@ -29,7 +29,7 @@ class Workers(Executor):
         self._most = most
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._idle = 0
+        self._idle = 0  # threads that wait for work, less what waits for a thread
         self._threads = 0
         self._closed = False
 
@@ -40,10 +40,8 @@ class Workers(Executor):
             if self._closed:
                 message = "the worker threads have been shut down"
                 raise RuntimeError(message)
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._threads < self._most:
-                self._start()
+            self._idle -= 1
+            self._start_if_needed()
             self._queue.put((future, lambda: fn(*args, **kwargs)))
         return future
 
@@ -51,8 +49,8 @@ class Workers(Executor):
         """Allow one thread more, for one that is held: by a node that was cut off, by waiting."""
         with self._lock:
             self._most += 1
-            if not self._closed and self._idle == 0:
-                self._start()
+            if not self._closed:
+                self._start_if_needed()
 
     def give_back(self) -> None:
         """Take back what was lent: the thread that was held is free, or has ended."""
@@ -67,9 +65,11 @@ class Workers(Executor):
                 for _ in range(self._threads):
                     self._queue.put(None)
 
-    def _start(self) -> None:
-        self._threads += 1
-        threading.Thread(target=self._run, name="hooknb-worker", daemon=True).start()
+    def _start_if_needed(self) -> None:
+        if self._idle < 0 and self._threads < self._most:
+            self._threads += 1
+            self._idle += 1
+            threading.Thread(target=self._run, name="hooknb-worker", daemon=True).start()
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from hooknb import payloads
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.workflow import Trigger
 from hooknb.workflow.auth import Auth, IncomingRequest
 
-__all__ = ["Refusal", "check_head", "problem", "read_body"]
+__all__ = ["Refusal", "check_head", "read_body"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,11 +142,3 @@ def _not_accepted(trigger: Trigger, content_type: str | None, raw: bytes) -> Ref
         detail=f"The body has {given}, and this hook accepts {accepted}. {remedy}"
         f"To take it as it is, set accept={[*trigger.accept, wanted]!r}.",
     )
-
-
-def problem(refusal: Refusal, title: str) -> tuple[tuple[tuple[str, str], ...], bytes]:
-    """Write a refusal as a problem document (RFC 9457): header fields and body."""
-    body = msgspec.json.encode(
-        {"type": "about:blank", "status": refusal.status, "title": title, "detail": refusal.detail}
-    )
-    return (("Content-Type", "application/problem+json"), *refusal.headers), body

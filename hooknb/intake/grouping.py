@@ -1,6 +1,6 @@
 """Which deliveries share a transaction, and with it an fsync.
 
-An fsync costs as much as reading ten requests. Callers whose answers have just gone out tend to
+An fsync costs as much as reading ten requests. Callers whose responses have just gone out tend to
 send again at once; a group waits for as many as it had before, as long as they keep coming.
 """
 
@@ -49,7 +49,7 @@ class Grouping:
         """Go on with the next group: ``count`` deliveries are on disk, or cannot be."""
         self._being_written -= count
         if not self._being_written:
-            # Those who are answered now may send again, beside those who have sent meanwhile.
+            # Those who get responses now may send again, beside those who have sent meanwhile.
             self._expected = count + len(self._group)
             self._first = self._last = time.perf_counter()
             if self._group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import warnings
@@ -204,7 +205,11 @@ class Hosting:
         if server is not None and server.is_alive and not server.is_current:
             with contextlib.suppress(TimeoutError):
                 self._drain(server, [state.queue])
-            with contextlib.suppress(StoreUnavailableError):
+            with contextlib.suppress(TimeoutError, StoreUnavailableError):
+                self.store.flush()
+                # What was stored meanwhile goes into this hook's queue, not into the next one's,
+                # which takes it over from the store.
+                server.run(asyncio.sleep(0), _STOP_GRACE)
                 self.store.flush()
 
     def cancel(self, state: HookState, number: int) -> bool:

@@ -21,7 +21,7 @@ from hooknb.engine import Engine, QueuedExecution, Run, Workers
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
-from hooknb.intake.responses import OK, busy, closing_response, disabled, problem
+from hooknb.intake.responses import OK, STOPPED, busy, closing_response, disabled, problem
 from hooknb.intake.served import HookState, Parsed, Served, encode_pairs
 from hooknb.records import KEPT_REFUSED_BYTES, Delivery, ReceivedRequest, SentResponse, Status
 from hooknb.relay.publication import OUTCOME, Publication
@@ -162,10 +162,10 @@ class Intake:
             raw = await body.read(trigger.max_body)
         except BodyError as error:
             return error.kept, Refusal(status=400, reason=error.reason, detail=error.detail)
-        # Small ones take less time than the way to another thread.
-        if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
-            return raw, served.parse(request, query, raw, body.size)
         try:
+            # Small ones take less time than the way to another thread.
+            if len(raw) <= _LARGE and "Content-Encoding" not in request.headers:
+                return raw, served.parse(request, query, raw, body.size)
             parsed = await asyncio.get_running_loop().run_in_executor(
                 self.readers, served.parse, request, query, raw, body.size
             )
@@ -204,16 +204,15 @@ class Intake:
             # Stored as started where it will start at once: a mark that came later might be lost.
             is_reserved = queue.reserve()
             delivery.status = (Status.STARTED if is_reserved else Status.QUEUED).value
-        await self._store(state, delivery)
+        state = await self._store(state, delivery)
         if is_reserved:
             queue.reserved -= 1
         if delivery.error is not None:
             return problem(_NOT_STORED)
         if workflow.nodes:
-            live = self._live(state)
             execution = self._execution(state, served, delivery, parsed)
-            execution.on_end = partial(self._keep_end, live)
-            self.engine.enqueue(live.queue, execution)
+            execution.on_end = partial(self._keep_end, state)
+            self.engine.enqueue(state.queue, execution)
         return response
 
     async def _run(
@@ -227,36 +226,33 @@ class Intake:
         """Run the workflow of a synchronous hook, and return what its caller gets."""
         delivery.revision, delivery.missing = served.revision, parsed.missing
         delivery.owner, delivery.status = self.store.owner, Status.STARTED.value
-        waiting = _Waiting(state, asyncio.get_running_loop().create_future())
+        run, response = None, OK
         # A fixed clock goes by the id, which there is none of yet.
         if not self.clock.is_fixed:
             execution = self._execution(state, served, delivery, parsed)
-            run = waiting.run = self.engine.run_ahead(state.queue, execution)
+            run = self.engine.run_ahead(state.queue, execution)
             if run.end is not None:
                 response = closing_response(run.end, run.response)
                 run.end.response_status = response.status
                 delivery.owner, delivery.end = None, run.end
                 delivery.response = self._record(delivery, request, response)
-                await self._store(state, delivery, waiting)
-                return response if delivery.error is None else problem(_NOT_STORED)
-        await self._store(state, delivery, waiting)
+        state = await self._store(state, delivery, run)
         if delivery.error is not None:
             return problem(_NOT_STORED)
-        if waiting.run is None:
+        if delivery.end is not None:
+            return response
+        if run is None:
             execution = self._execution(state, served, delivery, parsed)
-            waiting.run = self.engine.start_now(self._live(state).queue, execution)
-        end = await waiting.run.wait()
-        response = closing_response(end, waiting.run.response)
+            run = self.engine.start_now(state.queue, execution)
+        end = await run.wait()
+        if end is None:
+            return problem(STOPPED)
+        response = closing_response(end, run.response)
         end.response_status = response.status
         submitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        record = self._record(delivery, request, response)
-        self._keep_ended(self._live(state), [end, record], submitted)
+        self._keep_ended(state, [end, self._record(delivery, request, response)], submitted)
         await submitted
         return response
-
-    def _live(self, state: HookState) -> HookState:
-        """Return the hook as it is by now: it may have been closed and made again meanwhile."""
-        return self.hooks.get(state.key, state)
 
     def _execution(
         self, state: HookState, served: Served, stored: NewDelivery, parsed: Parsed
@@ -301,47 +297,48 @@ class Intake:
     # -- storing --------------------------------------------------------------------------------
 
     async def _store(
-        self, state: HookState, delivery: NewDelivery, waiting: _Waiting | None = None
-    ) -> None:
-        """Wait until the delivery is on disk, or cannot be: its ``error`` says so."""
-        if waiting is None:
-            waiting = _Waiting(state, asyncio.get_running_loop().create_future())
-        delivery.caller = waiting
+        self, state: HookState, delivery: NewDelivery, run: Run | None = None
+    ) -> HookState:
+        """Wait until the delivery is on disk, or cannot be: its ``error`` says so.
+
+        Return the hook as it is by then: it may have been closed and made again meanwhile.
+        """
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = delivery.caller = _Waiting(state, stored, run)
         self.grouping.add(delivery)
-        await waiting.stored
+        await stored
+        return waiting.state
 
     def let_go(self, deliveries: list[NewDelivery]) -> None:
         """Go on with deliveries that the writer has done with; on the loop."""
         try:
-            self._count(deliveries)
-            for delivery in deliveries:
+            stored = [item for item in deliveries if item.error is None]
+            for delivery in stored:
                 waiting: _Waiting = delivery.caller
+                waiting.state = self.hooks.get(waiting.state.key, waiting.state)
+            self._count(stored)
+            for delivery in deliveries:
+                waiting = delivery.caller
                 run = waiting.run
-                if run is not None and delivery.end is None:
-                    if delivery.error is None:
-                        run.go_on(delivery.id)
-                    else:
-                        run.drop()
+                if run is not None and delivery.error is None:
+                    run.go_on(delivery.id)
+                elif run is not None:
+                    run.drop()
                 if not waiting.stored.done():
                     waiting.stored.set_result(None)
         finally:
             self.grouping.written(len(deliveries))
 
-    def _count(self, deliveries: list[NewDelivery]) -> None:
-        stored = [item for item in deliveries if item.error is None]
-        states = [self._live(item.caller.state) for item in stored]
-        running = Counter(
-            state for state, item in zip(states, stored, strict=True) if item.owner is not None
-        )
+    def _count(self, stored: list[NewDelivery]) -> None:
+        states = [item.caller.state for item in stored]
+        running = Counter(item.caller.state for item in stored if item.owner is not None)
         for state, count in Counter(states).items():
             state.count(arrived=count, unfinished=running[state])
         for state, item in zip(states, stored, strict=True):
             for listener in tuple(state.listeners):
                 listener(item.id)
 
-    def _keep_end(
-        self, state: HookState, end: EndExecution, _response: SentResponse | None
-    ) -> None:
+    def _keep_end(self, state: HookState, end: EndExecution) -> None:
         self._keep_ended(state, [end])
 
     def _keep_ended(

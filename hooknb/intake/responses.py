@@ -1,4 +1,4 @@
-"""What callers get where no Response node answers."""
+"""What callers get where no Response node responds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from http import HTTPStatus
 from typing import Final
 
 from hooknb.intake.admission import Refusal
-from hooknb.intake.admission import problem as write_problem
 from hooknb.records import SentResponse, Status
+from hooknb.server import problem as problem_document
 from hooknb.store import EndExecution
 
-__all__ = ["OK", "busy", "closing_response", "disabled", "problem"]
+__all__ = ["OK", "STOPPED", "busy", "closing_response", "disabled", "problem"]
 
 OK: Final = SentResponse(
     status=200, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=b"ok"
@@ -27,7 +27,7 @@ def closing_response(end: EndExecution, response: SentResponse | None) -> SentRe
     if end.reason == "timeout":
         return problem(Refusal(status=408, reason="timeout", detail="The workflow took too long."))
     if status is Status.ABORTED:
-        return problem(busy("aborted", "The workflow was stopped; send it again later."))
+        return problem(STOPPED)
     return problem(
         Refusal(status=500, reason=status.word, detail=f"The workflow ended as {status.word}.")
     )
@@ -36,6 +36,9 @@ def closing_response(end: EndExecution, response: SentResponse | None) -> SentRe
 def busy(reason: str, detail: str) -> Refusal:
     """Ask the sender to come back later."""
     return Refusal(status=503, reason=reason, detail=detail, headers=(("Retry-After", "5"),))
+
+
+STOPPED: Final = busy("aborted", "The workflow was stopped; send it again later.")
 
 
 def disabled(status: int) -> Refusal:
@@ -50,6 +53,5 @@ def disabled(status: int) -> Refusal:
 
 
 def problem(refusal: Refusal) -> SentResponse:
-    """Make the answer that tells of a refusal."""
-    headers, body = write_problem(refusal, HTTPStatus(refusal.status).phrase)
-    return SentResponse(status=refusal.status, headers=headers, body=body)
+    """Make the response that tells of a refusal."""
+    return problem_document(refusal.status, refusal.detail, refusal.headers)

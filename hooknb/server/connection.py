@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import http.client
 import logging
+import os
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from hooknb.records import SentResponse
-from hooknb.server.protocol import BodyError, Request
+from hooknb.server.protocol import BodyError, Request, problem
 from hooknb.server.reader import (
     BadRequestError,
     ForeignProtocolError,
@@ -80,7 +79,7 @@ class Connection:
                 # A sender may close its side and still read.
                 self._last = True
                 await self._flush(writer)
-            if self._unread:
+            if self._unread and not writer.transport.is_closing():
                 await self._linger(writer)
         except (OSError, asyncio.CancelledError):
             pass  # the sender has gone, or the server ends
@@ -145,7 +144,8 @@ class Connection:
             if not is_wanted:
                 self._last = self._unread = True
                 return b""
-            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self._writer.transport.is_closing():
+                self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._server.waits_for_body(self)
         try:
             if not await self._reader.read_body(request, keep):
@@ -173,6 +173,12 @@ class Connection:
         self._server.waits_for_body(self)
         await writer.drain()
         self._server.has_request(self)
+
+    def let_go(self) -> None:
+        """Close the socket in a forked child; uvloop has its ``close`` wait for the transport."""
+        descriptor = self.socket.detach()
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _move(self) -> None:
         self._server.has_moved(self)
@@ -204,23 +210,12 @@ class Connection:
         head = "\r\n".join(lines).encode("latin-1", "replace")
         writer.write(b"%b\r\n\r\n%b" % (head, body))
 
-    def _refuse(self, writer: asyncio.StreamWriter, problem: str, status: int) -> None:
+    def _refuse(self, writer: asyncio.StreamWriter, detail: str, status: int) -> None:
         """Respond to what is not a request, and end the connection."""
         self._last = self._unread = True
         self._server.has_request(self)
         self._method = ""
-        document = {
-            "type": "about:blank",
-            "status": int(status),
-            "title": http.client.responses[status],
-            "detail": problem,
-        }
-        response = SentResponse(
-            status=int(status),
-            headers=(("Content-Type", "application/problem+json"),),
-            body=msgspec.json.encode(document),
-        )
-        self._write(writer, response)
+        self._write(writer, problem(status, detail))
 
     async def _linger(self, writer: asyncio.StreamWriter) -> None:
         """Read on a little, so that a sender which is still sending gets to see its response.

@@ -81,8 +81,7 @@ class HttpServer:
             loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        # Not Tornado's handler: at the limit of descriptors it is called again at once, for ever,
-        # and each time a traceback is logged.
+        # At the limit of descriptors the loop would call this again at once, for ever.
         try:
             accepted, address = listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -213,4 +212,4 @@ class HttpServer:
     def let_go(self) -> None:
         """Close the connections' sockets in a forked child, without touching the parent's loop."""
         for connection in self._connections:
-            connection.socket.close()
+            connection.let_go()

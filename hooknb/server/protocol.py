@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
+
+import msgspec
 
 from hooknb.records import SentResponse
 
-__all__ = ["Body", "BodyError", "Receiver", "Request"]
+__all__ = ["Body", "BodyError", "Receiver", "Request", "problem"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,3 +122,18 @@ class Receiver(Protocol):
 
     async def receive(self, request: Request, body: Body) -> tuple[SentResponse, int | None]:
         """Take a request; return its response, with the delivery's id where there is one."""
+
+
+def problem(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> SentResponse:
+    """Make a response that says what is wrong, as a problem document (RFC 9457)."""
+    document = {
+        "type": "about:blank",
+        "status": status,
+        "title": HTTPStatus(status).phrase,
+        "detail": detail,
+    }
+    return SentResponse(
+        status=status,
+        headers=(("Content-Type", "application/problem+json"), *headers),
+        body=msgspec.json.encode(document),
+    )

@@ -37,7 +37,6 @@ def bind(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, address in _addresses(host, port):
-            # Not tornado.netutil.bind_sockets, which leaves the socket open where this fails.
             bound = socket.create_server((address, port), family=family, backlog=1024)
             bound.setblocking(False)  # noqa: FBT003 - the socket's own signature
             sockets.append(bound)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, inspect
 
 from hooknb import (
+    Calculation,
     Hook,
     RecordNotFoundError,
     Response,
@@ -416,6 +417,10 @@ def test_a_store_that_cannot_be_written_says_503_and_loses_nothing(stored_runtim
 
     hook = runtime.webhook("orders", nodes=[node])
     answering = runtime.webhook("sync", sync=True, nodes=[Response(201)])
+    effects: list[Any] = []
+    acting = runtime.webhook(
+        "acts", sync=True, nodes=[Calculation("1"), lambda c: effects.append(c.body), Response(201)]
+    )
     acknowledged = {
         exchange(hook, request(hook, body)).delivery: body for body in (b"1", b'"wait"', b"2")
     }
@@ -425,22 +430,26 @@ def test_a_store_that_cannot_be_written_says_503_and_loses_nothing(stored_runtim
         hook.wait()  # three executions end, and cannot be written down
         with Wire(hook) as wire:
             big = b'"' + b"x" * 50_000 + b'"'
-            wire.send(request(hook, big) + request(answering, big) + request(hook, b"{" + big))
-            refused = [wire.response() for _ in range(3)]
-    for response in refused[:2]:
+            wire.send(request(hook, big) + request(answering, big) + request(acting, big))
+            wire.send(request(hook, b"{" + big))
+            refused = [wire.response() for _ in range(4)]
+    assert not effects
+    for response in refused[:3]:
         assert response.status == 503
         assert response.header("Retry-After") == "5"
         assert response.header("X-Hooknb-Delivery") is None
         assert response.header("Content-Type") == "application/problem+json"
         assert b"store" in response.body
         assert b"Traceback" not in response.body
-    assert refused[2].status == 400  # what is wrong with it is wrong whether it is kept or not
+    assert refused[3].status == 400  # what is wrong with it is wrong whether it is kept or not
 
     for body in (b"3", b"4"):
         response = exchange(hook, request(hook, body))
         assert response.status == 200
         acknowledged[response.delivery] = body
     assert exchange(answering, request(answering, b"1")).status == 201
+    assert exchange(acting, request(acting, b"1")).status == 201
+    assert effects == [1]
     hook.wait()
     runtime.close()
 
