@@ -114,6 +114,7 @@ def growth(folder: str, exported: str) -> dict[str, Any]:
     importlib.import_module("pandas")  # before the clock runs
     seen: dict[str, Any] = {}
     with hooknb.Runtime(Path(folder) / "store.db") as runtime:
+        look(runtime.webhook("other").panel)  # which loads the widgets
         hook = runtime.webhook("bench")
 
         def clock(name: str, run: Callable[[], Any]) -> Any:
@@ -288,9 +289,10 @@ def shown(count: str) -> dict[str, Any]:
             headless=True,
             args=CHROMIUM_ARGS,
         )
-        with running_server(Path(folder) / "lab") as server, opened_lab(server, browser) as lab:
+        page = browser.new_page()
+        with running_server(Path(folder) / "lab") as server, opened_lab(server, page) as lab:
             wire = Wire(lab.page)
-            again = "hook = hooknb.Hook(hook._runtime, hook._state)\nhook"
+            again = "hook = hooknb.Hook(hook._runtime, hook._hosting, hook._state)\nhook"
             lab.open(lab.write("many.ipynb", filled(int(count)) + "hook", again, again, again))
             lab.run_cell(0, timeout=300)
             last = str(int(count) - 1)

@@ -267,7 +267,11 @@ def measure_http(bench: Bench, report: Report) -> None:
         ]
         lines.append([name, f"{usual[kind].median:,.0f}", *ratios])
         report.bars.append((name.replace("*", ""), usual[kind].over(unit)))
-    report.tables["Requests a second, as ratios to the bare handler (connections, body):"] = lines
+    title = (
+        "Requests a second, as ratios to the bare handler, by connections and body "
+        f"(the first: {bench.turns} turns; the others: {min(bench.turns, 3)}):"
+    )
+    report.tables[title] = lines
 
     over_insert = usual["hook"].over(usual["starlette_insert"])
     large = columns[Load(16, 1_000_000)]
@@ -471,8 +475,8 @@ def main() -> int:
     minutes = (time.monotonic() - began) / 60
     text = (
         f"{report.markdown()}\n{os.cpu_count()} cores; medians of {bench.turns} turns of "
-        f"{bench.seconds} s (columns beside the first: 3 turns), least and most in parentheses; "
-        f"{minutes:.0f} minutes in all.\n"
+        f"{bench.seconds} s, least and most in parentheses; "
+        f"{minutes:.1f} minutes in all.\n"
     )
     print(text)
     if options.write:
