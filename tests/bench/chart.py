@@ -42,7 +42,7 @@ def draw_bars(bars: Sequence[tuple[str, Turns]]) -> str:
             f'<text x="{LEFT - 8}" y="{y + 9}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="{LEFT}" y="{y - 4}" width="{width}" height="17" rx="2" fill="{colour}"/>',
             draw_line((low, y + 4.5), (high, y + 4.5), 'stroke-width="3"'),
-            f'<text x="{high + 8:.1f}" y="{y + 9}">{seen.median:.2f}</text>',
+            f'<text x="{WIDTH - 8}" y="{y + 9}" text-anchor="end">{seen.median:.2f}</text>',
         ]
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
 
