@@ -77,10 +77,16 @@ coverage: install  ## how much of the package the tests run (TESTS="tests/store"
 binder:  ## repeat what mybinder.org does, without Docker (takes some minutes)
 	.ci/binder
 
-bench: install  ## print how fast it is beside bare servers (ratios)
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) -e ".[bench]"
+	@touch $@
+
+# Parts: http growth frames start memory engine panel. BENCH_ARGS="--sizes 1000,1000000" fills larger
+# stores; BENCH_ARGS=--write renews the tables and the chart of the README.
+bench: $(VENV)/.bench  ## how fast it is beside other programs (BENCH="http growth", BENCH_ARGS=--help)
 	@.ci/need wrk
 	@.ci/need chromium
-	$(PY) tests/bench/run.py
+	$(PY) tests/bench/run.py $(BENCH) $(BENCH_ARGS)
 
 browser: install  ## see to a Chromium for the browser tests
 	@.ci/need chromium

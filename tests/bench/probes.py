@@ -10,10 +10,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 def import_time(module: str) -> dict[str, Any]:
@@ -25,8 +29,8 @@ def import_time(module: str) -> dict[str, Any]:
     return {"ms": taken * 1000, "heavy": len(heavy)}
 
 
-def first_answer() -> dict[str, Any]:
-    """Serve and answer once, after another runtime has loaded what there is to load."""
+def first_response() -> dict[str, Any]:
+    """Serve and respond once, after another runtime has loaded what there is to load."""
     import hooknb
 
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +46,7 @@ def first_answer() -> dict[str, Any]:
 
 
 def order(number: int) -> dict[str, Any]:
-    """Give a body of ten leaves."""
+    """Return a body of ten leaves."""
     return {
         "id": 9_007_199_254_740_993 + number,
         "status": ("paid", "open", "void")[number % 3],
@@ -54,51 +58,136 @@ def order(number: int) -> dict[str, Any]:
 
 
 def frames() -> dict[str, Any]:
-    """Time ``hook.variables`` and ``json_normalize`` over the same bodies, in turns."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    """Time ``hook.variables`` and ``json_normalize`` over the same bodies."""
     import pandas as pd
 
     import hooknb
     from stored import fill
 
     bodies = [json.dumps(order(number)).encode() for number in range(100_000)]
-    normalize, cold, again = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         fill(path, "bench", map(order, range(100_000)))
         with hooknb.Runtime(path) as runtime:
             hook = runtime.webhook("bench")
-            for _ in range(3):
-                start = time.perf_counter()
-                frame = pd.json_normalize([json.loads(raw) for raw in bodies])
-                normalize.append(time.perf_counter() - start)
-                fresh = hooknb.Hook(runtime, hook._state)
-                start = time.perf_counter()
-                ours = fresh.variables
-                cold.append(time.perf_counter() - start)
-                assert ours["body.id"].tolist() == frame["id"].tolist()
-                for number in range(10):
-                    hook.send(json=order(number))
-                    bodies.append(json.dumps(order(number)).encode())
-                start = time.perf_counter()
-                longer = fresh.variables
-                again.append(time.perf_counter() - start)
-                assert len(longer) == len(ours) + 10
-    return {
-        "normalize_s": statistics.median(normalize),
-        "cold_s": statistics.median(cold),
-        "again_s": statistics.median(again),
-    }
+            start = time.perf_counter()
+            frame = pd.json_normalize([json.loads(raw) for raw in bodies])
+            normalize = time.perf_counter() - start
+            start = time.perf_counter()
+            ours = hook.variables
+            cold = time.perf_counter() - start
+            assert ours["body.id"].tolist() == frame["id"].tolist()
+            for number in range(10):
+                hook.send(json=order(number))
+            start = time.perf_counter()
+            longer = hook.variables
+            again = time.perf_counter() - start
+            assert len(longer) == len(ours) + 10
+    return {"normalize_s": normalize, "cold_s": cold, "again_s": again}
+
+
+def fill_store(folder: str, size: str) -> dict[str, Any]:
+    """Fill the store of a folder with deliveries of 1 kB, by shares: they wait in memory."""
+    from stored import fill
+
+    total, share = int(size), 20_000
+    for first in range(0, total, share):
+        numbers = range(first, min(first + share, total))
+        fill(Path(folder) / "store.db", "bench", (wide_order(number) for number in numbers))
+    return {"size": total}
+
+
+def wide_order(number: int) -> dict[str, Any]:
+    """Return a body of 1 kB."""
+    return order(number) | {"note": f"{number} ".ljust(750, "x")}
+
+
+def growth(folder: str, exported: str) -> dict[str, Any]:
+    """Time what reads the store of a folder, in this fresh process, while somebody sends.
+
+    Stores of up to 100,000 deliveries are also exported; ``exported`` is the size, 0 for none.
+    """
+    from servers import look
+
+    import hooknb
+
+    importlib.import_module("pandas")  # before the clock runs
+    seen: dict[str, Any] = {}
+    with hooknb.Runtime(Path(folder) / "store.db") as runtime:
+        look(runtime.webhook("other").panel)  # which loads the widgets
+        hook = runtime.webhook("bench")
+
+        def clock(name: str, run: Callable[[], Any]) -> Any:
+            start = time.perf_counter()
+            result = run()
+            seen[name] = time.perf_counter() - start
+            return result
+
+        command = [sys.executable, __file__, "sender", hook.url]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as sender:
+            assert sender.stdout is not None
+            assert sender.stdout.readline() == "sending\n"
+            before = resident_mb()
+            with Peak() as peak:
+                frame = clock("variables_s", lambda: hook.variables)
+            own = frame.memory_usage(deep=True).sum() / 2**20
+            if own > 10:  # beside smaller frames, what else is loaded weighs too much
+                seen["peak"] = (peak.mb - before) / own
+            del frame
+            for number in range(10):
+                hook.send(json=wide_order(number))
+            clock("more_s", lambda: hook.variables)
+            clock("length_s", lambda: len(hook.deliveries))
+            clock("table_s", lambda: look(hook.panel))
+            if 0 < int(exported) <= 100_000:
+                for suffix in ("parquet", "jsonl"):
+                    path = Path(folder) / f"bench.{suffix}"
+                    clock(f"{suffix}_s", lambda path=path: hook.export(path))
+            out, _ = sender.communicate()
+        seen["wait_s"] = json.loads(out)["wait_s"]
+    return seen
+
+
+class Peak:
+    """The most memory of this process, in MiB, while it is entered."""
+
+    def __enter__(self) -> Self:
+        self.mb = resident_mb()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self.mb = max(self.mb, resident_mb())
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.01):
+            self.mb = max(self.mb, resident_mb())
+
+
+def send_until_end(url: str) -> dict[str, Any]:
+    """Send until standard input ends, at most a hundred a second; return the longest wait."""
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    waits = send_one_by_one(url, 1)
+    print("sending", flush=True)
+    while not ended.wait(0.01):
+        waits += send_one_by_one(url, 1)
+    return {"wait_s": max(waits)}
 
 
 def resident_mb() -> float:
-    """Give the memory of this process."""
+    """Return the memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def memory() -> dict[str, Any]:
-    """Take 200,000 deliveries of 1 kB from a load of its own, and give the growth."""
+def memory(wanted: str) -> dict[str, Any]:
+    """Take that many deliveries of 1 kB from a load of its own, and return the growth."""
     import hooknb
 
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile("w") as script:
@@ -111,19 +200,17 @@ def memory() -> dict[str, Any]:
             hook = runtime.webhook("bench")
             hook.send(json=1)
             before = resident_mb()
-            for _ in range(60):
-                command = ["wrk", "-t1", "-c16", "-d4s", "-s", script.name, hook.url]
+            for _ in range(120):
+                command = ["wrk", "-t1", "-c16", "-d2s", "-s", script.name, hook.url]
                 subprocess.run(command, check=True, capture_output=True)
                 [(count,)] = runtime._store.rows("SELECT count(*) FROM deliveries")
-                if count >= 200_000:
+                if count >= int(wanted):
                     break
             return {"deliveries": count, "grown_mb": resident_mb() - before}
 
 
-def executions() -> dict[str, Any]:
-    """Time executions from their starts to their ends, and watch the memory over many."""
-    import threading
-
+def executions(count: str) -> dict[str, Any]:
+    """Time that many executions from start to end, and watch the memory over ten times as many."""
     import hooknb
 
     with (
@@ -138,20 +225,20 @@ def executions() -> dict[str, Any]:
 
         gate = threading.Event()
         hook = runtime.webhook("drain", nodes=[lambda _context: gate.is_set() or gate.wait(60)])
-        send(hook.url, 10_000)
+        send(hook.url, int(count))
         start = time.perf_counter()
         gate.set()
         hook.wait(timeout=60)
-        drained = 10_000 / (time.perf_counter() - start)
+        drained = int(count) / (time.perf_counter() - start)
 
         before = resident_mb()
         for _ in range(10):
-            send(hook.url, 10_000)
+            send(hook.url, int(count))
             hook.wait(timeout=120)
         grown = resident_mb() - before
         runtime._store.flush()
-        [(count,)] = runtime._store.rows("SELECT count(*) FROM executions WHERE status = 1")
-        assert count >= 110_050
+        [(ended,)] = runtime._store.rows("SELECT count(*) FROM executions WHERE status = 1")
+        assert ended >= 11 * int(count) + 50
     return {"hundred_ms": hundred, "drained": drained, "grown_mb": grown}
 
 
@@ -163,7 +250,7 @@ def send(url: str, count: int) -> None:
 
 
 def post(url: str, count: str) -> dict[str, Any]:
-    """Post ``1`` so often; each answer must be 200."""
+    """Post ``1`` so often; each response must be 200."""
     from concurrent.futures import ThreadPoolExecutor
 
     parts = urlsplit(url)
@@ -184,11 +271,11 @@ def post(url: str, count: str) -> dict[str, Any]:
     return {"sent": share * 16}
 
 
-def shown() -> dict[str, Any]:
-    """Show a panel over 100,000 deliveries in JupyterLab, then send 50 more, then 500 a second.
+def shown(count: str) -> dict[str, Any]:
+    """Show a panel over that many deliveries in JupyterLab, then send 50 more, then 500 a second.
 
     Return the seconds from running the cell to the first row on the screen, the median of three,
-    the bytes that the browser gets for the 50, and the most messages that it gets in a second.
+    the kilobytes that the browser gets for the 50, and the most messages that it gets in a second.
     """
     sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
     from playwright.sync_api import expect, sync_playwright
@@ -202,19 +289,21 @@ def shown() -> dict[str, Any]:
             headless=True,
             args=CHROMIUM_ARGS,
         )
-        with running_server(Path(folder) / "lab") as server, opened_lab(server, browser) as lab:
+        page = browser.new_page()
+        with running_server(Path(folder) / "lab") as server, opened_lab(server, page) as lab:
             wire = Wire(lab.page)
-            again = "hook = hooknb.Hook(hook._runtime, hook._state)\nhook"
-            lab.open(lab.write("many.ipynb", filled(100_000) + "hook", again, again, again))
+            again = "hook = hooknb.Hook(hook._runtime, hook._hosting, hook._state)\nhook"
+            lab.open(lab.write("many.ipynb", filled(int(count)) + "hook", again, again, again))
             lab.run_cell(0, timeout=300)
+            last = str(int(count) - 1)
             panels, taken = lab.page.locator(".hk-panel"), []
-            expect(rows_of(panels.first).filter(has_text="99999").first).to_be_visible()
+            expect(rows_of(panels.first).filter(has_text=last).first).to_be_visible()
             for index in (1, 2, 3):
                 lab.evaluate("panel.content.scrollToCell(panel.content.widgets[args]);", index)
                 start = time.perf_counter()
                 lab.run_cell(index)
                 panel = panels.nth(index)
-                expect(rows_of(panel).filter(has_text="99999").first).to_be_visible()
+                expect(rows_of(panel).filter(has_text=last).first).to_be_visible()
                 taken.append(time.perf_counter() - start)
             url = url_of(panel)
             for index in (0, 1, 2):  # the wire is measured with one panel
@@ -231,15 +320,20 @@ def shown() -> dict[str, Any]:
             sent = [at for at, _ in wire.comm_messages(began)]
             rate = max(sum(at <= other < at + 1 for other in sent) for at in sent)
         browser.close()
-    return {"shown_s": statistics.median(taken), "bytes": size, "messages": rate}
+    return {"shown_s": statistics.median(taken), "kilobytes": size / 1000, "messages": rate}
 
 
 def latency(url: str) -> dict[str, Any]:
-    """Give the median of a few hundred answers on one connection."""
+    """Return the median of a few hundred responses on one connection."""
+    return {"ms": statistics.median(send_one_by_one(url, 300)) * 1000}
+
+
+def send_one_by_one(url: str, count: int) -> list[float]:
+    """Post so often on one connection, and return the seconds of each response."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     times = []
-    for number in range(300):
+    for number in range(count):
         start = time.perf_counter()
         connection.request(
             "POST", parts.path, json.dumps({"id": number}), {"Content-Type": "application/json"}
@@ -248,15 +342,19 @@ def latency(url: str) -> dict[str, Any]:
         response.read()
         assert response.status == 200
         times.append(time.perf_counter() - start)
-    return {"ms": statistics.median(times) * 1000}
+    connection.close()
+    return times
 
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     probes = {
         "import": import_time,
-        "first": first_answer,
+        "first": first_response,
         "frames": frames,
+        "fill": fill_store,
+        "growth": growth,
+        "sender": send_until_end,
         "memory": memory,
         "latency": latency,
         "executions": executions,

@@ -1,23 +1,35 @@
-"""The servers that the benchmarks compare, each run as a process of its own.
+"""The programs that the benchmarks compare, each run as a process of its own.
 
-``python servers.py bare`` is Tornado's plain handler; ``python servers.py hook FOLDER`` a durable
-asynchronous hook with four body variables, ``panel`` the same hook with a panel that was looked at
-and is no more. Each prints its URL, then serves until its standard input ends.
+``python servers.py KIND FOLDER`` prints its URL, then serves until its standard input ends. What a
+program needs on disk it puts into the folder. Each responds ``ok`` to a POST; what it does before
+that stands in :data:`KINDS`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import shutil
+import socket
+import sqlite3
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 VARIABLES = ["id", "status", "customer.email", "items[0].sku"]
+LOOPBACK = "127.0.0.1"
 
 
-def bare() -> None:
-    """Serve ``ok`` from a ``RequestHandler``."""
+def bare(_folder: Path) -> None:
+    """Serve a ``RequestHandler`` of Tornado."""
     import tornado.web
 
     class Handler(tornado.web.RequestHandler):
@@ -26,36 +38,105 @@ def bare() -> None:
 
     async def serve() -> None:
         application = tornado.web.Application([("/.*", Handler)], log_function=lambda _: None)
-        server = application.listen(0, "127.0.0.1")
-        [socket] = server._sockets.values()
-        print(f"http://127.0.0.1:{socket.getsockname()[1]}/", flush=True)
+        server = application.listen(0, LOOPBACK)
+        [listening] = server._sockets.values()
+        say_url(listening.getsockname()[1])
         await asyncio.to_thread(sys.stdin.read)
 
     asyncio.run(serve())
 
 
-def settings(kind: str) -> dict[str, Any]:
-    """Give the settings of a hook."""
-    from hooknb import Condition, Response
+def starlette(folder: Path, *, durable: bool = False) -> None:
+    """Serve Starlette on uvicorn, with one insert and one ``fsync`` for each request or without."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
 
-    if kind in {"hook", "panel"}:
-        return {"body": VARIABLES}
-    return {
-        "sync": True,
-        "nodes": [
-            Condition(
-                'body.status == "paid"',
-                yes=[Response(200, body={"ok": True, "id": "{{ body.id }}"})],
-                no=[Response(422, body={"error": "not paid"})],
-            )
-        ],
+    # The connection is used on the server's thread alone; it is made on this one.
+    database = sqlite3.connect(folder / "store.db", check_same_thread=False)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE deliveries (id INTEGER PRIMARY KEY, at REAL, raw BLOB)")
+
+    async def receive(request: Request) -> PlainTextResponse:
+        raw = await request.body()
+        if durable:
+            with database:  # on the loop: a thread for each would only be slower
+                database.execute(
+                    "INSERT INTO deliveries (at, raw) VALUES (?, ?)", (time.time(), raw)
+                )
+        return PlainTextResponse("ok")
+
+    application = Starlette(routes=[Route("/", receive, methods=["POST"])])
+    listening = socket.create_server((LOOPBACK, 0), backlog=2048)
+    config = uvicorn.Config(application, log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    serve_until_end(listening.getsockname()[1], lambda: server.run(sockets=[listening]))
+
+
+def flask(_folder: Path) -> None:
+    """Serve Flask on waitress."""
+    import waitress
+    from flask import Flask, request
+
+    application = Flask("bench")
+
+    @application.post("/")
+    def receive() -> str:
+        request.get_data()
+        return "ok"
+
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every queue
+    # By default waitress accepts a hundred connections, and lets the others wait.
+    server = waitress.create_server(application, host=LOOPBACK, port=0, connection_limit=1000)
+    serve_until_end(server.effective_port, server.run)
+
+
+def adnanh(folder: Path) -> None:
+    """Serve adnanh/webhook: a process for each request, whose output is the response."""
+    echo = shutil.which("echo")
+    hook = {
+        "id": "bench",
+        "execute-command": echo,
+        "pass-arguments-to-command": [{"source": "string", "name": "ok"}],
+        "include-command-output-in-response": True,
     }
+    (folder / "hooks.json").write_text(json.dumps([hook]))
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        port = probe.getsockname()[1]
+    command = ["webhook", "-hooks", "hooks.json", "-ip", LOOPBACK, "-port", str(port)]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        for _ in range(500):
+            if not socket.socket().connect_ex((LOOPBACK, port)):
+                break
+            time.sleep(0.02)
+        say_url(port, "hooks/bench")
+        sys.stdin.read()
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-def hook(settings: dict[str, Any], folder: Path, *, has_panel: bool) -> None:
-    """Serve a hook; the words ``busy`` and ``idle`` on standard input set this thread to work.
+def say_url(port: int, path: str = "") -> None:
+    """Print where this process serves."""
+    print(f"http://{LOOPBACK}:{port}/{path}", flush=True)
 
-    A line of standard input is waited for by another thread, so that this one can compute.
+
+def serve_until_end(port: int, serve: Callable[[], None]) -> None:
+    """Serve on a thread of its own until standard input ends."""
+    threading.Thread(target=serve, daemon=True).start()
+    say_url(port)
+    sys.stdin.read()
+
+
+def hook(folder: Path, view: str = "", **settings: Any) -> None:
+    """Serve a hook; ``busy`` and ``idle`` on standard input set this thread to work, as a cell.
+
+    A line of standard input is waited for by another thread, so that this one can compute. The
+    panel is ``open`` in a view, or was and is ``hidden`` now; without a kernel its messages are
+    made, but go nowhere.
     """
     import hooknb
 
@@ -70,9 +151,9 @@ def hook(settings: dict[str, Any], folder: Path, *, has_panel: bool) -> None:
 
     with hooknb.Runtime(folder / "store.db") as runtime:
         made = runtime.webhook("bench", **settings)
-        if has_panel:
-            look_away(made.panel)
-        print(made.url, flush=True)
+        if view:
+            look(made.panel, leave=view == "hidden")
+        print(made.url_with_credentials if made.workflow.trigger.auth else made.url, flush=True)
         threading.Thread(target=listen, daemon=True).start()
         while not ended.wait(0.02):
             count = 0
@@ -80,16 +161,45 @@ def hook(settings: dict[str, Any], folder: Path, *, has_panel: bool) -> None:
                 count += 1
 
 
-def look_away(panel: Any) -> None:
-    """Have a view of every part of the panel opened, then hidden, as a browser tells it."""
+def look(panel: Any, *, leave: bool = False) -> None:
+    """Open a view of every part of the panel, as a browser tells it; then hide it again."""
     for part in panel.parts:
-        for kind, visible in (("open", True), ("seen", False)):
-            part._hear(part, {"kind": kind, "view": "1", "visible": visible}, [])
+        part._hear(part, {"kind": "open", "view": "1", "visible": True}, [])
+        if leave:
+            part._hear(part, {"kind": "seen", "view": "1", "visible": False}, [])
 
+
+def synchronous(folder: Path) -> None:
+    """Serve a hook whose sender waits for a condition and a response with a template."""
+    from hooknb import Condition, Response
+
+    paid = Condition(
+        'body.status == "paid"',
+        yes=[Response(200, body={"ok": True, "id": "{{ body.id }}"})],
+        no=[Response(422, body={"error": "not paid"})],
+    )
+    hook(folder, sync=True, nodes=[paid])
+
+
+def basic(folder: Path) -> None:
+    """Serve a hook that asks for a user and a password."""
+    from hooknb import BasicAuth
+
+    hook(folder, body=VARIABLES, auth=BasicAuth("bench", "bench"))
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "bare": bare,
+    "starlette": starlette,
+    "starlette_insert": lambda folder: starlette(folder, durable=True),
+    "flask": flask,
+    "webhook": adnanh,
+    "hook": lambda folder: hook(folder, body=VARIABLES),
+    "sync": synchronous,
+    "basic": basic,
+    "open_panel": lambda folder: hook(folder, "open", body=VARIABLES),
+    "hidden_panel": lambda folder: hook(folder, "hidden", body=VARIABLES),
+}
 
 if __name__ == "__main__":
-    kind, folder = sys.argv[1:3]
-    if kind == "bare":
-        bare()
-    else:
-        hook(settings(kind), Path(folder), has_panel=kind == "panel")
+    KINDS[sys.argv[1]](Path(sys.argv[2]))
