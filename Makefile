@@ -5,8 +5,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -c constraints.txt
-# One more than the cores that it is meant for: many tests wait for a process or a socket.
-WORKERS ?= 3
+# Twice the cores that it is meant for: many tests wait for a process or a socket.
+WORKERS ?= 4
 # By files, in their order, since the longest come first; tests/conftest.py groups some.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # nbval, which loads half of Jupyter into every process, is for `make notebooks`.
@@ -62,7 +62,7 @@ notebooks: install  ## run the notebooks by nbval
 			--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 # The checks run side by side; the tests come last, so that their summary is the last line.
-test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=3 processes)
+test: install  ## every check: lint, types, imports, notebooks, tests (WORKERS=4 processes)
 	@$(MAKE) --no-print-directory -j 3 check notebooks
 	@$(MAKE) --no-print-directory browser || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
 	@$(MAKE) --no-print-directory hub || [ "$$HOOKNB_REQUIRE_ALL" != 1 ]
