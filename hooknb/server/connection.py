@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from hooknb.records import SentResponse
 from hooknb.server.protocol import BodyError, Request, problem
-from hooknb.server.reader import (
-    BadRequestError,
-    ForeignProtocolError,
-    HungUpError,
-    RequestReader,
-)
+from hooknb.server.reader import BadRequestError, ForeignProtocolError, RequestReader
+from hooknb.server.stream import HungUpError, Stream
 
 if TYPE_CHECKING:
     import socket
@@ -29,11 +25,9 @@ __all__ = ["Connection"]
 
 _LOG: Final = logging.getLogger("hooknb.server")
 
-_MAX_AHEAD: Final = 128 * 1024  # bytes that are read before somebody asks for them, or twice that
 _MAX_UNSENT: Final = 64 * 1024  # bytes of responses that have not left when the next head is read
 _LINGER: Final = 2.0  # seconds
-_PIECE: Final = 64 * 1024  # bytes that are read at once meanwhile
-_MAX_LINGER_PIECES: Final = 1024
+_MAX_LINGER_PIECES: Final = 1024  # that are received meanwhile
 _AT_ONCE: Final = 64  # pipelined requests that are served before others have their turn
 _NO_BODY: Final = frozenset({204, 304})
 _STATUS_LINES: Final = {
@@ -59,9 +53,9 @@ class Connection:
         self.socket = accepted
         self._server = server
         self._remote = remote
-        self._stream = asyncio.StreamReader(_MAX_AHEAD)
+        self._stream = Stream()
         self._reader = RequestReader(self._stream, self._move)
-        self._writer: asyncio.StreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
         self._is_expired = False
         self._request: Request | None = None  # whose body has not been asked for yet
         self._last = False  # whether the connection ends with the response
@@ -70,55 +64,54 @@ class Connection:
 
     async def serve(self) -> None:
         """Read requests and have them responded to, one after the other."""
-        writer = None
         try:
-            writer = self._writer = await self._open()
+            transport = self._transport = await self._open()
             try:
-                await self._serve_all(writer)
+                await self._serve_all(transport)
             except HungUpError:
                 # A sender may close its side and still read.
                 self._last = True
-                await self._flush(writer)
-            if self._unread and not writer.transport.is_closing():
-                await self._linger(writer)
-        except (OSError, asyncio.CancelledError):
+                await self._flush(transport)
+            if self._unread and not transport.is_closing():
+                await self._linger(transport)
+        except (OSError, HungUpError, asyncio.CancelledError):
             pass  # the sender has gone, or the server ends
         except ForeignProtocolError as error:
             self._server.warn(str(error))
         except Exception:  # noqa: BLE001 - one connection's end is no other's
             _LOG.exception("a connection ended with an error")
         finally:
-            if writer is None:
+            if self._transport is None:
                 self.socket.close()
             else:
-                writer.transport.abort()
+                self._transport.abort()
             self._server.has_ended(self)
 
-    async def _open(self) -> asyncio.StreamWriter:
+    async def _open(self) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
-        protocol = asyncio.StreamReaderProtocol(self._stream)
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, self.socket)
+        await loop.connect_accepted_socket(lambda: self._stream, self.socket)
+        transport = self._stream.transport
         transport.set_write_buffer_limits(_MAX_UNSENT)
         if self._is_expired:
             transport.abort()
-        return asyncio.StreamWriter(transport, protocol, self._stream, loop)
+        return transport
 
-    async def _serve_all(self, writer: asyncio.StreamWriter) -> None:
+    async def _serve_all(self, transport: asyncio.Transport) -> None:
         served = 0
         while not self._last:
             self._server.waits_for_head(self)
             try:
                 request = await self._reader.read_head()
             except BadRequestError as error:
-                self._refuse(writer, str(error), error.status)
+                self._refuse(transport, str(error), error.status)
             else:
-                await self._serve_request(writer, request)
-            await self._flush(writer)
+                await self._serve_request(transport, request)
+            await self._flush(transport)
             served += 1
             if served % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _serve_request(self, writer: asyncio.StreamWriter, request: Request) -> None:
+    async def _serve_request(self, transport: asyncio.Transport, request: Request) -> None:
         request.remote = self._remote
         request.received_at, request.started = self._server.clock.now(), time.perf_counter()
         self._method = request.method
@@ -128,7 +121,7 @@ class Connection:
         response, delivery = await self._server.receiver.receive(request, self)
         if self._request is not None:
             self._last = self._unread = True  # nobody asked for the body
-        self._write(writer, response, delivery)
+        self._write(transport, response, delivery)
 
     @property
     def size(self) -> int:
@@ -138,14 +131,14 @@ class Connection:
     async def read(self, keep: int, *, is_wanted: bool = True) -> bytes:
         """Receive the body of the request; see :class:`~hooknb.server.protocol.Body`."""
         request, self._request = self._request, None
-        if request is None or self._writer is None:
+        if request is None or self._transport is None:
             return b""
         if request.expects_continue:
             if not is_wanted:
                 self._last = self._unread = True
                 return b""
-            if not self._writer.transport.is_closing():
-                self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self._transport.is_closing():
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._server.waits_for_body(self)
         try:
             if not await self._reader.read_body(request, keep):
@@ -161,9 +154,8 @@ class Connection:
             self._server.has_request(self)
         return self._reader.take_body()
 
-    async def _flush(self, writer: asyncio.StreamWriter) -> None:
+    async def _flush(self, transport: asyncio.Transport) -> None:
         """Wait until the response has left: who does not read gets no further one."""
-        transport = writer.transport
         if transport.is_closing():
             return
         if self._last:
@@ -171,7 +163,7 @@ class Connection:
         elif transport.get_write_buffer_size() <= _MAX_UNSENT:
             return
         self._server.waits_for_body(self)
-        await writer.drain()
+        await self._stream.drain()
         self._server.has_request(self)
 
     def let_go(self) -> None:
@@ -186,13 +178,13 @@ class Connection:
     def expire(self) -> None:
         """Give up on a sender that keeps the server waiting."""
         self._is_expired = True
-        if self._writer is not None:
-            self._writer.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _write(
-        self, writer: asyncio.StreamWriter, response: SentResponse, delivery: int | None = None
+        self, transport: asyncio.Transport, response: SentResponse, delivery: int | None = None
     ) -> None:
-        if writer.transport.is_closing():
+        if transport.is_closing():
             return
         lines = [_STATUS_LINES[response.status]]
         lines += [f"{name}: {value}" for name, value in response.headers]
@@ -208,24 +200,24 @@ class Connection:
         if self._method == "HEAD":
             body = b""
         head = "\r\n".join(lines).encode("latin-1", "replace")
-        writer.write(b"%b\r\n\r\n%b" % (head, body))
+        transport.write(b"%b\r\n\r\n%b" % (head, body))
 
-    def _refuse(self, writer: asyncio.StreamWriter, detail: str, status: int) -> None:
+    def _refuse(self, transport: asyncio.Transport, detail: str, status: int) -> None:
         """Respond to what is not a request, and end the connection."""
         self._last = self._unread = True
         self._server.has_request(self)
         self._method = ""
-        self._write(writer, problem(status, detail))
+        self._write(transport, problem(status, detail))
 
-    async def _linger(self, writer: asyncio.StreamWriter) -> None:
+    async def _linger(self, transport: asyncio.Transport) -> None:
         """Read on a little, so that a sender which is still sending gets to see its response.
 
         A socket that is closed with something unread is reset, and the response may be lost.
         """
         self._server.waits_for_head(self)
-        with contextlib.suppress(TimeoutError, OSError):
+        with contextlib.suppress(TimeoutError, OSError, HungUpError):
             async with asyncio.timeout(_LINGER):
-                writer.write_eof()
+                transport.write_eof()
                 for _ in range(_MAX_LINGER_PIECES):
-                    if not await self._stream.read(_PIECE):
-                        return
+                    self._stream.received.clear()
+                    await self._stream.more()

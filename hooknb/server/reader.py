@@ -24,8 +24,9 @@ from httptools import (
 )
 
 from hooknb.server.protocol import Request
+from hooknb.server.stream import Stream
 
-__all__ = ["BadRequestError", "ForeignProtocolError", "HungUpError", "RequestReader"]
+__all__ = ["BadRequestError", "ForeignProtocolError", "RequestReader"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a request line with its header fields, and of the trailers behind a chunked body."""
@@ -34,12 +35,10 @@ MAX_FIELDS: Final = 256
 MAX_CHUNK_LINE_BYTES: Final = 1024
 """Of a chunk's size with its extensions."""
 
-_PIECE: Final = 64 * 1024  # bytes that are read at once
 # Bytes beyond a body's limit that are read and thrown away, so that a sender which writes before
 # it reads gets its 413 and not a broken pipe.
 _MAX_DRAINED_BYTES: Final = 64 * 2**20
 _CHUNKS_AT_ONCE: Final = 256  # that are read before others have their turn
-_PIECES_AT_ONCE: Final = 16  # as well
 _TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _LINE_FOR_LLHTTP: Final = b"POST / HTTP/1.1\r\n"
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -81,10 +80,6 @@ class BadRequestError(Exception):
         self.status = status
 
 
-class HungUpError(Exception):
-    """The sender has closed its side of the connection, or the connection has ended."""
-
-
 class ForeignProtocolError(Exception):
     """What came is TLS or HTTP/2, whose speakers would not understand a response."""
 
@@ -121,12 +116,12 @@ class RequestReader:
         Bytes of the current body that have come.
     """
 
-    def __init__(self, stream: asyncio.StreamReader, moved: Callable[[], object]) -> None:
+    def __init__(self, stream: Stream, moved: Callable[[], object]) -> None:
         self._stream = stream
         self._moved = moved
-        self._buffer = bytearray()  # what has come and is not taken yet
+        self._buffer = stream.received
         self._body = bytearray()  # of pieces, each of two bytes would take the room of fifty
-        self._keep = self._fills = 0
+        self._keep = 0
         self.size = 0
 
     async def read_head(self) -> Request:
@@ -286,16 +281,7 @@ class RequestReader:
         return line
 
     async def _fill(self) -> None:
-        try:
-            piece = await self._stream.read(_PIECE)
-        except OSError:
-            raise HungUpError from None
-        if not piece:
-            raise HungUpError
-        self._buffer += piece
-        self._fills += 1
-        if self._fills % _PIECES_AT_ONCE == 0:
-            await asyncio.sleep(0)  # what is there is read without waiting
+        await self._stream.more()
         self._moved()
 
     def _has_room(self) -> bool:

@@ -69,7 +69,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def is_gone(runtime: Runtime) -> bool:
-    return all(item._writer.transport.is_closing() for item in connections(runtime))
+    return all(item._transport.is_closing() for item in connections(runtime))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_what_is_not_read_is_bounded(served: Runtime) -> None:
                 wire.send(request(big, b"1") * 100)
         wait_until(lambda: bool(served._hosting._server._server._silent))
         (connection,) = connections(served)
-        assert connection._writer.transport.get_write_buffer_size() < 2_000_000
-        assert len(connection._stream._buffer) <= 512 * 1024
+        assert connection._transport.get_write_buffer_size() < 2_000_000
+        assert len(connection._stream.received) <= 512 * 1024
         assert len(big.deliveries) < 100
 
 
