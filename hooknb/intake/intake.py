@@ -327,7 +327,8 @@ class Intake:
                 if not waiting.stored.done():
                     waiting.stored.set_result(None)
         finally:
-            self.grouping.written(len(deliveries))
+            # After the responses have left: the next group waits for those who then send again.
+            asyncio.get_running_loop().call_soon(self.grouping.written, len(deliveries))
 
     def _count(self, stored: list[NewDelivery]) -> None:
         states = [item.caller.state for item in stored]
