@@ -28,7 +28,7 @@ _FULL: Final = (
 
 
 class HttpServer:
-    """HTTP on asyncio's streams, with a cap on connections.
+    """HTTP on asyncio's transports, with a cap on connections.
 
     At the cap a new connection takes the place of one that is waited for: rather one that is idle
     or still in its head than one whose body comes in, and among these the one that has been
