@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import ipywidgets
@@ -33,6 +34,7 @@ class Listened:
         self.bar = self.tab.bar
         self.said: list[dict[str, Any]] = []
         self.tab.flow.send = lambda content, **_: self.said.append(content)
+        self._publish_in_turn()
 
     def last(self, kind: str) -> dict[str, Any]:
         return [message for message in self.said if message["kind"] == kind][-1]
@@ -64,6 +66,16 @@ class Listened:
         self.panel.hook._flush()
         self.tab.flow._next = 0
         self.tab.flow.publish()
+
+    def _publish_in_turn(self) -> None:
+        """Have the tests' thread and the publisher's, which never meet in a kernel, take turns."""
+        publish, turn = self.tab.flow.publish, threading.Lock()
+
+        def in_turn() -> int:
+            with turn:
+                return publish()
+
+        self.tab.flow.publish = in_turn
 
 
 @pytest.fixture
