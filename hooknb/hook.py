@@ -428,7 +428,7 @@ class Hook:
         StoreError
             The store cannot be read.
         """
-        from hooknb.history.windows import KINDS, Window  # a hook is made without it
+        from hooknb.history.frame_windows import KINDS, Window  # a hook is made without it
 
         if kind not in KINDS:
             raise SettingError("kind", f"{kind!r} is not a frame; they are {', '.join(KINDS)}")

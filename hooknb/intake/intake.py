@@ -227,7 +227,7 @@ class Intake:
         delivery.revision, delivery.missing = served.revision, parsed.missing
         delivery.owner, delivery.status = self.store.owner, Status.STARTED.value
         run, response = None, OK
-        # A fixed clock goes by the id, which there is none of yet.
+        # A fixed clock is derived from the id, which is given by the commit.
         if not self.clock.is_fixed:
             execution = self._execution(state, served, delivery, parsed)
             run = self.engine.run_ahead(state.queue, execution)

@@ -13,9 +13,9 @@ from written import Hook
 
 from hooknb import records as stored_records
 from hooknb.errors import SettingError
+from hooknb.history.frame_windows import KINDS, Window
 from hooknb.history.frames import Frames, chunks
 from hooknb.history.frames.leaves import Leaves
-from hooknb.history.windows import KINDS, Window
 from hooknb.store import Store, queries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
