@@ -12,8 +12,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -102,51 +103,90 @@ def wide_order(number: int) -> dict[str, Any]:
     return order(number) | {"note": f"{number} ".ljust(750, "x")}
 
 
-def growth(folder: str, exported: str) -> dict[str, Any]:
+class Sender:
+    """Somebody who sends to a hook without a pause, from a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        pipe = subprocess.PIPE
+        command = [sys.executable, __file__, "sender", url]
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.take_longest()  # it sends by now
+
+    def take_longest(self) -> float:
+        """Return the longest wait for a response since the last call, of one under way too."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def growth(folder: str, only: str = "") -> dict[str, Any]:
     """Time what reads the store of a folder, in this fresh process, while somebody sends.
 
-    Stores of up to 100,000 deliveries are also exported; ``exported`` is the size, 0 for none.
+    Each ``NAME_s`` has its ``NAME_wait_s``, the longest wait of the sender meanwhile. ``only``
+    names the one that is measured; otherwise all are.
     """
     from servers import look
 
     import hooknb
 
     importlib.import_module("pandas")  # before the clock runs
+    path = Path(folder)
     seen: dict[str, Any] = {}
-    with hooknb.Runtime(Path(folder) / "store.db") as runtime:
+    with hooknb.Runtime(path / "store.db") as runtime:
         look(runtime.webhook("other").panel)  # which loads the widgets
         hook = runtime.webhook("bench")
+        sender = Sender(hook.url)
 
-        def clock(name: str, run: Callable[[], Any]) -> Any:
-            start = time.perf_counter()
-            result = run()
-            seen[name] = time.perf_counter() - start
-            return result
-
-        command = [sys.executable, __file__, "sender", hook.url]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as sender:
-            assert sender.stdout is not None
-            assert sender.stdout.readline() == "sending\n"
+        def read_variables() -> None:
             before = resident_mb()
             with Peak() as peak:
-                frame = clock("variables_s", lambda: hook.variables)
+                frame = hook.variables
             own = frame.memory_usage(deep=True).sum() / 2**20
             if own > 10:  # beside smaller frames, what else is loaded weighs too much
                 seen["peak"] = (peak.mb - before) / own
-            del frame
+
+        def read_more() -> None:
             for number in range(10):
                 hook.send(json=wide_order(number))
-            clock("more_s", lambda: hook.variables)
-            clock("length_s", lambda: len(hook.deliveries))
-            clock("table_s", lambda: look(hook.panel))
-            if 0 < int(exported) <= 100_000:
-                for suffix in ("parquet", "jsonl"):
-                    path = Path(folder) / f"bench.{suffix}"
-                    clock(f"{suffix}_s", lambda path=path: hook.export(path))
-            out, _ = sender.communicate()
-        seen["wait_s"] = json.loads(out)["wait_s"]
+            start = time.perf_counter()
+            _ = hook.variables
+            seen["more_s"] = time.perf_counter() - start
+
+        for name, run in {
+            "variables": read_variables,
+            "more": read_more,
+            "length": lambda: len(hook.deliveries),
+            "text": lambda: hook.search("c700@"),
+            "expression": lambda: hook.search("body.customer.id == 700"),
+            "table": lambda: look(hook.panel),
+            "parquet": lambda: hook.export(path / "bench.parquet"),
+            "jsonl": lambda: hook.export(path / "bench.jsonl"),
+        }.items():
+            if only in {"", name}:
+                sender.take_longest()
+                start = time.perf_counter()
+                run()
+                seen.setdefault(f"{name}_s", time.perf_counter() - start)
+                seen[f"{name}_wait_s"] = sender.take_longest()
+        sender.close()
     return seen
+
+
+def normalize(size: str) -> dict[str, Any]:
+    """Time ``json_normalize`` over bodies as they are in the stores, which nobody has to read."""
+    import pandas as pd
+
+    bodies = [json.dumps(wide_order(number)).encode() for number in range(int(size))]
+    start = time.perf_counter()
+    frame = pd.json_normalize([json.loads(raw) for raw in bodies])
+    seconds = time.perf_counter() - start
+    assert len(frame) == int(size)
+    return {"normalize_s": seconds}
 
 
 class Peak:
@@ -170,14 +210,28 @@ class Peak:
 
 
 def send_until_end(url: str) -> dict[str, Any]:
-    """Send until standard input ends, at most a hundred a second; return the longest wait."""
-    ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    waits = send_one_by_one(url, 1)
-    print("sending", flush=True)
-    while not ended.wait(0.01):
-        waits += send_one_by_one(url, 1)
-    return {"wait_s": max(waits)}
+    """Send until standard input ends, at most a hundred a second.
+
+    For each line there, print the longest wait for a response since the line before.
+    """
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=listen, daemon=True).start()
+    longest, total, line = 0.0, 0, "\n"
+    while line:
+        longest = max(longest, *send_one_by_one(url, 1))
+        total += 1
+        with suppress(Empty):
+            line = lines.get(timeout=0.01)
+            if line:
+                print(longest, flush=True)
+                longest = 0.0
+    return {"sent": total}
 
 
 def resident_mb() -> float:
@@ -354,6 +408,7 @@ if __name__ == "__main__":
         "frames": frames,
         "fill": fill_store,
         "growth": growth,
+        "normalize": normalize,
         "sender": send_until_end,
         "memory": memory,
         "latency": latency,

@@ -232,8 +232,16 @@ def probe(name: str, *arguments: str) -> dict[str, float]:
 
 def probe_in_turns(bench: Bench, name: str, turns: int) -> dict[str, Spread]:
     """Run a probe several times, and return what each of its figures was."""
-    seen = [probe(name) for _ in range(min(turns, bench.turns))]
-    return {key: Spread([one[key] for one in seen]) for key in seen[0]}
+    return gather([probe(name) for _ in range(min(turns, bench.turns))])
+
+
+def gather(turns: list[dict[str, float]]) -> dict[str, Spread]:
+    """Return the spread of each figure that all turns gave."""
+    return {
+        key: Spread([seen[key] for seen in turns])
+        for key in turns[0]
+        if all(key in seen for seen in turns)
+    }
 
 
 def measure_http(bench: Bench, report: Report) -> None:
@@ -292,17 +300,43 @@ def measure_http(bench: Bench, report: Report) -> None:
     )
 
 
+# The figures of the growth table, and what it calls them.
+GROWTH = {
+    "variables": "first `variables` of a process",
+    "normalize": "the same / `json_normalize`: speed",
+    "peak": "its peak memory / the frame's own",
+    "next": "first `variables` of the next process",
+    "more": "ten more, then `variables` again",
+    "length": "`len(hook.deliveries)`",
+    "text": "`hook.search`: a text",
+    "expression": "`hook.search`: an expression",
+    "table": "the panel's table, first seen",
+    "parquet": "export to Parquet",
+    "jsonl": "export to JSON lines",
+}
+MAX_REPEATED = 100_000  # deliveries of the stores that are read in several turns
+
+
+def grow(size: int, filled: str) -> dict[str, float]:
+    """Measure what reads a store, in processes and a copy of its own: nothing is kept of before."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(Path(filled) / "store.db", folder)
+        seen = probe("growth", folder)
+        again = probe("growth", folder, "variables")
+    seen |= {"next_s": again["variables_s"], "next_wait_s": again["variables_wait_s"]}
+    return seen | probe("normalize", str(size))
+
+
 def measure_growth(bench: Bench, report: Report) -> None:
     """Measure reading, and receiving, beside what is stored already."""
-    columns: dict[int, dict[str, float]] = {}
+    columns: dict[int, dict[str, Spread]] = {}
     with ExitStack() as stack:
         servers = {}
         for size in bench.sizes:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             probe("fill", folder, str(size))
-            first = probe("growth", folder, str(size))
-            again = probe("growth", folder, "0")
-            columns[size] = first | {"next_s": again["variables_s"]}
+            turns = min(bench.turns, 3) if size <= MAX_REPEATED else 1
+            columns[size] = gather([grow(size, folder) for _ in range(turns)])
             servers[str(size)] = stack.enter_context(serve("hook", folder))
         for server in servers.values():
             send_load(server.url, 1)
@@ -313,27 +347,24 @@ def measure_growth(bench: Bench, report: Report) -> None:
             }
         )
     ratios = {size: seen.over(speeds[str(bench.sizes[0])]) for size, seen in speeds.items()}
-    names = {
-        "variables_s": ("first `variables` of a process", "s"),
-        "next_s": ("the same in the next process", "s"),
-        "peak": ("its peak memory / the frame's own", ""),
-        "more_s": ("ten more, then `variables` again", "s"),
-        "length_s": ("`len(hook.deliveries)`", "s"),
-        "table_s": ("the panel's table, first seen", "s"),
-        "parquet_s": ("export to Parquet", "s"),
-        "jsonl_s": ("export to JSON lines", "s"),
-        "wait_s": ("longest wait of a sender meanwhile", "s"),
-    }
-    lines = [["deliveries of 1 kB", *(f"{size:,}" for size in bench.sizes)]]
-    for key, (name, unit) in names.items():
-        seen = [columns[size].get(key) for size in bench.sizes]
-        lines.append([name, *("" if one is None else f"{one:.2f} {unit}".strip() for one in seen)])
-    lines.append(["throughput / the first column's", *(seen.show() for seen in ratios.values())])
-    report.tables["What a store of many deliveries costs:"] = lines
+    lines = [["deliveries of 1 kB"], *([name] for name in GROWTH.values())]
+    for size, seen in columns.items():
+        lines[0] += [f"{size:,}", "longest wait"]
+        for line, name in zip(lines[1:], GROWTH, strict=True):
+            line.extend(show_figure(name, seen))
+    lines.append(["throughput / the first column's"])
+    for ratio in ratios.values():
+        lines[-1] += [ratio.show(), ""]
+    title = (
+        "What a store of many deliveries costs, and the longest wait of a sender meanwhile "
+        f"({min(bench.turns, 3)} turns up to {MAX_REPEATED:,} deliveries, one beyond; "
+        f"throughput: {bench.turns}):"
+    )
+    report.tables[title] = lines
 
     def ask(what: str, limit: float, size: int, key: str, form: str = "{:.2f} s") -> None:
         if (seen := columns.get(size, {}).get(key)) is not None:
-            report.compare(f"{what}, {size:,}", "at most", limit, Spread([seen]), form)
+            report.compare(f"{what}, {size:,}", "at most", limit, seen, form)
 
     ask("export to Parquet", 4, 100_000, "parquet_s")
     ask("export to JSON lines", 4, 100_000, "jsonl_s")
@@ -343,10 +374,22 @@ def measure_growth(bench: Bench, report: Report) -> None:
     ask("ten more, then `variables` again", 0.02, 1_000_000, "more_s", "{:.3f} s")
     ask("the panel's table, first seen", 0.3, 1_000_000, "table_s")
     most = bench.sizes[-1]
-    ask("longest wait of a sender during any of these", 0.2, most, "wait_s")
+    waits = [max(seen.values) for name, seen in columns[most].items() if name.endswith("_wait_s")]
+    what = f"longest wait of a sender during any of these, {most:,}"
+    report.compare(what, "at most", 0.2, Spread([max(waits)]), "{:.2f} s")
     if len(bench.sizes) > 1:
         what = f"throughput at {most:,} stored / at {bench.sizes[0]:,}"
         report.compare(what, "at least", 0.97, ratios[str(most)], "{:.2f}")
+
+
+def show_figure(name: str, seen: dict[str, Spread]) -> list[str]:
+    """Return two cells of the growth table: a figure, and how long a sender waited meanwhile."""
+    if name == "normalize":
+        return [seen["normalize_s"].over(seen["variables_s"]).show(), ""]
+    if name == "peak":
+        return [seen["peak"].show() if "peak" in seen else "", ""]
+    wait = max(seen[f"{name}_wait_s"].values)
+    return [seen[f"{name}_s"].show("{:.2f} s"), f"{wait:.2f} s"]
 
 
 def measure_frames(bench: Bench, report: Report) -> None:
@@ -461,11 +504,16 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=7, help="1: short forms, to try the bench")
     parser.add_argument("--seconds", type=int, default=1, help="of one load")
     parser.add_argument("--sizes", default="1000,100000", help="of the stores that are filled")
+    for option, size in (("--million", 1_000_000), ("--two-million", 2_000_000)):
+        what = f"also a store of {size:,} deliveries"
+        parser.add_argument(
+            option, dest="more", action="append_const", const=size, default=[], help=what
+        )
     parser.add_argument("--write", action="store_true", help="into the README, with its chart")
     options = parser.parse_args()
     if options.write and options.parts:
         parser.error("--write takes a run of all parts")
-    sizes = sorted(int(size) for size in options.sizes.split(","))
+    sizes = sorted({*map(int, options.sizes.split(",")), *options.more})
     bench, report = Bench(options.turns, options.seconds, sizes), Report()
     began = time.monotonic()
     for name in options.parts or PARTS:
