@@ -81,11 +81,13 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) -e ".[bench]"
 	@touch $@
 
-# Parts: http growth frames start memory engine panel. BENCH_ARGS="--sizes 1000,1000000" fills larger
-# stores; BENCH_ARGS=--write renews the tables and the chart of the README.
+# Parts: http growth frames start memory engine panel. BENCH_ARGS=--million fills a larger store,
+# --two-million a still larger one; --engines measures Node-RED and n8n too, which npm installs into
+# .venv; --write renews the tables and the chart of the README.
 bench: $(VENV)/.bench  ## how fast it is beside other programs (BENCH="http growth", BENCH_ARGS=--help)
 	@.ci/need wrk
 	@.ci/need chromium
+	@$(if $(findstring --engines,$(BENCH_ARGS)),.ci/need engines)
 	$(PY) tests/bench/run.py $(BENCH) $(BENCH_ARGS)
 
 browser: install  ## see to a Chromium for the browser tests

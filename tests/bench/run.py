@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import psutil
 from chart import draw_bars
 
 HERE = Path(__file__).parent
@@ -40,6 +41,8 @@ PROGRAMS = {
     "starlette_insert": "Starlette, one durable SQLite insert each",
     "flask": "Flask on waitress",
     "webhook": "adnanh/webhook, a process each",
+    "node_red": "Node-RED, in memory",
+    "n8n": "n8n on SQLite, responds at once",
     "hook": "**hooknb**, asynchronous",
     "sync": "**hooknb**, synchronous: condition, response",
     "basic": "**hooknb**, asynchronous, Basic",
@@ -48,6 +51,9 @@ PROGRAMS = {
 }
 BUSY = "**hooknb**, asynchronous, during a busy cell"
 ONLY_AT_16 = {"basic", "open_panel", "hidden_panel"}
+# Those of `--engines`. They work on after their last response, and on bodies of 1 MB for minutes.
+ENGINES = {"node_red", "n8n"}
+MAX_ENGINE_BODY = 64_000  # bytes
 
 
 class Load(NamedTuple):
@@ -131,6 +137,7 @@ class Bench:
     turns: int
     seconds: int
     sizes: list[int]
+    engines: bool = False
 
     def take_turns(self, runs: dict[str, Callable[[], float]], turns: int = 0) -> dict[str, Spread]:
         """Measure each once a turn."""
@@ -177,6 +184,25 @@ class Server:
                 self.tell("idle")
 
         return run_busy
+
+    def rested(self, run: Callable[[], float]) -> Callable[[], float]:
+        """Return a measurement after which the next one has the machine for itself."""
+
+        def run_and_rest() -> float:
+            seen = run()
+            for _ in range(60):
+                before = self._processor_seconds()
+                time.sleep(0.5)
+                if self._processor_seconds() - before < 0.05:
+                    break
+            return seen
+
+        return run_and_rest
+
+    def _processor_seconds(self) -> float:
+        program = psutil.Process(self._process.pid)
+        times = [one.cpu_times() for one in program.children(recursive=True)]
+        return sum(one.user + one.system for one in times)
 
     def close(self) -> None:
         """End it."""
@@ -246,7 +272,10 @@ def gather(turns: list[dict[str, float]]) -> dict[str, Spread]:
 
 def measure_http(bench: Bench, report: Report) -> None:
     """Measure every program under every load, and a hook during a busy cell."""
-    present = [kind for kind in PROGRAMS if kind != "webhook" or shutil.which(kind)]
+    absent = set() if shutil.which("webhook") else {"webhook"}
+    if not bench.engines:
+        absent |= ENGINES
+    present = [kind for kind in PROGRAMS if kind not in absent]
     columns: dict[Load, dict[str, Spread]] = {}
     with ExitStack() as stack:
         servers = {kind: stack.enter_context(serve(kind)) for kind in present}
@@ -257,7 +286,9 @@ def measure_http(bench: Bench, report: Report) -> None:
                 kind: lambda url=server.url, load=load: send_load(url, bench.seconds, load)
                 for kind, server in servers.items()
                 if load == USUAL or kind not in ONLY_AT_16
+                if kind not in ENGINES or load.size <= MAX_ENGINE_BODY
             }
+            runs |= {kind: servers[kind].rested(runs[kind]) for kind in ENGINES & runs.keys()}
             if load == USUAL:
                 runs["busy"] = servers["hook"].busy(runs["hook"])
             turns = bench.turns if load == USUAL else min(bench.turns, 3)
@@ -509,12 +540,18 @@ def main() -> int:
         parser.add_argument(
             option, dest="more", action="append_const", const=size, default=[], help=what
         )
+    parser.add_argument(
+        "--engines", action="store_true", help="Node-RED and n8n too, by `.ci/need engines`"
+    )
     parser.add_argument("--write", action="store_true", help="into the README, with its chart")
     options = parser.parse_args()
+    if options.engines and not (Path(sys.prefix) / "engines" / "installed").exists():
+        parser.error("--engines takes what `.ci/need engines` installs")
     if options.write and options.parts:
         parser.error("--write takes a run of all parts")
     sizes = sorted({*map(int, options.sizes.split(",")), *options.more})
-    bench, report = Bench(options.turns, options.seconds, sizes), Report()
+    bench = Bench(options.turns, options.seconds, sizes, engines=options.engines)
+    report = Report()
     began = time.monotonic()
     for name in options.parts or PARTS:
         since = time.monotonic()

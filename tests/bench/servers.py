@@ -8,8 +8,10 @@ that stands in :data:`KINDS`.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
+import os
 import shutil
 import socket
 import sqlite3
@@ -103,20 +105,140 @@ def adnanh(folder: Path) -> None:
         "include-command-output-in-response": True,
     }
     (folder / "hooks.json").write_text(json.dumps([hook]))
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["webhook", "-hooks", "hooks.json", "-ip", LOOPBACK, "-port", str(port)]
-    process = subprocess.Popen(command, cwd=folder)
+    run_until_end(command, folder, port, "hooks/bench")
+
+
+def node_red(folder: Path) -> None:
+    """Serve a flow of Node-RED in memory: HTTP in, the text, HTTP response."""
+    port = free_port()
+    settings = {
+        "uiHost": LOOPBACK,
+        "uiPort": port,
+        "httpAdminRoot": False,
+        "diagnostics": {"enabled": False},
+        "telemetry": {"enabled": False, "updateNotification": False},
+        "logging": {"console": {"level": "warn"}},
+    }
+    (folder / "settings.js").write_text(f"module.exports = {json.dumps(settings)}")
+    places = {"z": "flow", "x": 0, "y": 0}
+    text = {"t": "set", "p": "payload", "pt": "msg", "to": "ok", "tot": "str"}
+    flow = [
+        {"id": "flow", "type": "tab", "label": "bench"},
+        places
+        | {"id": "in", "type": "http in", "url": "/bench", "method": "post", "wires": [["text"]]},
+        places | {"id": "text", "type": "change", "rules": [text], "wires": [["out"]]},
+        places | {"id": "out", "type": "http response", "statusCode": "", "wires": []},
+    ]
+    (folder / "flows.json").write_text(json.dumps(flow))
+    command = [*engine("node-red"), "--userDir", str(folder), "flows.json"]
+    run_until_end(command, folder, port, "bench", NODE_RED_DISABLE_TELEMETRY="true")
+
+
+def n8n(folder: Path) -> None:
+    """Serve a flow of n8n on SQLite, whose Webhook node responds at once."""
+    port = free_port()
+    settings = {
+        "DB_TYPE": "sqlite",
+        "N8N_USER_FOLDER": str(folder),
+        "N8N_PORT": str(port),
+        "N8N_HOST": LOOPBACK,
+        "N8N_LISTEN_ADDRESS": LOOPBACK,
+        "N8N_RUNNERS_BROKER_PORT": str(free_port()),
+        "N8N_LOG_LEVEL": "error",
+    } | {
+        f"N8N_{name}": "false"
+        for name in (
+            "COMMUNITY_PACKAGES_ENABLED",
+            "DIAGNOSTICS_ENABLED",
+            "DYNAMIC_BANNERS_ENABLED",
+            "HIRING_BANNER_ENABLED",
+            "LICENSE_AUTO_RENEW_ENABLED",
+            "PERSONALIZATION_ENABLED",
+            "TEMPLATES_ENABLED",
+            "VERSION_NOTIFICATIONS_ENABLED",
+            "VERSION_NOTIFICATIONS_WHATS_NEW_ENABLED",
+        )
+    }
+    node = {
+        "id": "in",
+        "name": "Webhook",
+        "type": "n8n-nodes-base.webhook",
+        "typeVersion": 2,
+        "position": [0, 0],
+        "webhookId": "bench",
+        "parameters": {
+            "httpMethod": "POST",
+            "path": "bench",
+            "responseMode": "onReceived",
+            "options": {"responseData": "ok"},
+        },
+    }
+    flow = {"id": "bench", "name": "bench", "active": False, "nodes": [node], "connections": {}}
+    (folder / "flow.json").write_text(json.dumps(flow | {"settings": {}}))
+    for arguments in (["import:workflow", "--input=flow.json"], ["publish:workflow", "--id=bench"]):
+        subprocess.run(
+            [*engine("n8n"), *arguments],
+            cwd=folder,
+            env=home_in(folder) | settings,
+            check=True,
+            capture_output=True,
+        )
+    run_until_end([*engine("n8n"), "start"], folder, port, "webhook/bench", **settings)
+
+
+def engine(name: str) -> list[str]:
+    """Return the command of a program that `.ci/need engines` has installed, on its Node.js."""
+    programs = Path(sys.prefix) / "engines" / "node_modules" / ".bin"
+    return [str(programs / "node"), str(programs / name)]
+
+
+def home_in(folder: Path) -> dict[str, str]:
+    """Return the environment of a program that keeps to a folder, and finds its own Node.js."""
+    path = f"{Path(sys.prefix) / 'engines' / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+    return os.environ | {"HOME": str(folder), "PATH": path}
+
+
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def run_until_end(command: list[str], folder: Path, port: int, path: str, **environ: str) -> None:
+    """Run a program until standard input ends; say its URL once it responds to a POST there."""
+    # Its output is for people; this process's own is read.
+    process = subprocess.Popen(
+        command, cwd=folder, env=home_in(folder) | environ, stdout=sys.stderr
+    )
     try:
-        for _ in range(500):
-            if not socket.socket().connect_ex((LOOPBACK, port)):
+        for _ in range(600):
+            if responds(port, path):
                 break
-            time.sleep(0.02)
-        say_url(port, "hooks/bench")
+            if process.poll() is not None:
+                raise RuntimeError(f"{command} has ended with {process.returncode}")
+            time.sleep(0.2)
+        say_url(port, path)
         sys.stdin.read()
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+def responds(port: int, path: str) -> bool:
+    """Return whether a POST gets a 200."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=10)
+    try:
+        connection.request("POST", f"/{path}", b"{}", {"Content-Type": "application/json"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def say_url(port: int, path: str = "") -> None:
@@ -194,6 +316,8 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "starlette_insert": lambda folder: starlette(folder, durable=True),
     "flask": flask,
     "webhook": adnanh,
+    "node_red": node_red,
+    "n8n": n8n,
     "hook": lambda folder: hook(folder, body=VARIABLES),
     "sync": synchronous,
     "basic": basic,
