@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import hooknb
+
 BENCH = Path(__file__).parent / "bench"
 
 
@@ -17,7 +19,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
     import run
 
     yield run
-    for name in ("run", "chart"):
+    for name in ("run", "chart", "probes"):
         sys.modules.pop(name, None)
 
 
@@ -26,6 +28,33 @@ def test_a_ratio_is_taken_turn_by_turn_and_shown_with_its_spread(run) -> None:
     assert ratio.values == [1.0, 1.5, 3.0]
     assert ratio.show() == "1.50 (1.00 to 3.00)"
     assert run.Spread([2.0]).show("{:.1f} s") == "2.0 s"
+    assert run.show_ratio(ratio) == ratio.show()
+    assert run.show_ratio(run.Spread([0.00312])) == "0.0031"
+
+
+def test_a_growth_table_has_the_figures_that_every_turn_gave_and_the_longest_wait(run) -> None:
+    seen = run.gather(
+        [
+            {"variables_s": 2.0, "variables_wait_s": 0.1, "normalize_s": 4.0},
+            {"variables_s": 1.0, "variables_wait_s": 0.3, "normalize_s": 4.0, "peak": 3.0},
+        ]
+    )
+    assert run.show_figure("variables", seen) == ["1.50 s (1.00 s to 2.00 s)", "0.30 s"]
+    assert run.show_figure("normalize", seen) == ["3.00 (2.00 to 4.00)", ""]
+    assert run.show_figure("peak", seen) == ["", ""]
+
+
+def test_a_sender_reports_its_longest_wait_of_each_span(
+    run, runtime: hooknb.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import probes
+
+    hook = runtime.webhook("orders")
+    sender = probes.Sender(hook.url)
+    waits = [sender.take_longest() for _ in range(3)]
+    sender.close()
+    assert all(wait > 0 for wait in waits)
+    assert len(hook.deliveries) > len(waits)
 
 
 def test_a_target_holds_at_its_limit_and_is_missed_beyond(run) -> None:

@@ -51,9 +51,8 @@ PROGRAMS = {
 }
 BUSY = "**hooknb**, asynchronous, during a busy cell"
 ONLY_AT_16 = {"basic", "open_panel", "hidden_panel"}
-# Those of `--engines`. They work on after their last response, and on bodies of 1 MB for minutes.
-ENGINES = {"node_red", "n8n"}
-MAX_ENGINE_BODY = 64_000  # bytes
+# Those of `--engines`, and the most connections that get responses within a load's second.
+ENGINES = {"node_red": 256, "n8n": 16}
 
 
 class Load(NamedTuple):
@@ -274,21 +273,22 @@ def measure_http(bench: Bench, report: Report) -> None:
     """Measure every program under every load, and a hook during a busy cell."""
     absent = set() if shutil.which("webhook") else {"webhook"}
     if not bench.engines:
-        absent |= ENGINES
+        absent |= ENGINES.keys()
     present = [kind for kind in PROGRAMS if kind not in absent]
     columns: dict[Load, dict[str, Spread]] = {}
     with ExitStack() as stack:
         servers = {kind: stack.enter_context(serve(kind)) for kind in present}
         for server in servers.values():
-            send_load(server.url, 1)
+            server.rested(lambda url=server.url: send_load(url, 1))()
         for load in LOADS:
             runs = {
                 kind: lambda url=server.url, load=load: send_load(url, bench.seconds, load)
                 for kind, server in servers.items()
                 if load == USUAL or kind not in ONLY_AT_16
-                if kind not in ENGINES or load.size <= MAX_ENGINE_BODY
+                if load.connections <= ENGINES.get(kind, load.connections)
             }
-            runs |= {kind: servers[kind].rested(runs[kind]) for kind in ENGINES & runs.keys()}
+            # They work on after their last response.
+            runs |= {kind: servers[kind].rested(runs[kind]) for kind in ENGINES.keys() & runs}
             if load == USUAL:
                 runs["busy"] = servers["hook"].busy(runs["hook"])
             turns = bench.turns if load == USUAL else min(bench.turns, 3)
@@ -301,7 +301,7 @@ def measure_http(bench: Bench, report: Report) -> None:
     lines = [["", "requests a second", *(load.title for load in LOADS)]]
     for kind, name in [(kind, PROGRAMS[kind]) for kind in present] + [("busy", BUSY)]:
         ratios = [
-            seen[kind].over(seen["bare"]).show() if kind in seen else ""
+            show_ratio(seen[kind].over(seen["bare"])) if kind in seen else ""
             for seen in columns.values()
         ]
         lines.append([name, f"{usual[kind].median:,.0f}", *ratios])
@@ -356,6 +356,11 @@ def grow(size: int, filled: str) -> dict[str, float]:
         again = probe("growth", folder, "variables")
     seen |= {"next_s": again["variables_s"], "next_wait_s": again["variables_wait_s"]}
     return seen | probe("normalize", str(size))
+
+
+def show_ratio(ratio: Spread) -> str:
+    """Return a ratio with two places, or four where two would show nothing."""
+    return ratio.show("{:.2f}" if ratio.median >= 0.05 else "{:.4f}")
 
 
 def measure_growth(bench: Bench, report: Report) -> None:

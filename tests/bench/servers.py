@@ -147,6 +147,8 @@ def n8n(folder: Path) -> None:
         "N8N_LISTEN_ADDRESS": LOOPBACK,
         "N8N_RUNNERS_BROKER_PORT": str(free_port()),
         "N8N_LOG_LEVEL": "error",
+        # Those that fetch lists from their maker.
+        "N8N_DISABLED_MODULES": "community-packages,instance-ai,mcp-registry",
     } | {
         f"N8N_{name}": "false"
         for name in (
@@ -208,25 +210,32 @@ def free_port() -> int:
 
 def run_until_end(command: list[str], folder: Path, port: int, path: str, **environ: str) -> None:
     """Run a program until standard input ends; say its URL once it responds to a POST there."""
-    # Its output is for people; this process's own is read.
-    process = subprocess.Popen(
-        command, cwd=folder, env=home_in(folder) | environ, stdout=sys.stderr
-    )
-    try:
-        for _ in range(600):
-            if responds(port, path):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(f"{command} has ended with {process.returncode}")
-            time.sleep(0.2)
-        say_url(port, path)
-        sys.stdin.read()
-    finally:
-        process.terminate()
+    environment = home_in(folder) | environ
+    with (folder / "output.txt").open("w+") as out:
+        # Node.js would have this process read its standard input without waiting.
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            process.wait(30)
+            end = time.monotonic() + 120
+            while not responds(port, path):
+                if process.poll() is not None or time.monotonic() > end:
+                    out.seek(0)
+                    raise RuntimeError(f"{command} does not respond:\n{out.read()}")
+                time.sleep(0.05)
+            say_url(port, path)
+            sys.stdin.read()
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
 
 
 def responds(port: int, path: str) -> bool:
