@@ -44,9 +44,8 @@ def test_a_growth_table_has_the_figures_that_every_turn_gave_and_the_longest_wai
     assert run.show_figure("peak", seen) == ["", ""]
 
 
-def test_a_sender_reports_its_longest_wait_of_each_span(
-    run, runtime: hooknb.Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("run")  # which finds the modules beside it
+def test_a_sender_reports_its_longest_wait_of_each_span(runtime: hooknb.Runtime) -> None:
     import probes
 
     hook = runtime.webhook("orders")
