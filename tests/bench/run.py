@@ -26,7 +26,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
-from chart import draw_bars
+from chart import draw_bars, ratio_form
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -90,8 +90,12 @@ class Spread(NamedTuple):
         """Return the ratio to another, turn by turn."""
         return Spread([a / b for a, b in zip(self.values, other.values, strict=True)])
 
-    def show(self, form: str = "{:.2f}") -> str:
-        """Return the median and, if there were several turns, the least and the most."""
+    def show(self, form: str = "") -> str:
+        """Return the median and, if there were several turns, the least and the most.
+
+        A ratio needs no form.
+        """
+        form = form or ratio_form(self.median)
         low, text, high = map(form.format, (min(self.values), self.median, max(self.values)))
         return text if low == high else f"{text} ({low} to {high})"
 
@@ -301,7 +305,7 @@ def measure_http(bench: Bench, report: Report) -> None:
     lines = [["", "requests a second", *(load.title for load in LOADS)]]
     for kind, name in [(kind, PROGRAMS[kind]) for kind in present] + [("busy", BUSY)]:
         ratios = [
-            show_ratio(seen[kind].over(seen["bare"])) if kind in seen else ""
+            seen[kind].over(seen["bare"]).show() if kind in seen else ""
             for seen in columns.values()
         ]
         lines.append([name, f"{usual[kind].median:,.0f}", *ratios])
@@ -356,11 +360,6 @@ def grow(size: int, filled: str) -> dict[str, float]:
         again = probe("growth", folder, "variables")
     seen |= {"next_s": again["variables_s"], "next_wait_s": again["variables_wait_s"]}
     return seen | probe("normalize", str(size))
-
-
-def show_ratio(ratio: Spread) -> str:
-    """Return a ratio with two places, or four where two would show nothing."""
-    return ratio.show("{:.2f}" if ratio.median >= 0.05 else "{:.4f}")
 
 
 def measure_growth(bench: Bench, report: Report) -> None:
