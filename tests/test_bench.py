@@ -38,7 +38,7 @@ def test_a_growth_table_has_the_figures_that_every_turn_gave_and_the_longest_wai
             {"variables_s": 1.0, "variables_wait_s": 0.3, "normalize_s": 4.0, "peak": 3.0},
         ]
     )
-    assert run.show_figure("variables", seen) == ["1.50 s (1.00 s to 2.00 s)", "0.30 s"]
+    assert run.show_figure("variables", seen) == ["1.5 s (1 s to 2 s)", "0.3 s"]
     assert run.show_figure("normalize", seen) == ["3.00 (2.00 to 4.00)", ""]
     assert run.show_figure("peak", seen) == ["", ""]
 

@@ -424,7 +424,7 @@ def show_figure(name: str, seen: dict[str, Spread]) -> list[str]:
     if name == "peak":
         return [seen["peak"].show() if "peak" in seen else "", ""]
     wait = max(seen[f"{name}_wait_s"].values)
-    return [seen[f"{name}_s"].show("{:.2f} s"), f"{wait:.2f} s"]
+    return [seen[f"{name}_s"].show("{:.3g} s"), f"{wait:.2g} s"]
 
 
 def measure_frames(bench: Bench, report: Report) -> None:
