@@ -51,8 +51,6 @@ PROGRAMS = {
 }
 BUSY = "**hooknb**, asynchronous, during a busy cell"
 ONLY_AT_16 = {"basic", "open_panel", "hidden_panel"}
-# Those of `--engines`, and the most connections that get responses within a load's second.
-ENGINES = {"node_red": 256, "n8n": 16}
 
 
 class Load(NamedTuple):
@@ -67,6 +65,10 @@ class Load(NamedTuple):
         sizes = {200: "200 B", 4_000: "4 kB", 64_000: "64 kB", 1_000_000: "1 MB"}
         return f"{self.connections}, {sizes[self.size]}"
 
+    def is_within(self, other: Load) -> bool:
+        """Return whether it has no more connections than another, and no larger bodies."""
+        return self.connections <= other.connections and self.size <= other.size
+
 
 USUAL = Load(16, 200)
 LOADS = (
@@ -74,6 +76,8 @@ LOADS = (
     *(Load(connections, 200) for connections in (1, 64, 256)),
     *(Load(16, size) for size in (4_000, 64_000, 1_000_000)),
 )
+# Those of `--engines`, and the largest load that gets responses within its second.
+ENGINES = {"node_red": Load(256, 1_000_000), "n8n": Load(16, 64_000)}
 
 
 class Spread(NamedTuple):
@@ -295,7 +299,7 @@ def measure_http(bench: Bench, report: Report) -> None:
                 kind: lambda url=server.url, load=load: send_load(url, bench.seconds, load)
                 for kind, server in servers.items()
                 if load == USUAL or kind not in ONLY_AT_16
-                if load.connections <= ENGINES.get(kind, load.connections)
+                if load.is_within(ENGINES.get(kind, load))
             }
             # They work on after their last response.
             runs |= {kind: servers[kind].rested(runs[kind]) for kind in ENGINES.keys() & runs}
