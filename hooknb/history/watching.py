@@ -105,6 +105,16 @@ class Watch:
         found = queries.read_newest_accepted(self._store, self._workflow_id, 1)
         return found[0][0] if found else None
 
+    def next_revision(self) -> int:
+        """Return the number that a new revision of the hook gets.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store cannot be read.
+        """
+        return self._store.revisions(self._workflow_id)[-1].number + 1
+
     def flush(self) -> None:
         """Wait until what is known to have happened can be read; blocks for some milliseconds."""
         if not self._counts.closed:

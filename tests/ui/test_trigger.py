@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from hooknb import BasicAuth, Output, Response, Variable
 from hooknb.ui import HookPanel
 from hooknb.ui.draft.drafts import Row
+from hooknb.workflow import define
 
 
 class Panel(HookPanel):
@@ -59,6 +61,26 @@ def told(rows: Any, kind: str, **content: Any) -> None:
 
 def number(rows: Any, position: int) -> int:
     return rows._rows[position][0]
+
+
+def test_one_press_of_apply_makes_one_definition(hook, panel, tab):
+    typed(tab.general.fields["methods"], "POST, PUT")
+    made = []
+
+    def count(frame: Any, event: str, _value: Any) -> None:
+        if event == "call" and frame.f_code is define.__code__:
+            made.append(frame.f_back.f_code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        tab.bar.apply.click()
+    finally:
+        sys.setprofile(before)
+    assert hook.revision == 2
+    assert made == ["apply_changes"]
+    assert panel.draft.problems == ()
+    assert not panel.draft.changed
 
 
 # -- what is shown

@@ -38,7 +38,8 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
     Attributes
     ----------
     apply, discard, synchronous
-        Its buttons. The last is offered only where a Response stands in an asynchronous workflow.
+        Its buttons. The last is shown only where an asynchronous workflow has a node that needs a
+        waiting caller.
     note
         The line.
     """
@@ -49,7 +50,7 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         self._served: Workflow | None = None
         self._number = 0
         lock, back = panel.lock, "Go back to the revision that is served"
-        waits = "The caller waits for the Response: sync=True"
+        waits = "The caller waits for the workflow's response: sync=True"
         self.apply = button(
             "Apply", self._apply, lock, tooltip="hook.configure(…)", style="primary"
         )
@@ -98,10 +99,10 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         hook = self._panel.hook
         if self._served is not hook.workflow:
             try:
-                last = hook.revisions[-1].number
+                self._number = self._panel.watch.next_revision()
             except HooknbError:
                 return hook.revision + 1
-            self._served, self._number = hook.workflow, last + 1
+            self._served = hook.workflow
         return self._number
 
     def _apply(self) -> None:

@@ -65,7 +65,8 @@ class Draft:
         self._rows = {
             part: [Row.of(variable) for variable in _value(workflow, part)] for part in PARTS
         }
-        self._forget()
+        # What is served is right, and the draft of it is equal to it.
+        self._outcome = (workflow, (), False)
 
     def follow(self, workflow: Workflow) -> bool:
         """Begin again with what is served now, unless something was edited; tell whether so."""
