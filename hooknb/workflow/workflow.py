@@ -420,13 +420,13 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
 
 
 def _check_responses(nodes: tuple[Node, ...]) -> None:
-    """Refuse Response nodes where no caller waits."""
+    """Refuse nodes that need a waiting caller, where none waits."""
     for place, node in walk(nodes):
         if node.needs_caller:
             raise SettingError(
                 place,
-                "a Response is for a waiting caller; set sync=True, or use response=… for the "
-                "fixed response",
+                f"a {type(node).__name__} is for a waiting caller; set sync=True, or use "
+                "response=… for the fixed response",
             )
 
 

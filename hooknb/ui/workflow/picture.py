@@ -323,7 +323,7 @@ class Flow(Part):
     def _response(self) -> str:
         draft = self._panel.draft
         if draft.value("sync"):
-            return "the caller waits for a Response"
+            return "the caller waits for the workflow's response"
         response = draft.value("response")
         get = response.get if isinstance(response, dict) else partial(getattr, response)
         return f"responds with {get('status', Trigger().response.status)} at once"
