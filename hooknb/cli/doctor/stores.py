@@ -64,12 +64,10 @@ def check_store(target: str | os.PathLike[str], *, must_exist: bool) -> Iterator
 
 def _described(reading: Reading) -> Finding:
     hooks, deliveries = reading.totals()
-    files = [reading.path, reading.path.with_name(f"{reading.path.name}-wal")]
-    size = sum(file.stat().st_size for file in files if file.exists())
     return ok(
         "store",
-        f"{reading.path}: version {reading.version}, {_size(size)}, {count(hooks, 'hook')}, "
-        f"{count(deliveries, 'delivery')}",
+        f"{reading.path}: version {reading.version}, {_size(reading.file_size())}, "
+        f"{count(hooks, 'hook')}, {count(deliveries, 'delivery')}",
     )
 
 
