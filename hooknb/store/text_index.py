@@ -227,7 +227,7 @@ def _index_next(workflow_id: int, connection: Connection) -> bool:
     """Index the oldest that are not; return whether there are more."""
     if not _is_there(connection):
         return False
-    last = connection.execute(
+    last: int | None = connection.execute(
         select(workflows.c.last_delivery).where(workflows.c.id == workflow_id)
     ).scalar()
     if last is None:
@@ -240,7 +240,7 @@ def _index_next(workflow_id: int, connection: Connection) -> bool:
         connection.execute(delete(_left_out).where(_left_out.c.workflow_id == workflow_id))
         connection.execute(insert(_indexes).values(workflow_id=workflow_id, upto=0))
         upto = 0
-    rows = _NEXT.run(connection, _NEXT.row(of=workflow_id, after=upto)).fetchall()
+    rows: list[Any] = _NEXT.run(connection, _NEXT.row(of=workflow_id, after=upto)).fetchall()
     texts: list[tuple[int, str]] = []
     left_out: list[dict[str, int]] = []
     characters = 0
@@ -271,8 +271,7 @@ def _index_next(workflow_id: int, connection: Connection) -> bool:
 
 
 def _is_there(connection: Connection) -> bool:
-    is_there: bool = inspect(connection).has_table(_indexes.name)
-    return is_there
+    return inspect(connection).has_table(_indexes.name)
 
 
 def _upto(connection: Connection, workflow_id: int) -> int | None:

@@ -47,7 +47,7 @@ class Scan:
         self._store = store
         self._workflow_id = workflow_id
         self._filter = asked
-        self._rows = _Rows(store, workflow_id, asked)
+        self._rows = _Rows(store, workflow_id, asked, pending=asked.needs_response)
         self._size = _FIRST_ROWS
         # Those without a response, where the filter looks at it; an ordered set.
         self._open: dict[int, None] = {}
@@ -81,9 +81,7 @@ class Scan:
         """
         if not self._open:
             return [], set()
-        rows = queries.read_responded_requests(
-            self._store, self._workflow_id, _scanned(self._filter), list(self._open)
-        )
+        rows = self._rows.responded(list(self._open))
         for row in rows:
             del self._open[row[0]]
         found = {
@@ -225,6 +223,17 @@ class _Rows:
 
     Everything that filters read comes through here. What the filter does not look at stays in the
     store, what its comparisons exclude too, and a text is looked for where the index has it.
+
+    Parameters
+    ----------
+    store, workflow_id
+        Where to look.
+    asked
+        The filter.
+    within
+        What else holds of the deliveries.
+    pending
+        Whether those without a response are read in any case, to be checked again later.
     """
 
     def __init__(
@@ -233,10 +242,17 @@ class _Rows:
         workflow_id: int,
         asked: Filter,
         within: tuple[queries.Comparison, ...] = (),
+        *,
+        pending: bool = False,
     ) -> None:
         self._store = store
         self._workflow_id = workflow_id
-        self._scanned = _scanned(asked, within)
+        self._scanned = queries.Scanned(
+            head=asked.needs_head,
+            body=asked.needs_body,
+            narrow=(*asked.narrow, *within),
+            pending=pending,
+        )
         self._candidates = (
             open_candidates(store, workflow_id, asked.needle) if asked.needle else None
         )
@@ -279,20 +295,14 @@ class _Rows:
         )
         return rows, rows[-1][0] if len(rows) == size else upto
 
+    def responded(self, ids: list[int]) -> list[Any]:
+        """Read those of some ids that have a response by now."""
+        return queries.read_responded_requests(self._store, self._workflow_id, self._scanned, ids)
+
     def _listed(self, ids: list[int]) -> list[Any]:
         if not ids:
             return []
         return queries.read_requests_listed(self._store, self._workflow_id, self._scanned, ids)
-
-
-def _scanned(asked: Filter, within: tuple[queries.Comparison, ...] = ()) -> queries.Scanned:
-    """Name what a filter needs to be read, and of which deliveries."""
-    return queries.Scanned(
-        head=asked.needs_head,
-        body=asked.needs_body,
-        narrow=(*asked.narrow, *within),
-        pending=asked.needs_response,
-    )
 
 
 def _next_size(size: int, rows: Sequence[Sequence[Any]], took: float) -> int:
