@@ -57,6 +57,7 @@ __all__ = [
     "JobCounts",
     "JobDetails",
     "KnownIds",
+    "KnownRuns",
     "RequestRow",
     "RowFacts",
     "Scanned",
@@ -82,7 +83,7 @@ __all__ = [
     "read_job_counts",
     "read_job_details",
     "read_job_rows",
-    "read_known_ids",
+    "read_known_runs",
     "read_last_job_id",
     "read_listed_delivery_rows",
     "read_listed_job_rows",
@@ -101,6 +102,7 @@ __all__ = [
     "read_responses_of",
     "read_row_facts",
     "read_running_jobs",
+    "read_seconds_of",
     "read_variable_rows",
     "read_window_ids",
 ]
@@ -156,12 +158,43 @@ _LISTED: Final = select(func.json_each(bindparam("ids")).table_valued("value").c
 
 # -- which deliveries there are -------------------------------------------------------------------
 
-# The index alone serves both, and in one snapshot: the rows behind it may be many megabytes.
-_ALL_IDS: Final = _Query(
+# The index alone serves all of it, and in one snapshot: the rows behind it may be many megabytes.
+_REFUSED_IDS: Final = select(literal_column("2").label("kind"), deliveries.c.id).where(
+    _MINE, _REFUSED
+)
+_BOUNDS_AND_COUNT: Final = _Query(
     union_all(
-        select(literal_column("0").label("is_refused"), deliveries.c.id).where(_MINE),
-        select(literal_column("1"), deliveries.c.id).where(_MINE, _REFUSED),
-    ).order_by("is_refused", "id")
+        select(literal_column("0").label("kind"), func.min(deliveries.c.id).label("id")).where(
+            _MINE
+        ),
+        select(literal_column("1"), func.max(deliveries.c.id)).where(_MINE),
+        _REFUSED_IDS,
+        select(literal_column("3"), workflows.c.kept_deliveries).where(workflows.c.id == _OF),
+    ).order_by("kind", "id")
+)
+_NEXT_TO: Final = deliveries.alias()
+
+
+def _without_neighbour(distance: int) -> ColumnElement[bool]:
+    return ~exists().where(
+        _NEXT_TO.c.workflow_id == deliveries.c.workflow_id,
+        _NEXT_TO.c.id == deliveries.c.id + literal_column(str(distance)),
+    )
+
+
+_RUNS: Final = _Query(
+    union_all(
+        select(literal_column("0").label("kind"), deliveries.c.id).where(
+            _MINE, _without_neighbour(-1)
+        ),
+        select(literal_column("1"), deliveries.c.id).where(_MINE, _without_neighbour(1)),
+        _REFUSED_IDS,
+    ).order_by("kind", "id")
+)
+_SECONDS: Final = _Query(
+    select(deliveries.c.id, deliveries.c.received_at // _SECOND).where(
+        _MINE, deliveries.c.id.in_(_LISTED)
+    )
 )
 _NEW_IDS: Final = _Query(
     select(deliveries.c.id, deliveries.c.received_at, _REFUSED)
@@ -242,9 +275,47 @@ class KnownIds(NamedTuple):
     has_last: bool
 
 
-def read_known_ids(store: Store, workflow_id: int) -> list[tuple[int, int]]:
-    """Return 0 and the id of each delivery, then 1 and the id of each refused one, in order."""
-    return _ALL_IDS.read(store, of=workflow_id)
+class KnownRuns(NamedTuple):
+    """Which deliveries there are: first and last id of each run, and the ids of the refused."""
+
+    runs: list[tuple[int, int]]
+    refused: list[int]
+
+
+def read_known_runs(store: Store, workflow_id: int, *, is_counted: bool = True) -> KnownRuns:
+    """Return which deliveries there are.
+
+    Costs the same for any number of them where none is missing between the first and the last,
+    which the count of the kept ones tells; else the index is read once.
+
+    Parameters
+    ----------
+    store, workflow_id
+        Whose deliveries.
+    is_counted
+        Whether the count that the store keeps is to be believed: no other program deletes rows.
+    """
+    if is_counted:
+        kinds = _by_kind(_BOUNDS_AND_COUNT.read(store, of=workflow_id))
+        [first], [last] = kinds[0], kinds[1]
+        if first is None:
+            return KnownRuns([], [])
+        if kinds[3] == [last - first + 1]:
+            return KnownRuns([(first, last)], kinds[2])
+    kinds = _by_kind(_RUNS.read(store, of=workflow_id))
+    return KnownRuns(list(zip(kinds[0], kinds[1], strict=True)), kinds[2])
+
+
+def _by_kind(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    kinds: list[list[Any]] = [[], [], [], []]
+    for kind, number in rows:
+        kinds[kind].append(number)
+    return kinds
+
+
+def read_seconds_of(store: Store, workflow_id: int, ids: Sequence[int]) -> dict[int, int]:
+    """Return the second since 1970 in which each of some deliveries was received."""
+    return dict(_SECONDS.read(store, of=workflow_id, ids=json.dumps(list(ids))))
 
 
 def read_new_ids(

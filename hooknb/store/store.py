@@ -167,7 +167,7 @@ class Store:
             log = self.path.with_name(f"{self.path.name}-wal")
             self._files = {self.path: database.identity, log: file_identity(log)}
         self._retention = Retention(self._clock, limits)
-        self._index = TextIndex()
+        self._index = TextIndex(is_on=is_indexed(database.writing))
         self._writer = Writer(
             database.writing,
             database.guard,
@@ -179,15 +179,13 @@ class Store:
         )
         self.owner = self._ownership.token
         self._is_gone = False
-        try:
-            if text_index is None:
-                self._index.is_on = is_indexed(self)
-            else:
+        if text_index is not None:
+            try:
                 self._writer.run(partial(self._index.switch, on=text_index))
-        except BaseException:
-            self.close()
-            raise
-        self._writer.submit([])  # one that waits for nothing looks
+            except BaseException:
+                self.close()
+                raise
+        self._writer.submit([])  # one that waits for nothing looks what there is to do
 
     @property
     def is_there(self) -> bool:

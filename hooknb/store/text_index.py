@@ -185,8 +185,8 @@ class TextIndex:
 
     fault = "texts cannot be indexed"
 
-    def __init__(self) -> None:
-        self.is_on = False
+    def __init__(self, *, is_on: bool) -> None:
+        self.is_on = is_on
 
     def switch(self, _connection: Connection, transaction: Transaction, *, on: bool) -> None:
         """Begin an index of the whole store, or delete it; by the writer."""
@@ -412,10 +412,11 @@ def open_candidates(store: Store, workflow_id: int, needle: str) -> Candidates |
     return Candidates(store, workflow_id, tokens)
 
 
-def is_indexed(store: Store) -> bool:
-    """Tell whether a store has an index that this process can keep up."""
-    found = "SELECT 1 FROM sqlite_master WHERE name = ?"
-    return _has_trigrams() and bool(store.rows(found, (_indexes.name,)))
+def is_indexed(connection: Connection) -> bool:
+    """Tell whether a store has an index that this process can keep up; begin no transaction."""
+    cursor = connection.connection.cursor()
+    found = cursor.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_indexes.name,))
+    return found.fetchone() is not None and _has_trigrams()
 
 
 def _has_index(store: Store, workflow_id: int) -> bool:

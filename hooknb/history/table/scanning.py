@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -53,7 +52,7 @@ class Scan:
         self._open: dict[int, None] = {}
         self.last = 0
 
-    def go(self, ids: array[int], end: float) -> Iterator[int]:
+    def go(self, ids: Sequence[int], end: float) -> Iterator[int]:
         """Go on, and yield those that match.
 
         Parameters
@@ -89,7 +88,7 @@ class Scan:
         }
         return [row[0] for row in rows], found
 
-    def _check_in_store(self, ids: array[int], condition: queries.Condition) -> list[int]:
+    def _check_in_store(self, ids: Sequence[int], condition: queries.Condition) -> list[int]:
         upto = ids[min(bisect_right(ids, self.last) + _MAX_ROWS_IN_STORE, len(ids)) - 1]
         rows = queries.judge_deliveries(self._store, self._workflow_id, condition, self.last, upto)
         self._keep_open(row.id for row in rows if row.is_pending)
