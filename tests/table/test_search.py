@@ -165,6 +165,7 @@ def test_pages_of_candidates_leave_none_out(
 ) -> None:
     monkeypatch.setattr(scanning, "_FIRST_ROWS", 2)
     monkeypatch.setattr(scanning, "_MAX_ROWS", 3)
+    monkeypatch.setattr(scanning, "_PAGE_IDS", 5)
     large = {"x": "y" * text_index._MAX_BYTES, "n": "needle"}
     made = [
         indexed.new(large) if n % 7 == 0
@@ -218,7 +219,10 @@ def test_clearing_and_deleting_take_the_index_away(indexed: Source) -> None:
     assert indexed.store.rows("SELECT count(*) FROM text_indexes") == [(0,)]
 
 
-def test_a_search_whose_index_is_cleared_meanwhile_goes_on_without(indexed: Source) -> None:
+def test_a_search_whose_index_is_cleared_meanwhile_goes_on_without(
+    indexed: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "_PAGE_IDS", 10)
     ids = indexed.send_all([indexed.new("needle") for _ in range(40)])
     index_all(indexed.store)
     rows = scanning._Rows(indexed.store, indexed.id, compile_filter("needle"))

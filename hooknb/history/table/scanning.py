@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ __all__ = ["Scan", "Search", "matching_ids"]
 _FIRST_ROWS: Final = 16  # rows of the first piece, while nothing is known of their size and cost
 _MAX_ROWS: Final = 1_000
 _MAX_ROWS_IN_STORE: Final = 10_000  # rows that the store judges at once
+_PAGE_IDS: Final = 5_000  # candidates that the index is asked for at once
 _MAX_BYTES: Final = 4 * 2**20  # of one piece, about
 _PIECE_SECONDS: Final = 0.01  # seconds that a piece should take
 _MAX_OPEN: Final = 1_000  # deliveries without a response that are checked again
@@ -255,14 +256,27 @@ class _Rows:
         self._candidates = (
             open_candidates(store, workflow_id, asked.needle) if asked.needle else None
         )
+        # Candidates from one id on and below another, which a search reads a piece at a time.
+        self._page: list[int] = []
+        self._first = self._end = 0
+        # What is above this id is not indexed; not known yet below 0.
+        self._plain = -1
 
     def before(self, before: int, size: int) -> tuple[list[Any], int]:
         """Read the newest before an id, and return down to which id none is left to be checked."""
         after = 0
+        if self._candidates is not None and not 0 <= self._plain < before - 1:
+            if not self._first < before <= self._end:
+                ids, self._first = self._candidates.newest(0, before, _PAGE_IDS)
+                self._page, self._end = (ids or [])[::-1], before
+                if ids is None:
+                    self._plain, self._end = self._first, 0
+            if self._end:
+                at = bisect_left(self._page, before)
+                part = self._page[max(0, at - size) : at]
+                return self._listed(part)[::-1], part[0] if at > size else self._first
         if self._candidates is not None:
-            ids, after = self._candidates.newest(0, before, size)
-            if ids is not None:
-                return self._listed(ids)[::-1], after
+            after = self._plain
         elif self._scanned.narrow:
             top = min(before, queries.read_id_bounds(self._store, self._workflow_id)[1] + 1)
             after = max(0, top - _MAX_ROWS_IN_STORE)
@@ -278,10 +292,17 @@ class _Rows:
 
     def after(self, after: int, upto: int, size: int) -> tuple[list[Any], int]:
         """Read the oldest after an id, and return up to which id none is left to be checked."""
-        if self._candidates is not None:
-            ids, known = self._candidates.oldest(after, upto, size)
-            if ids is not None:
-                return self._listed(ids), known
+        if self._candidates is not None and not 0 <= self._plain <= after:
+            if not self._first <= after + 1 < self._end:
+                ids, known = self._candidates.oldest(after, upto, _PAGE_IDS)
+                self._page, self._first, self._end = ids or [], after + 1, known + 1
+                if ids is None:
+                    self._plain, self._end = after, 0
+            if self._end:
+                at = bisect_right(self._page, after)
+                part = self._page[at : at + size]
+                is_last = at + size >= len(self._page)
+                return self._listed(part), self._end - 1 if is_last else part[-1]
         elif self._scanned.narrow:
             upto = min(upto, after + _MAX_ROWS_IN_STORE)
         rows = queries.read_requests_after(
