@@ -56,12 +56,13 @@ __all__ = [
     "Found",
     "JobCounts",
     "JobDetails",
+    "KnownBounds",
     "KnownIds",
-    "KnownRuns",
     "RequestRow",
     "RowFacts",
     "Scanned",
     "check_ids",
+    "count_between",
     "count_deliveries",
     "count_jobs",
     "count_refused",
@@ -80,10 +81,11 @@ __all__ = [
     "read_executions_again",
     "read_id_bounds",
     "read_ids",
+    "read_ids_between",
     "read_job_counts",
     "read_job_details",
     "read_job_rows",
-    "read_known_runs",
+    "read_known_bounds",
     "read_last_job_id",
     "read_listed_delivery_rows",
     "read_listed_job_rows",
@@ -172,24 +174,15 @@ _BOUNDS_AND_COUNT: Final = _Query(
         select(literal_column("3"), workflows.c.kept_deliveries).where(workflows.c.id == _OF),
     ).order_by("kind", "id")
 )
-_NEXT_TO: Final = deliveries.alias()
-
-
-def _without_neighbour(distance: int) -> ColumnElement[bool]:
-    return ~exists().where(
-        _NEXT_TO.c.workflow_id == deliveries.c.workflow_id,
-        _NEXT_TO.c.id == deliveries.c.id + literal_column(str(distance)),
-    )
-
-
-_RUNS: Final = _Query(
-    union_all(
-        select(literal_column("0").label("kind"), deliveries.c.id).where(
-            _MINE, _without_neighbour(-1)
-        ),
-        select(literal_column("1"), deliveries.c.id).where(_MINE, _without_neighbour(1)),
-        _REFUSED_IDS,
-    ).order_by("kind", "id")
+_COUNT_BETWEEN: Final = _Query(
+    select(func.count())
+    .select_from(deliveries)
+    .where(_MINE, deliveries.c.id.between(_AFTER, _UPTO))
+)
+_IDS_BETWEEN: Final = _Query(
+    select(deliveries.c.id)
+    .where(_MINE, deliveries.c.id.between(_AFTER, _UPTO))
+    .order_by(deliveries.c.id)
 )
 _SECONDS: Final = _Query(
     select(deliveries.c.id, deliveries.c.received_at // _SECOND).where(
@@ -275,42 +268,34 @@ class KnownIds(NamedTuple):
     has_last: bool
 
 
-class KnownRuns(NamedTuple):
-    """Which deliveries there are: first and last id of each run, and the ids of the refused."""
+class KnownBounds(NamedTuple):
+    """The first and the last delivery there is, the refused ones, and how many the store counts."""
 
-    runs: list[tuple[int, int]]
+    first: int
+    last: int
     refused: list[int]
+    kept: int
 
 
-def read_known_runs(store: Store, workflow_id: int, *, is_counted: bool = True) -> KnownRuns:
-    """Return which deliveries there are.
-
-    Costs the same for any number of them where none is missing between the first and the last,
-    which the count of the kept ones tells; else the index is read once.
-
-    Parameters
-    ----------
-    store, workflow_id
-        Whose deliveries.
-    is_counted
-        Whether the count that the store keeps is to be believed: no other program deletes rows.
-    """
-    if is_counted:
-        kinds = _by_kind(_BOUNDS_AND_COUNT.read(store, of=workflow_id))
-        [first], [last] = kinds[0], kinds[1]
-        if first is None:
-            return KnownRuns([], [])
-        if kinds[3] == [last - first + 1]:
-            return KnownRuns([(first, last)], kinds[2])
-    kinds = _by_kind(_RUNS.read(store, of=workflow_id))
-    return KnownRuns(list(zip(kinds[0], kinds[1], strict=True)), kinds[2])
-
-
-def _by_kind(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-    kinds: list[list[Any]] = [[], [], [], []]
-    for kind, number in rows:
+def read_known_bounds(store: Store, workflow_id: int) -> KnownBounds | None:
+    """Return which deliveries there are at most, in one snapshot; ``None`` where there is none."""
+    kinds: list[list[int]] = [[], [], [], []]
+    for kind, number in _BOUNDS_AND_COUNT.read(store, of=workflow_id):
         kinds[kind].append(number)
-    return kinds
+    [first], [last], refused, count = kinds
+    return None if first is None else KnownBounds(first, last, refused, *count)
+
+
+def count_between(store: Store, workflow_id: int, first: int, last: int) -> int:
+    """Count the deliveries from an id to another."""
+    count: int = _COUNT_BETWEEN.value(store, of=workflow_id, after=first, upto=last)
+    return count
+
+
+def read_ids_between(store: Store, workflow_id: int, first: int, last: int) -> list[int]:
+    """Return the ids of the deliveries from an id to another, in order."""
+    rows = _IDS_BETWEEN.read(store, of=workflow_id, after=first, upto=last)
+    return [number for (number,) in rows]
 
 
 def read_seconds_of(store: Store, workflow_id: int, ids: Sequence[int]) -> dict[int, int]:

@@ -71,6 +71,25 @@ def test_the_first_look_reads_as_little_of_few_as_of_many(
     assert rows < 50
 
 
+@given(st.sets(st.integers(1, 40)), st.integers(1, 10))
+@settings(deadline=None)
+def test_what_is_missing_in_the_middle_is_found_by_halving(gone: set[int], most: int) -> None:
+    store = Store(":memory:", stored=lambda _: None)
+    try:
+        source = Source(store)
+        source.send_all([source.new(1) for _ in range(40)])
+        source.delete(f"id IN ({', '.join(map(str, gone))})")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kept, "_MAX_ROWS", most)
+            assert source.seen() == sorted({*range(1, 41)} - gone)
+            feed = Feed(store, source.id, lambda: source.trigger)
+            feed.refresh()
+            feed.refresh()
+            assert list(feed.ids()) == sorted({*range(1, 41)} - gone)
+    finally:
+        store.close()
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 400_000), st.booleans()), min_size=1, max_size=60),
     st.integers(1, 60),

@@ -25,9 +25,7 @@ class IdRuns(Sequence[int]):
         self._lasts = array("q")
         self._places = array("q")
         for first, last in runs:
-            self._places.append(len(self))
-            self._firsts.append(first)
-            self._lasts.append(last)
+            self.extend(first, last)
 
     def __len__(self) -> int:
         if not self._places:
@@ -55,12 +53,16 @@ class IdRuns(Sequence[int]):
 
     def append(self, number: int) -> None:
         """Add an id above all others."""
-        if self._lasts and self._lasts[-1] + 1 == number:
-            self._lasts[-1] = number
+        self.extend(number, number)
+
+    def extend(self, first: int, last: int) -> None:
+        """Add all ids from one above all others to another."""
+        if self._lasts and self._lasts[-1] + 1 == first:
+            self._lasts[-1] = last
         else:
             self._places.append(len(self))
-            self._firsts.append(number)
-            self._lasts.append(number)
+            self._firsts.append(first)
+            self._lasts.append(last)
 
     def copy(self) -> IdRuns:
         """Return another one of the same ids."""

@@ -161,15 +161,36 @@ class Kept:
         return ids[first], ids[last]
 
     def _read_all(self, *, is_counted: bool) -> None:
-        runs, refused = queries.read_known_runs(
-            self._store, self._workflow_id, is_counted=is_counted
-        )
-        self.ids, self.refused = IdRuns(runs), array("q", refused)
-        # Counting a million takes a moment: the first look goes without.
-        self._suspect = is_counted
+        known = queries.read_known_bounds(self._store, self._workflow_id)
+        if known is None:
+            return
+        first, last, refused, kept = known
+        if is_counted and kept == last - first + 1:
+            self.ids = IdRuns([(first, last)])
+            # Counting a million takes a moment: the first look goes without.
+            self._suspect = True
+        else:
+            self._read_runs(first, last)
+        self.refused = array("q", refused)
         if self.ids:
             self._last = self.ids[-1]
             self._read_seconds()
+
+    def _read_runs(self, first: int, last: int) -> None:
+        """Read where ids are missing, by counting halves: whole ones are not looked into."""
+        left = [(first, last)]
+        while left:
+            first, last = left.pop()
+            if last - first >= _MAX_ROWS:
+                count = queries.count_between(self._store, self._workflow_id, first, last)
+                if count == last - first + 1:
+                    self.ids.extend(first, last)
+                elif count:
+                    middle = (first + last) // 2
+                    left += [(middle + 1, last), (first, middle)]
+                continue
+            for number in queries.read_ids_between(self._store, self._workflow_id, first, last):
+                self.ids.append(number)
 
     def _read_seconds(self) -> None:
         """Count the newest, going back in ever longer pieces until five minutes are behind."""
