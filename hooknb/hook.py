@@ -8,6 +8,7 @@ import html
 import operator
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -396,7 +397,8 @@ class Hook:
         """Return a window of one of the four frames, oldest first; only its rows are read.
 
         Blocks while it reads. Rows are selected by the delivery that they belong to: first those of
-        the time and the filter, then the newest ``last`` of them.
+        the time and the filter, then the newest ``last`` of them. An interrupt while the filter
+        searches gives what was found so far, as in :meth:`search`.
 
         Parameters
         ----------
@@ -441,9 +443,9 @@ class Hook:
         frames, trigger = self._frames, self.workflow.trigger
         if kind == "deliveries" and names is None and not body:
             names = [name for name in frames.delivery_columns if name != "body"]
-        ids = window.ids(self._store, self._workflow_id, kind)
+        ids, stopped = window.ids(self._store, self._workflow_id, kind)
         made = frames.window(kind, trigger, ids, names)
-        return self._described(kind, made, window.description)
+        return self._described(kind, made, window.description, stopped)
 
     def delivery(self, id: int) -> Delivery:
         """Return one delivery with everything, its raw bytes too.
@@ -470,7 +472,9 @@ class Hook:
     def search(self, text: str, limit: int | None = None) -> pd.DataFrame:
         """Return the rows of :attr:`deliveries` that a filter finds, oldest first.
 
-        Blocks while it searches: some seconds for a text or an expression in 100,000 deliveries.
+        Blocks while it searches: a second or two for a text or an expression in 100,000
+        deliveries; for a text less where the runtime has a ``text_index``. An interrupt gives what
+        was found so far, the newest; a warning and ``attrs["stopped"]`` say where it stopped.
 
         Parameters
         ----------
@@ -488,10 +492,10 @@ class Hook:
         StoreError
             The store cannot be read.
         """
-        found = self._matching(text, limit)
+        found, stopped = self._matching(text, limit)
         frame = self._frames.window("deliveries", self.workflow.trigger, found)
         asked = {"where": text} if limit is None else {"last": limit, "where": text}
-        return self._described("deliveries", frame, asked)
+        return self._described("deliveries", frame, asked, stopped)
 
     def export(
         self, path: str | os.PathLike[str], format: str | None = None, *, secrets: bool = False
@@ -674,7 +678,9 @@ class Hook:
         if isinstance(what, os.PathLike) or (isinstance(what, str) and what.endswith(_FILES)):
             return self._replay_file(os.fspath(what), timeout)
         if isinstance(what, str):
-            ids = self._matching(what, None)
+            ids, stopped = self._matching(what, None)
+            if stopped is not None:
+                raise KeyboardInterrupt(stopped)  # some of them are not what was asked for
         elif isinstance(what, Iterable):
             ids = [as_id(id) for id in what]
         else:
@@ -972,9 +978,13 @@ class Hook:
         return self._kept_frames
 
     def _described(
-        self, kind: str, frame: pd.DataFrame, window: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        frame: pd.DataFrame,
+        window: Mapping[str, Any] | None = None,
+        stopped: str | None = None,
     ) -> pd.DataFrame:
-        """Write into a frame's ``attrs`` what it holds."""
+        """Write into a frame's ``attrs`` what it holds, and say where its search was stopped."""
         frame.attrs |= {
             "hook": self.name,
             "kind": kind,
@@ -982,6 +992,9 @@ class Hook:
             "window": dict(window or {}),
             "rows": len(frame),
         }
+        if stopped is not None:
+            frame.attrs["stopped"] = stopped
+            warnings.warn(stopped, stacklevel=3)
         return frame
 
     def _flush(self) -> None:
@@ -989,9 +1002,9 @@ class Hook:
         if not self._state.closed:
             self._store.flush()
 
-    def _matching(self, text: str, limit: int | None) -> list[int]:
-        """Return the ids of the deliveries that a filter finds, oldest first."""
-        from hooknb.history.table import compile_filter, matching_ids  # a hook is made without it
+    def _matching(self, text: str, limit: int | None) -> tuple[list[int], str | None]:
+        """Return the ids of what a filter finds, oldest first, and where it was interrupted."""
+        from hooknb.history.table import Search, compile_filter  # a hook is made without it
 
         compiled = compile_filter(text)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
@@ -999,7 +1012,8 @@ class Hook:
                 "limit", f"{limit!r} is not a whole number; write one such as 100, or None for all"
             )
         self._flush()
-        return matching_ids(self._store, self._workflow_id, compiled, limit)
+        search = Search(self._store, self._workflow_id, compiled)
+        return search.run(limit), search.stopped
 
     def _each(self) -> Iterator[Delivery]:
         """Yield the deliveries that are kept, oldest first; each is read when it is due."""

@@ -173,6 +173,14 @@ class LazyRequest:
     if TYPE_CHECKING:  # read-only for type checkers, so that frozen records can have them too
 
         @property
+        def method(self) -> str:
+            """The request method."""
+
+        @property
+        def detail(self) -> str | None:
+            """A sentence about the reason."""
+
+        @property
         def query_string(self) -> str:
             """What stood behind ``?`` in the URL, not decoded."""
 

@@ -6,11 +6,10 @@ import contextlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb.errors import SettingError
-from hooknb.history.table import compile_filter, newest_matching
+from hooknb.history.table import Search, compile_filter
 from hooknb.store import queries
 
 if TYPE_CHECKING:
@@ -70,28 +69,28 @@ class Window:
             if value is not None
         }
 
-    def ids(self, store: Store, workflow_id: int, kind: str) -> list[int]:
-        """Return the ids of the rows of a frame, oldest first.
+    def ids(self, store: Store, workflow_id: int, kind: str) -> tuple[list[int], str | None]:
+        """Return the ids of the rows of a frame, oldest first, and where it was interrupted.
 
         Blocks while it reads: a filter reads what it looks at of the deliveries, newest first, and
-        only until ``last`` rows are found.
+        only until ``last`` rows are found. An interrupt leaves what it has found so far; see
+        :class:`hooknb.history.table.Search`.
         """
-        read = partial(
-            queries.read_window_ids,
-            store,
-            workflow_id,
-            since=_as_microseconds(self.since),
-            until=_as_microseconds(self.until),
-        )
+        since, until = _as_microseconds(self.since), _as_microseconds(self.until)
+        read = partial(queries.read_window_ids, store, workflow_id, kind)
         if self.where is None:
-            return read(kind, last=self.last)
-        # An execution has the id of its delivery; of a delivery there are any number of jobs.
-        of = "deliveries" if kind == "jobs" else kind
-        wanted = read(of)
-        found = newest_matching(store, workflow_id, compile_filter(self.where), wanted)
+            return read(last=self.last, since=since, until=until), None
+        within = [
+            queries.Comparison("received_at", sign, moment)
+            for sign, moment in ((">=", since), ("<", until))
+            if moment is not None
+        ]
+        if kind != "deliveries":  # of what was refused there is nothing else
+            within.append(queries.Comparison("reason", "==", None))
+        search = Search(store, workflow_id, compile_filter(self.where), tuple(within))
         if kind == "jobs":
-            return queries.read_window_ids(store, workflow_id, kind, last=self.last, of=list(found))
-        return list(islice(found, self.last))[::-1]
+            return read(last=self.last, of=search.run()), search.stopped
+        return search.run(self.last), search.stopped
 
 
 def _as_microseconds(moment: datetime | str | None) -> int | None:

@@ -77,6 +77,7 @@ class Hosting:
             self.clock,
             max_kept_response=settings.max_kept_response,
             limits=_limits(settings),
+            text_index=settings.text_index,
         )
         if settings.deterministic:
             with contextlib.ExitStack() as steps:

@@ -7,6 +7,7 @@ the others are named.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,6 +20,7 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -47,16 +49,20 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "MAX_ID",
+    "Comparison",
     "Condition",
     "DeliveryDetails",
     "ExecutionDetails",
     "Found",
     "JobCounts",
     "JobDetails",
+    "KnownBounds",
     "KnownIds",
     "RequestRow",
     "RowFacts",
+    "Scanned",
     "check_ids",
+    "count_between",
     "count_deliveries",
     "count_jobs",
     "count_refused",
@@ -73,11 +79,13 @@ __all__ = [
     "read_execution_details",
     "read_execution_rows",
     "read_executions_again",
+    "read_id_bounds",
     "read_ids",
+    "read_ids_between",
     "read_job_counts",
     "read_job_details",
     "read_job_rows",
-    "read_known_ids",
+    "read_known_bounds",
     "read_last_job_id",
     "read_listed_delivery_rows",
     "read_listed_job_rows",
@@ -90,11 +98,13 @@ __all__ = [
     "read_oldest_refused",
     "read_requests_after",
     "read_requests_before",
+    "read_requests_listed",
     "read_requests_of",
     "read_responded_requests",
     "read_responses_of",
     "read_row_facts",
     "read_running_jobs",
+    "read_seconds_of",
     "read_variable_rows",
     "read_window_ids",
 ]
@@ -150,12 +160,34 @@ _LISTED: Final = select(func.json_each(bindparam("ids")).table_valued("value").c
 
 # -- which deliveries there are -------------------------------------------------------------------
 
-# The index alone serves both, and in one snapshot: the rows behind it may be many megabytes.
-_ALL_IDS: Final = _Query(
+# The index alone serves all of it, and in one snapshot: the rows behind it may be many megabytes.
+_REFUSED_IDS: Final = select(literal_column("2").label("kind"), deliveries.c.id).where(
+    _MINE, _REFUSED
+)
+_BOUNDS_AND_COUNT: Final = _Query(
     union_all(
-        select(literal_column("0").label("is_refused"), deliveries.c.id).where(_MINE),
-        select(literal_column("1"), deliveries.c.id).where(_MINE, _REFUSED),
-    ).order_by("is_refused", "id")
+        select(literal_column("0").label("kind"), func.min(deliveries.c.id).label("id")).where(
+            _MINE
+        ),
+        select(literal_column("1"), func.max(deliveries.c.id)).where(_MINE),
+        _REFUSED_IDS,
+        select(literal_column("3"), workflows.c.kept_deliveries).where(workflows.c.id == _OF),
+    ).order_by("kind", "id")
+)
+_COUNT_BETWEEN: Final = _Query(
+    select(func.count())
+    .select_from(deliveries)
+    .where(_MINE, deliveries.c.id.between(_AFTER, _UPTO))
+)
+_IDS_BETWEEN: Final = _Query(
+    select(deliveries.c.id)
+    .where(_MINE, deliveries.c.id.between(_AFTER, _UPTO))
+    .order_by(deliveries.c.id)
+)
+_SECONDS: Final = _Query(
+    select(deliveries.c.id, deliveries.c.received_at // _SECOND).where(
+        _MINE, deliveries.c.id.in_(_LISTED)
+    )
 )
 _NEW_IDS: Final = _Query(
     select(deliveries.c.id, deliveries.c.received_at, _REFUSED)
@@ -168,6 +200,14 @@ _IDS: Final = _Query(
 )
 _NEWEST_IDS: Final = _Query(
     select(deliveries.c.id).where(_MINE).order_by(deliveries.c.id.desc()).limit(_LIMIT)
+)
+_BOUNDS: Final = _Query(
+    select(
+        *(
+            func.coalesce(select(end(deliveries.c.id)).where(_MINE).scalar_subquery(), 0)
+            for end in (func.min, func.max)
+        )
+    )
 )
 _KNOWN: Final = _Query(select(deliveries.c.id).where(_MINE, deliveries.c.id.in_(_LISTED)))
 _RUNNING: Final = _Query(
@@ -228,9 +268,39 @@ class KnownIds(NamedTuple):
     has_last: bool
 
 
-def read_known_ids(store: Store, workflow_id: int) -> list[tuple[int, int]]:
-    """Return 0 and the id of each delivery, then 1 and the id of each refused one, in order."""
-    return _ALL_IDS.read(store, of=workflow_id)
+class KnownBounds(NamedTuple):
+    """The first and the last delivery there is, the refused ones, and how many the store counts."""
+
+    first: int
+    last: int
+    refused: list[int]
+    kept: int
+
+
+def read_known_bounds(store: Store, workflow_id: int) -> KnownBounds | None:
+    """Return which deliveries there are at most, in one snapshot; ``None`` where there is none."""
+    kinds: list[list[int]] = [[], [], [], []]
+    for kind, number in _BOUNDS_AND_COUNT.read(store, of=workflow_id):
+        kinds[kind].append(number)
+    [first], [last], refused, count = kinds
+    return None if first is None else KnownBounds(first, last, refused, *count)
+
+
+def count_between(store: Store, workflow_id: int, first: int, last: int) -> int:
+    """Count the deliveries from an id to another."""
+    count: int = _COUNT_BETWEEN.value(store, of=workflow_id, after=first, upto=last)
+    return count
+
+
+def read_ids_between(store: Store, workflow_id: int, first: int, last: int) -> list[int]:
+    """Return the ids of the deliveries from an id to another, in order."""
+    rows = _IDS_BETWEEN.read(store, of=workflow_id, after=first, upto=last)
+    return [number for (number,) in rows]
+
+
+def read_seconds_of(store: Store, workflow_id: int, ids: Sequence[int]) -> dict[int, int]:
+    """Return the second since 1970 in which each of some deliveries was received."""
+    return dict(_SECONDS.read(store, of=workflow_id, ids=json.dumps(list(ids))))
 
 
 def read_new_ids(
@@ -249,6 +319,12 @@ def read_newest_ids(store: Store, workflow_id: int, limit: int) -> list[int]:
     """Return the ids of the newest deliveries, oldest first."""
     rows = _NEWEST_IDS.read(store, of=workflow_id, limit=limit)
     return [number for (number,) in reversed(rows)]
+
+
+def read_id_bounds(store: Store, workflow_id: int) -> tuple[int, int]:
+    """Return the first and the last id of the deliveries, 0 and 0 where there is none."""
+    [(first, last)] = _BOUNDS.read(store, of=workflow_id)
+    return first, last
 
 
 def keep_known(store: Store, workflow_id: int, ids: Iterable[int]) -> list[int]:
@@ -359,33 +435,98 @@ _NEWEST_ACCEPTED: Final = _Query(
 )
 
 
-@lru_cache(maxsize=4)
-def _scanned(*, head: bool, body: bool) -> Select[Any]:
-    columns = _request(
-        deliveries.c.head if head else _EMPTY,
-        deliveries.c.body if body else _EMPTY,
-        _BODY_BYTES if body else literal_column("0"),
-        responses.c.status,
-    )
-    return select(*columns).select_from(_AND_RESPONSES).where(_MINE)
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A column of deliveries compared with a value.
+
+    Attributes
+    ----------
+    column
+        ``status``, ``size``, ``method``, ``reason`` or ``outcome``, or ``received_at``
+        (microseconds since 1970).
+    sign
+        ``==``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+    value
+        Of the column's type, or ``None``.
+    """
+
+    column: str
+    sign: str
+    value: int | str | None
+
+    @property
+    def clause(self) -> ColumnElement[bool]:
+        """The same as a clause on deliveries joined with their responses."""
+        columns: dict[str, ColumnElement[Any]] = {
+            **deliveries.columns,
+            "status": responses.c.status,
+            "outcome": case((deliveries.c.reason.is_(None), "accepted"), else_="refused"),
+        }
+        column, value = columns[self.column], literal(self.value)
+        if self.sign in {"==", "!="}:
+            is_other = column.is_distinct_from(value)
+            return is_other if self.sign == "!=" else ~is_other
+        compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+        clause: ColumnElement[bool] = compare[self.sign](column, value)
+        return clause
 
 
-@lru_cache(maxsize=4)
-def _requests_after(*, head: bool, body: bool) -> _Query:
-    wanted = _scanned(head=head, body=body)
-    wanted = wanted.where(deliveries.c.id > _AFTER, deliveries.c.id <= _UPTO)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What is read of deliveries, and of which.
+
+    Attributes
+    ----------
+    head, body
+        Whether these are read; they are empty otherwise.
+    narrow
+        What holds of each.
+    pending
+        Whether those without a response are read in any case.
+    """
+
+    head: bool
+    body: bool
+    narrow: tuple[Comparison, ...] = ()
+    pending: bool = False
+
+    @property
+    def statement(self) -> Select[Any]:
+        """The rows of a workflow."""
+        columns = _request(
+            deliveries.c.head if self.head else _EMPTY,
+            deliveries.c.body if self.body else _EMPTY,
+            _BODY_BYTES if self.body else literal_column("0"),
+            responses.c.status,
+        )
+        wanted = select(*columns).select_from(_AND_RESPONSES).where(_MINE)
+        if not self.narrow:
+            return wanted
+        holds = and_(*(comparison.clause for comparison in self.narrow))
+        return wanted.where(or_(holds, responses.c.status.is_(None)) if self.pending else holds)
+
+
+@lru_cache(maxsize=64)
+def _requests_after(scanned: Scanned) -> _Query:
+    wanted = scanned.statement.where(deliveries.c.id > _AFTER, deliveries.c.id <= _UPTO)
     return _Query(wanted.order_by(deliveries.c.id).limit(_LIMIT))
 
 
-@lru_cache(maxsize=4)
-def _requests_before(*, head: bool, body: bool) -> _Query:
-    wanted = _scanned(head=head, body=body).where(deliveries.c.id < _UPTO)
+@lru_cache(maxsize=64)
+def _requests_before(scanned: Scanned) -> _Query:
+    wanted = scanned.statement.where(deliveries.c.id > _AFTER, deliveries.c.id < _UPTO)
     return _Query(wanted.order_by(deliveries.c.id.desc()).limit(_LIMIT))
 
 
+@lru_cache(maxsize=64)
+def _requests_listed(scanned: Scanned) -> _Query:
+    wanted = scanned.statement.where(deliveries.c.id.in_(_LISTED))
+    return _Query(wanted.order_by(deliveries.c.id))
+
+
 @lru_cache(maxsize=4)
-def _responded_requests(*, head: bool, body: bool) -> _Query:
-    wanted = _scanned(head=head, body=body)
+def _responded_requests(scanned: Scanned) -> _Query:
+    wanted = scanned.statement
     return _Query(wanted.where(responses.c.status.is_not(None), deliveries.c.id.in_(_LISTED)))
 
 
@@ -412,30 +553,33 @@ def read_newest_accepted(store: Store, workflow_id: int, limit: int) -> list[tup
 
 
 def read_requests_after(
-    store: Store, workflow_id: int, after: int, upto: int, limit: int, *, head: bool, body: bool
+    store: Store, workflow_id: int, scanned: Scanned, *, after: int, upto: int, limit: int
 ) -> list[tuple[Any, ...]]:
-    """Return id, bytes of the body and a :data:`RequestRow` of deliveries in order.
-
-    ``head`` and ``body`` tell whether these are read; they are empty otherwise.
-    """
-    query = _requests_after(head=head, body=body)
+    """Return id, bytes of the body and a :data:`RequestRow` of deliveries in order."""
+    query = _requests_after(scanned)
     return query.read(store, of=workflow_id, after=after, upto=upto, limit=limit)
 
 
 def read_requests_before(
-    store: Store, workflow_id: int, before: int, limit: int, *, head: bool, body: bool
+    store: Store, workflow_id: int, scanned: Scanned, *, after: int, before: int, limit: int
 ) -> list[tuple[Any, ...]]:
     """Return what :func:`read_requests_after` does, newest first."""
-    query = _requests_before(head=head, body=body)
-    return query.read(store, of=workflow_id, upto=before, limit=limit)
+    query = _requests_before(scanned)
+    return query.read(store, of=workflow_id, after=after, upto=before, limit=limit)
+
+
+def read_requests_listed(
+    store: Store, workflow_id: int, scanned: Scanned, ids: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """Return what :func:`read_requests_after` does, of some ids."""
+    return _requests_listed(scanned).read(store, of=workflow_id, ids=json.dumps(ids))
 
 
 def read_responded_requests(
-    store: Store, workflow_id: int, ids: Sequence[int], *, head: bool, body: bool
+    store: Store, workflow_id: int, scanned: Scanned, ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
     """Return what :func:`read_requests_after` does of those that have a response by now."""
-    query = _responded_requests(head=head, body=body)
-    return query.read(store, of=workflow_id, ids=json.dumps(ids))
+    return _responded_requests(scanned).read(store, of=workflow_id, ids=json.dumps(ids))
 
 
 # -- conditions that the store evaluates ----------------------------------------------------------
@@ -505,11 +649,11 @@ def _judged(condition: Condition) -> _Query:
 
 
 @lru_cache(maxsize=64)
-def _newest_found(condition: Condition) -> _Query:
+def _newest_found(condition: Condition, narrow: tuple[Comparison, ...]) -> _Query:
     return _Query(
         select(deliveries.c.id)
         .select_from(_AND_RESPONSES)
-        .where(_MINE, condition.clause)
+        .where(_MINE, condition.clause, *(comparison.clause for comparison in narrow))
         .order_by(deliveries.c.id.desc())
         .limit(_LIMIT)
     )
@@ -544,11 +688,15 @@ def judge_deliveries(
 
 
 def find_ids(
-    store: Store, workflow_id: int, condition: Condition, limit: int | None = None
+    store: Store,
+    workflow_id: int,
+    condition: Condition,
+    limit: int | None = None,
+    narrow: tuple[Comparison, ...] = (),
 ) -> list[int]:
-    """Return the ids of the newest deliveries of which a condition holds, oldest first."""
+    """Return the ids of the newest deliveries of which all conditions hold, oldest first."""
     most = MAX_ID if limit is None else min(limit, MAX_ID)
-    rows = _newest_found(condition).read(store, of=workflow_id, limit=most)
+    rows = _newest_found(condition, narrow).read(store, of=workflow_id, limit=most)
     return [number for (number,) in reversed(rows)]
 
 

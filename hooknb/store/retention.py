@@ -131,6 +131,8 @@ class Retention:
         What is kept of all workflows together; ``days`` holds for each of them.
     """
 
+    fault = "what is too old or too much cannot be deleted"
+
     def __init__(self, clock: Clock, of_store: Limits) -> None:
         self._clock = clock
         self._of_store = of_store

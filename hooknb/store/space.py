@@ -17,6 +17,7 @@ from hooknb.store.schema import (
     responses,
     workflows,
 )
+from hooknb.store.text_index import forget, forget_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ _RECEIVED: Final = (
 
 def delete_received(connection: Connection, workflow_id: int) -> None:
     """Delete what a workflow received, inside the transaction that the caller has begun."""
+    forget_all(connection, workflow_id)
     for table in (*(table for table, _ in _RECEIVED), fixed_responses):
         connection.execute(delete(table).where(table.c.workflow_id == workflow_id))
     connection.execute(
@@ -70,6 +72,7 @@ def delete_deliveries(
         deliveries.c.workflow_id == workflow_id, is_meant(deliveries.c.id)
     )
     [(count, size)] = connection.execute(counted).all()
+    forget(connection, workflow_id, is_meant)
     for table, number in _RECEIVED:
         connection.execute(
             delete(table).where(table.c.workflow_id == workflow_id, is_meant(number))
@@ -119,6 +122,7 @@ def clear(
         ownership.free_reserve()
         try:
             _checkpoint(connection)
+            transaction(lambda it: forget_all(it, workflow_id))
             while transaction(lambda it: _delete_part(it, workflow_id)):
                 _checkpoint(connection)
             transaction(lambda it: delete_received(it, workflow_id))

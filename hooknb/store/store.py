@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, null, or_, select, update
@@ -34,6 +35,7 @@ from hooknb.store.schema import (
 )
 from hooknb.store.single import read_delivery, read_execution
 from hooknb.store.space import clear, delete_received
+from hooknb.store.text_index import TextIndex, check_setting, is_indexed
 from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -130,9 +132,13 @@ class Store:
         Bytes of a response's body that are kept; ``None`` for all.
     limits
         What is kept of all workflows together.
+    text_index
+        Whether it has an index of texts; ``None`` leaves that as it is.
 
     Raises
     ------
+    SettingError
+        SQLite has no such index.
     StoreError
         The store cannot be opened; nothing was changed.
     """
@@ -145,7 +151,9 @@ class Store:
         *,
         max_kept_response: int | None = None,
         limits: Limits = _NO_LIMITS,
+        text_index: bool | None = None,
     ) -> None:
+        check_setting(text_index)
         self._clock = clock or Clock()
         database = open_database(target, self._clock)
         self.path = database.path
@@ -159,17 +167,25 @@ class Store:
             log = self.path.with_name(f"{self.path.name}-wal")
             self._files = {self.path: database.identity, log: file_identity(log)}
         self._retention = Retention(self._clock, limits)
+        self._index = TextIndex(is_on=is_indexed(database.writing))
         self._writer = Writer(
             database.writing,
             database.guard,
             stored,
             self._clock,
-            self._retention,
+            (self._retention, self._index),
             is_there=None if database.path is None else lambda: self.is_there,
             max_kept_response=max_kept_response,
         )
         self.owner = self._ownership.token
         self._is_gone = False
+        if text_index is not None:
+            try:
+                self._writer.run(partial(self._index.switch, on=text_index))
+            except BaseException:
+                self.close()
+                raise
+        self._writer.submit([])  # one that waits for nothing looks what there is to do
 
     @property
     def is_there(self) -> bool:
@@ -439,7 +455,9 @@ class Store:
         with self._connected() as connection:
             return connection.execute(statement, parameters).all()
 
-    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(
+        self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """Read rows by the driver itself, in the calling thread, in one snapshot."""
         with self._connected() as connection:
             # Frames read hundreds of thousands of rows at once.

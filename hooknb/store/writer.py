@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -23,11 +23,9 @@ from hooknb.errors import StoreError, StoreUnavailableError
 from hooknb.store.operations import Call, NewDelivery, Operation, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection
-
-    from hooknb.store.retention import Retention
 
 __all__ = ["Writer"]
 
@@ -40,13 +38,25 @@ _GONE: Final = (
     "the store's file was deleted or replaced while it is served: senders get 503, and nothing is "
     "stored. Put the file back, or restart the kernel to begin with a new one"
 )
-_REST: Final = 1.0  # seconds after which retention looks again
+_REST: Final = 1.0  # seconds after which it looks again what there is to do
 _RETRY: Final = 0.5  # seconds between tries while the store cannot be written
 _MOST_WAITING: Final = 1_000_000  # ends and responses that wait for it; a bound for the memory
 
 
 Transaction: TypeAlias = Callable[[Callable[["Connection"], Any]], Any]
 """Runs a function of the connection in a transaction and returns what it returned."""
+
+
+class _IdleWork(Protocol):
+    """What the writer does while nobody waits, a short step at a time."""
+
+    fault: str
+    """What is said of it where the store cannot be written."""
+
+    @property
+    def is_on(self) -> bool: ...
+
+    def run(self, connection: Connection, transaction: Transaction, /) -> Iterator[None]: ...
 
 
 class _Stop:
@@ -67,8 +77,8 @@ class Writer:
         ``id``, or its ``error``.
     clock
         Of the runtime. A fixed one tells when each delivery came by its id.
-    retention
-        Says what is deleted while nobody waits.
+    idle
+        What is done while nobody waits, each after the one before.
     is_there
         Tells whether the file that is written is still the store's; ``None`` in memory.
     max_kept_response
@@ -81,7 +91,7 @@ class Writer:
         guard: AbstractContextManager[Any],
         stored: Callable[[list[NewDelivery]], None],
         clock: Clock,
-        retention: Retention,
+        idle: Sequence[_IdleWork],
         *,
         is_there: Callable[[], bool] | None = None,
         max_kept_response: int | None = None,
@@ -96,10 +106,10 @@ class Writer:
             arrival=clock.arrival if isinstance(clock, FixedClock) else None,
             max_kept_response=max_kept_response,
         )
-        self._retention = retention
-        self._expiring: Iterator[None] | None = None
+        self._idle = idle
+        self._steps: Iterator[_IdleWork] | None = None
         self._rest_end = time.monotonic()
-        self._can_expire = True
+        self._faults: set[str] = set()
         self._is_there = is_there
         self._was_there = True
         self._queue: SimpleQueue[list[Operation] | Call | _Stop] = SimpleQueue()
@@ -156,7 +166,7 @@ class Writer:
             if call is not None:
                 self._run_call(call)
             elif not operations and not stopping:
-                self._expire()
+                self._take_step()
         if self._waiting:
             _LOG.error("%d ends and responses could not be stored", len(self._waiting))
         self._connection.close()
@@ -193,7 +203,7 @@ class Writer:
         if end is not None:
             return end - time.monotonic()
         look = math.inf if self._is_there is None else _LOOK
-        if self._retention.is_on:
+        if any(work.is_on for work in self._idle):
             look = max(0.0, min(look, self._rest_end - time.monotonic()))
         return None if look == math.inf else look
 
@@ -219,23 +229,28 @@ class Writer:
                 if self._connection.in_transaction():
                     self._connection.rollback()
 
-    def _expire(self) -> None:
-        """Take a step of retention where one is due; who comes meanwhile waits for that alone."""
-        if self._waiting or not self._retention.is_on or time.monotonic() < self._rest_end:
+    def _take_step(self) -> None:
+        """Take a step of what is to be done where one is due; who comes meanwhile waits for it."""
+        if self._waiting or time.monotonic() < self._rest_end:
             return
-        if self._expiring is None:
-            self._expiring = self._retention.run(self._connection, self._transaction)
-        is_over = object()
-        try:
-            with self._guard:
-                if next(self._expiring, is_over) is not is_over:
-                    return
-            self._can_expire = True
-        except (SQLAlchemyError, self._failed, StoreError) as error:
-            if self._can_expire:
-                _LOG.warning("what is too old or too much cannot be deleted: %s", error)
-            self._can_expire = False
-        self._expiring, self._rest_end = None, time.monotonic() + _REST
+        if self._steps is None:
+            self._steps = self._run_idle()
+        with self._guard:
+            if next(self._steps, None) is None:
+                self._steps, self._rest_end = None, time.monotonic() + _REST
+
+    def _run_idle(self) -> Iterator[_IdleWork]:
+        for work in self._idle:
+            if not work.is_on:
+                continue
+            try:
+                for _ in work.run(self._connection, self._transaction):
+                    yield work
+                self._faults.discard(work.fault)
+            except (SQLAlchemyError, self._failed, StoreError) as error:
+                if work.fault not in self._faults:
+                    _LOG.warning("%s: %s", work.fault, error)
+                self._faults.add(work.fault)
 
     def _run_own(self, function: Callable[[Transaction], Any]) -> Any:
         with self._guard:

@@ -34,7 +34,7 @@ def moment(at: int) -> datetime:
 
 def window(hook: Hook, kind: str, trigger: Trigger = INFERRED, **asked: Any) -> pd.DataFrame:
     columns = asked.pop("columns", None)
-    ids = Window(**asked).ids(hook.store, hook.id, kind)
+    ids, _ = Window(**asked).ids(hook.store, hook.id, kind)
     return hook.frames.window(kind, trigger, ids, columns)
 
 
@@ -107,7 +107,7 @@ def test_a_window_equals_the_slice_of_the_whole_frame(
         if "until" in asked:
             chosen &= times < pd.Timestamp(asked["until"])
         if "where" in asked:
-            found = Window(where=asked["where"]).ids(store, hook.id, "deliveries")
+            found, _ = Window(where=asked["where"]).ids(store, hook.id, "deliveries")
             chosen &= deliveries.index.isin(found)
         chosen_ids = deliveries.index[chosen]
         with pytest.MonkeyPatch.context() as patch:

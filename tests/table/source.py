@@ -27,6 +27,7 @@ class Source(Stored):
     def seen(self) -> list[int]:
         """Give the ids of the view, once everything is read and scanned."""
         self.feed.refresh()
+        self.feed.refresh()  # notices what another program deleted before the first
         while not self.feed.scan(1):
             pass
         return list(self.feed.ids())

@@ -7,7 +7,7 @@ from hooknb.history.table.feed import Feed
 from hooknb.history.table.filters import Filter, compile_filter
 from hooknb.history.table.flow import FlowCounts
 from hooknb.history.table.rows import Row
-from hooknb.history.table.scanning import matching_ids, newest_matching
+from hooknb.history.table.scanning import Search, matching_ids
 from hooknb.history.table.shown_text import file_text, is_file
 from hooknb.history.table.table_columns import Column, short_titles
 
@@ -18,11 +18,11 @@ __all__ = [
     "Filter",
     "FlowCounts",
     "Row",
+    "Search",
     "compile_filter",
     "details",
     "file_text",
     "is_file",
     "matching_ids",
-    "newest_matching",
     "short_titles",
 ]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote_plus
 
 from hooknb.errors import HooknbError, SettingError
 from hooknb.expressions import compile_expression, evaluate
 from hooknb.history.delivery import StoredRequest
 from hooknb.records import Delivery
-from hooknb.store.queries import ANY, Condition
+from hooknb.store.queries import ANY, Comparison, Condition
+from hooknb.store.words import contains
 
 __all__ = ["Filter", "compile_filter"]
 
@@ -45,6 +44,10 @@ class Filter:
         Whether it looks at the response, which may be sent later than the delivery is stored.
     where
         The same as a condition, where the store can evaluate it.
+    narrow
+        Comparisons that hold of whatever it finds, for the store to pass over what it does not.
+    needle
+        The text that it looks for, case-folded; empty where it looks for something else.
     """
 
     text: str
@@ -52,6 +55,8 @@ class Filter:
     needs_head: bool = False
     needs_response: bool = False
     where: Condition | None = None
+    narrow: tuple[Comparison, ...] = ()
+    needle: str = ""
     matches: Callable[[Request], bool] = field(repr=False, compare=False)
     """Tells whether a delivery, or a row of one, is found; never raises.
 
@@ -127,6 +132,7 @@ def compile_filter(text: str) -> Filter:
             needs_body="body" in asked.names,
             needs_head="headers" in asked.names,
             needs_response="status" in asked.names,
+            narrow=_comparisons(text),
             matches=asked.holds,
         )
     return _words(text, text)
@@ -176,38 +182,12 @@ def _words(text: str, wanted: str) -> Filter:
     needle = wanted.casefold()
     narrow = needle.encode() if needle.isascii() else None
 
-    def test(seen: Request) -> bool:
-        for value in (seen.method, seen.reason, seen.detail, seen.content_type):
-            if value and needle in value.casefold():
-                return True
-        query = seen.query_string
-        if query and (needle in query.casefold() or needle in unquote_plus(query).casefold()):
-            return True
-        return _in_body(seen, needle, narrow)
-
-    return Filter(text=text, needs_body=True, matches=test)
-
-
-def _in_body(seen: Request, needle: str, narrow: bytes | None) -> bool:
-    raw = seen.raw
-    if not raw:
-        return False
-    coded = seen.content_encoding is not None
-    if narrow is not None and not coded and b"\0" not in raw[:4]:
-        # ASCII is the same in every charset that has no zero bytes; nothing has to be decoded.
-        found = narrow in raw.lower()
-    else:
-        found = needle in seen.text.casefold()
-    may_be_escaped = not found and (coded or b"\\u" in raw) and "\\u" in seen.text
-    return found or (may_be_escaped and needle in _unescaped(seen.text).casefold())
-
-
-def _unescaped(text: str) -> str:
-    """Write JSON with the characters that stood there as escapes; ``""`` for other text."""
-    try:
-        return json.dumps(json.loads(text), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return ""
+    return Filter(
+        text=text,
+        needs_body=True,
+        needle=needle,
+        matches=lambda seen: contains(seen, needle, narrow),
+    )
 
 
 # -- expressions -----------------------------------------------------------------------------------
@@ -234,6 +214,20 @@ _USED: Final = re.compile(
 _LOOP: Final = re.compile(
     r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,"
 )
+# What is compared with what the store has in a column, in a way that both read alike.
+_PLAIN: Final = re.compile(
+    r"""\s*(?P<column>status|size|method|reason|outcome)\s*(?P<sign>==|!=|<=|>=|<|>)\s*
+    (?:(?P<number>0|[1-9][0-9]{0,14})
+    |(?P<quote>["'])(?P<text>[ !#-&(-\[\]-~]*)(?P=quote)
+    |(?P<null>null))\s*""",
+    re.VERBOSE,
+)
+_PART: Final = re.compile(
+    r"""(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<sign>&&|\|\||//|[?()\[\]{}])""",
+    re.VERBOSE | re.DOTALL,
+)
+_NUMBERS: Final = frozenset({"status", "size"})
 # A name stands for a value unless it is a key, or is called.
 _NAME: Final = re.compile(
     r"""(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
@@ -337,6 +331,38 @@ def _compile_expression(text: str) -> _Expression:
     except SettingError as error:
         raise SettingError("filter", _problem(text, error)) from error
     return _Expression(text=written, names=names & set(_NAMES))
+
+
+def _comparisons(text: str) -> tuple[Comparison, ...]:
+    """Return what must hold wherever an expression is true: what it connects by ``&&``.
+
+    Everything else of it is left to be evaluated.
+    """
+    pieces, depth, start = [], 0, 0
+    for found in _PART.finditer(text):
+        sign = found["sign"]
+        if sign is None:
+            continue
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "//" or (depth == 0 and sign in {"||", "?"}):
+            return ()
+        if depth == 0 and sign == "&&":
+            pieces.append(text[start : found.start()])
+            start = found.end()
+    made = map(_PLAIN.fullmatch, [*pieces, text[start:]])
+    return tuple(_comparison(found) for found in made if found is not None and _is_alike(found))
+
+
+def _is_alike(found: re.Match[str]) -> bool:
+    """Tell whether a comparison is of two values of one type, or with null."""
+    if found["null"]:
+        return found["column"] in {"status", "reason"} and found["sign"] in {"==", "!="}
+    return (found["column"] in _NUMBERS) == (found["number"] is not None)
+
+
+def _comparison(found: re.Match[str]) -> Comparison:
+    value = found["text"] if found["number"] is None else int(found["number"])
+    return Comparison(found["column"], found["sign"], None if found["null"] else value)
 
 
 def _problem(text: str, error: SettingError) -> str:

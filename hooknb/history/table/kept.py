@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hooknb.history.table.id_runs import IdRuns
 from hooknb.store import queries
 from hooknb.store.operations import KEPT_REFUSED
 
@@ -22,6 +23,7 @@ _FIRST_SECONDS: Final = (
     330  # seconds whose counts are read at first: five minutes, and the buckets' edges
 )
 _MAX_SECONDS: Final = 2 * _FIRST_SECONDS
+_MAX_COUNTED: Final = 10_000  # deliveries that are counted one by one at first; beyond, by halving
 _MAX_ROWS: Final = 10_000  # of one statement: an in-memory store writes nothing meanwhile
 
 
@@ -45,7 +47,7 @@ class Change:
 
 
 class Kept:
-    """The ids of a workflow's deliveries, eight bytes each, read as they arrive.
+    """The ids of a workflow's deliveries, read as they arrive.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ class Kept:
 
     def _forget(self) -> None:
         self._suspect = False
-        self.ids = array("q")
+        self.ids = IdRuns()
         self.refused = array("q")
         self._last = 0
         # Deliveries and refused ones by the second of their receipt, in order of arrival.
@@ -91,7 +93,7 @@ class Kept:
             self._forget()
         before = len(self.ids)
         if not self._last:
-            self._read_all()
+            self._read_all(is_counted=not void)
         self._read_new()
         gone = sorted([*expired, *(pruned or ())])
         return Change(void=void, gone=gone, added=len(self.ids) - before)
@@ -116,7 +118,7 @@ class Kept:
         known = self.ids[: bisect_right(self.ids, upto)]
         gone = [number for number in known if number not in left]
         if gone:
-            self.ids, self.refused = without(self.ids, gone), without(self.refused, gone)
+            self.ids, self.refused = self.ids.without(gone), without(self.refused, gone)
         return gone
 
     def _drop(self) -> Sequence[int] | None:
@@ -138,7 +140,7 @@ class Kept:
         gone = self.refused[:at]
         if gone:
             del self.refused[:at]
-            self.ids = without(self.ids, gone)
+            self.ids = self.ids.without(gone)
         if self._suspect:
             self._suspect = False
             total = queries.count_deliveries(self._store, self._workflow_id, self._last)
@@ -158,33 +160,99 @@ class Kept:
             last -= 1
         return ids[first], ids[last]
 
-    def _read_all(self) -> None:
-        for is_refused, number in queries.read_known_ids(self._store, self._workflow_id):
-            (self.refused if is_refused else self.ids).append(number)
+    def _read_all(self, *, is_counted: bool) -> None:
+        known = queries.read_known_bounds(self._store, self._workflow_id)
+        if known is None:
+            return
+        first, last, refused, kept = known
+        if is_counted and kept == last - first + 1:
+            self.ids = IdRuns([(first, last)])
+            # Counting a million takes a moment: the first look goes without.
+            self._suspect = True
+        else:
+            self._read_runs(first, last)
+        self.refused = array("q", refused)
         if self.ids:
             self._last = self.ids[-1]
             self._read_seconds()
 
+    def _read_runs(self, first: int, last: int) -> None:
+        """Read where ids are missing, by counting halves: whole ones are not looked into."""
+        left = [(first, last)]
+        while left:
+            first, last = left.pop()
+            if last - first >= _MAX_ROWS:
+                count = queries.count_between(self._store, self._workflow_id, first, last)
+                if count == last - first + 1:
+                    self.ids.extend(first, last)
+                elif count:
+                    middle = (first + last) // 2
+                    left += [(middle + 1, last), (first, middle)]
+                continue
+            for number in queries.read_ids_between(self._store, self._workflow_id, first, last):
+                self.ids.append(number)
+
     def _read_seconds(self) -> None:
         """Count the newest, going back in ever longer pieces until five minutes are behind."""
         counted: dict[int, list[int]] = {}
-        end, size, newest = len(self.ids) - 1, 1_000, None
-        while end >= 0:
+        end, size, newest = len(self.ids) - 1, min(1_000, _MAX_COUNTED), None
+        least = len(self.ids) - _MAX_COUNTED
+        while end >= max(0, least):
             start = max(0, end - size + 1)
             rows = queries.read_counts_by_second(
                 self._store, self._workflow_id, self.ids[start], self.ids[end]
             )
             for second, total, refused in rows:
-                counts = counted.setdefault(second, [0, 0])
-                counts[0] += total
-                counts[1] += refused
+                _count(counted, second, total, refused)
             latest = max((row[0] for row in rows), default=None)
             newest = latest if newest is None else newest
             if newest is not None and (latest is None or latest < newest - _FIRST_SECONDS):
                 break
             end, size = start - 1, min(4 * size, _MAX_ROWS)
+        else:
+            if end >= 0 and newest is not None:
+                self._count_by_halving(counted, end, newest - _FIRST_SECONDS)
         for second in sorted(counted)[-_MAX_SECONDS:]:
             self._seconds[second] = counted[second]
+
+    def _count_by_halving(self, counted: dict[int, list[int]], end: int, oldest: int) -> None:
+        """Count those up to a place that were received in a second or later.
+
+        As their times rise with their ids, some hundred of them are read, and not all; where the
+        clock was set back meanwhile, some are counted in another second.
+        """
+        seconds = self._read_places([0, end])
+        pieces = [(0, end, seconds[0], seconds[end])]
+        _count(counted, seconds[end], 1, 0)
+        while pieces:
+            middles = self._read_places([(first + last) // 2 for first, last, *_ in pieces])
+            halves = [
+                half
+                for first, last, since, until in pieces
+                for middle in ((first + last) // 2,)
+                for half in (
+                    (first, middle, since, middles[middle]),
+                    (middle, last, middles[middle], until),
+                )
+            ]
+            pieces = []
+            for first, last, since, until in halves:
+                if until < oldest:
+                    continue
+                if since == until or last - first <= 1:
+                    _count(counted, since, last - first, 0)
+                else:
+                    pieces.append((first, last, since, until))
+        refused = self.refused[: bisect_right(self.refused, self.ids[end])]
+        for second in queries.read_seconds_of(self._store, self._workflow_id, refused).values():
+            if second in counted:
+                _count(counted, second, 0, 1)
+
+    def _read_places(self, places: Sequence[int]) -> dict[int, int]:
+        """Return the second of each of some places; of what is gone meanwhile 0."""
+        ids = {place: self.ids[place] for place in places}
+        read = queries.read_seconds_of(self._store, self._workflow_id, list(ids.values()))
+        return {place: read.get(number, 0) for place, number in ids.items()}
 
     def _read_new(self) -> None:
         while True:
@@ -203,6 +271,12 @@ class Kept:
                 del self._seconds[next(iter(self._seconds))]
             if len(rows) < _MAX_ROWS:
                 return
+
+
+def _count(counted: dict[int, list[int]], second: int, total: int, refused: int) -> None:
+    counts = counted.setdefault(second, [0, 0])
+    counts[0] += total
+    counts[1] += refused
 
 
 def without(ids: array[int], gone: Sequence[int]) -> array[int]:
