@@ -15,6 +15,7 @@ import pytest
 
 import hooknb
 from hooknb import Response, Runtime, Status
+from hooknb.records import ReceivedRequest
 
 
 def test_first_in_first_out_one_at_a_time(runtime: Runtime) -> None:
@@ -416,3 +417,21 @@ def test_a_job_tells_whether_a_node_below_it_failed_or_the_node_itself(runtime: 
     hook.wait()
     jobs = {job.node: job for job in hook.execution(1).jobs}
     assert {key: job.is_nested_failure for key, job in jobs.items()} == {"own": False, "loop": True}
+
+
+def test_of_a_long_queue_a_part_alone_stays_in_memory(runtime: Runtime) -> None:
+    gate, seen = threading.Event(), []
+
+    def node(context):
+        assert gate.wait(30)
+        seen.append(context.delivery.body)
+
+    hook = runtime.webhook("long", nodes=[node])
+    for number in range(300):
+        assert hook.send(json=number).status == 200
+    gc.collect()
+    held = [item for item in gc.get_objects() if isinstance(item, ReceivedRequest)]
+    gate.set()
+    hook.wait()
+    assert len(held) < 280
+    assert seen == list(range(300))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooknb.engine.context import Context
-from hooknb.engine.engine import Engine, Queue, QueuedExecution, Run
+from hooknb.engine.engine import Engine, Queue, Run
 from hooknb.engine.fetching import Fetcher
 from hooknb.engine.state import ExecutionInfo, Services
 from hooknb.engine.workers import Workers
@@ -14,7 +14,6 @@ __all__ = [
     "ExecutionInfo",
     "Fetcher",
     "Queue",
-    "QueuedExecution",
     "Run",
     "Services",
     "Workers",

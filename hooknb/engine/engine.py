@@ -25,44 +25,12 @@ from hooknb.workflow import Workflow
 if TYPE_CHECKING:
     from asyncio import Future
 
-__all__ = ["Engine", "Queue", "QueuedExecution", "Run"]
+__all__ = ["Engine", "Queue", "Run"]
 
 _LOG = logging.getLogger("hooknb.engine")
 
 _SHOWN: Final = 1.0  # seconds between looks at what runs
 _HELD: Final = 256  # deliveries of a queue that stay in memory; the others are read again
-
-
-@dataclass(slots=True, kw_only=True)
-class QueuedExecution:
-    """An execution that waits for its turn.
-
-    Attributes
-    ----------
-    id
-        Its id.
-    workflow, revision
-        What it will run.
-    request
-        What was received; ``None`` to have it read from the store.
-    delivery
-        Returns the record of the delivery, once that is stored.
-    started
-        Whether the store has it as started already.
-    recovered
-        Whether it is run again.
-    on_end
-        Called with how it ended; ``None`` where the one who began it looks at its run.
-    """
-
-    id: int
-    workflow: Workflow
-    revision: int
-    request: ReceivedRequest | None = None
-    delivery: Callable[[], Delivery] | None = None
-    started: bool = False
-    recovered: bool = False
-    on_end: Callable[[EndExecution], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -71,7 +39,7 @@ class Queue:
 
     workflow_id: int
     concurrency: int
-    waiting: deque[QueuedExecution] = field(default_factory=deque)
+    waiting: deque[Run] = field(default_factory=deque)
     running: set[Run] = field(default_factory=set)
     reserved: int = 0
     closed: bool = False
@@ -108,35 +76,17 @@ class Engine:
         self._load = load
         self._started = started
 
-    def enqueue(self, queue: Queue, execution: QueuedExecution) -> None:
-        """Put an execution at the end of a queue and start what may start."""
-        if len(queue.waiting) >= _HELD:
-            execution.request = None
-        queue.waiting.append(execution)
-        self.advance(queue)
-
-    def start_now(self, queue: Queue, execution: QueuedExecution) -> Run:
-        """Start an execution, whatever else is running."""
-        run = Run(self, queue, execution)
-        started_at = run.start()
-        if not execution.started:
-            self._started(queue.workflow_id, execution.id, started_at)
-        return run
-
-    def run_ahead(self, queue: Queue, execution: QueuedExecution) -> Run:
-        """Run an execution whose delivery is being stored, at once and in the caller's turn.
-
-        Nodes without an effect do not wait for the disk; the first one that may have an effect
-        waits for :meth:`Run.go_on`. The run has ended on return where there is none.
-        """
-        run = Run(self, queue, execution)
-        run.run_ahead()
-        return run
+    def enqueue(self, run: Run) -> None:
+        """Put an execution at the end of its queue and start what may start."""
+        if len(run.queue.waiting) >= _HELD:
+            run.forget_request()
+        run.queue.waiting.append(run)
+        self.advance(run.queue)
 
     def advance(self, queue: Queue) -> None:
         """Start what may start."""
         while queue.waiting and not queue.closed and len(queue.running) < queue.concurrency:
-            self.start_now(queue, queue.waiting.popleft())
+            queue.waiting.popleft().start()
 
     def clear(self, queue: Queue) -> int:
         """Forget what waits; give how many there were."""
@@ -146,10 +96,10 @@ class Engine:
 
     def cancel(self, queue: Queue, number: int) -> bool:
         """End an execution that waits or runs as ``cancelled``; false where it does neither."""
-        for execution in queue.waiting:
-            if execution.id == number:
-                queue.waiting.remove(execution)
-                Run(self, queue, execution).abort("cancelled")
+        for run in queue.waiting:
+            if run.id == number:
+                queue.waiting.remove(run)
+                run.abort("cancelled")
                 return True
         for run in queue.running:
             if run.id == number:
@@ -169,27 +119,52 @@ class Engine:
             run.abort("shutdown")
         await asyncio.sleep(0)  # who waits for one of them has its end written
 
-    def clock_of(self, execution: QueuedExecution) -> Clock:
-        """Return the clock of an execution."""
-        return self._services.clock.of_execution(execution.id)
+    def note_started(self, run: Run, started_at: int) -> None:
+        """Have it stored that an execution has started."""
+        self._started(run.queue.workflow_id, run.id, started_at)
 
-    def context(self, execution: QueuedExecution, state: State) -> Context:
+    def clock_of(self, number: int) -> Clock:
+        """Return the clock of the execution of that id."""
+        return self._services.clock.of_execution(number)
+
+    def context(self, run: Run, state: State) -> Context:
         """Make what the nodes of an execution see."""
-        request, delivery = execution.request, execution.delivery
+        request, delivery = run.request, run.delivery
         if request is None or delivery is None:
-            loaded = request = self._load(state.workflow_id, execution.id)
+            loaded = request = self._load(state.workflow_id, run.id)
             delivery = lambda: loaded  # noqa: E731 - as short as what it stands for
         return Context(
             request,
             delivery=delivery,
-            workflow=execution.workflow,
+            workflow=run.workflow,
             services=self._services,
             state=state,
         )
 
 
 class Run:
-    """One execution while it runs; ends once, whoever ends it.
+    """One execution, from its place in the queue on; ends once, whoever ends it.
+
+    Parameters
+    ----------
+    engine
+        Runs it.
+    queue
+        Of its hook.
+    id
+        Its id; 0 while its delivery is being stored.
+    workflow, revision
+        What it runs.
+    request
+        What was received; ``None`` to have it read from the store.
+    delivery
+        Returns the record of the delivery, once that is stored; ``None`` as for ``request``.
+    is_started
+        Whether the store has it as started already.
+    recovered
+        Whether it is run again.
+    on_end
+        Called with how it ended; ``None`` where the one who began it waits for it.
 
     Attributes
     ----------
@@ -201,14 +176,34 @@ class Run:
         What its nodes responded; ``None`` where they did not.
     """
 
-    def __init__(self, engine: Engine, queue: Queue, execution: QueuedExecution) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        queue: Queue,
+        *,
+        id: int,
+        workflow: Workflow,
+        revision: int,
+        request: ReceivedRequest | None = None,
+        delivery: Callable[[], Delivery] | None = None,
+        is_started: bool = False,
+        recovered: bool = False,
+        on_end: Callable[[EndExecution], None] | None = None,
+    ) -> None:
         self.queue = queue
+        self.id = id
+        self.workflow = workflow
+        self.request = request
+        self.delivery = delivery
         self.task: asyncio.Task[None] | None = None
         self.end: EndExecution | None = None
         self.response: SentResponse | None = None
         self._engine = engine
-        self._execution = execution
-        self._clock = engine.clock_of(execution)
+        self._revision = revision
+        self._is_started = is_started
+        self._recovered = recovered
+        self._on_end = on_end
+        self._clock = engine.clock_of(id)
         self._started_at: int | None = None
         self._context: Context | None = None
         self._is_dropped = False
@@ -216,19 +211,23 @@ class Run:
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
-    @property
-    def id(self) -> int:
-        """The execution's id; 0 while its delivery is being stored."""
-        return self._execution.id
+    def forget_request(self) -> None:
+        """Have the delivery read from the store once it is this one's turn."""
+        self.request = self.delivery = None
 
-    def start(self) -> int:
-        """Run the nodes in a task; return the microseconds since 1970 at which it began."""
-        self._started_at = started_at = self._clock.now()
+    def start(self) -> None:
+        """Run the nodes in a task, whatever else is running."""
+        self._started_at = self._clock.now()
         self._run_as_task(self._run_nodes(), contextvars.Context())
-        return started_at
+        if not self._is_started:
+            self._engine.note_started(self, self._started_at)
 
     def run_ahead(self) -> None:
-        """Run the nodes here and now, as :meth:`Engine.run_ahead` says."""
+        """Run the nodes here and now, in the caller's turn, while the delivery is being stored.
+
+        Nodes without an effect do not wait for the disk; the first one that may have an effect
+        waits for :meth:`go_on`. The run has ended on return where there is none.
+        """
         self._started_at = self._clock.now()
         nodes, context = self._run_nodes(is_ahead=True), contextvars.Context()
         try:
@@ -239,7 +238,7 @@ class Run:
 
     def go_on(self, number: int) -> None:
         """Take the id of the delivery, which is stored now, and go on with what waited for that."""
-        self._execution.id = number
+        self.id = number
         if self.end is not None:
             self.end.id = number
         if self._context is not None:
@@ -261,10 +260,7 @@ class Run:
             self.task.cancel()
 
     def _info(self) -> ExecutionInfo:
-        execution = self._execution
-        return ExecutionInfo(
-            id=execution.id, revision=execution.revision, recovered=execution.recovered
-        )
+        return ExecutionInfo(id=self.id, revision=self._revision, recovered=self._recovered)
 
     @property
     def _is_over(self) -> bool:
@@ -273,7 +269,7 @@ class Run:
     def _run_as_task(self, nodes: Coroutine[Any, Any, None], context: contextvars.Context) -> None:
         loop = asyncio.get_running_loop()
         self.queue.running.add(self)
-        timeout = self._execution.workflow.timeout
+        timeout = self.workflow.timeout
         if timeout is not None:
             self._timer = loop.call_later(timeout, self.abort, "timeout")
         self._show_later()
@@ -281,14 +277,13 @@ class Run:
 
     async def _run_nodes(self, *, is_ahead: bool = False) -> None:
         """Run the nodes to their end."""
-        execution = self._execution
         status, reason = Status.RESOLVED, None
         try:
             self._context = context = self._engine.context(
-                execution,
+                self,
                 State(self._info(), self.queue.workflow_id, self._clock, is_ahead=is_ahead),
             )
-            await context.run(execution.workflow.nodes)
+            await context.run(self.workflow.nodes)
         except Responded:
             pass
         except Ended as end:
@@ -305,7 +300,7 @@ class Run:
         except RecordNotFoundError:
             status, reason = Status.ABORTED, "cleared"
         except Exception as error:  # noqa: BLE001 - an execution that cannot begin ends as one
-            _LOG.exception("execution %d could not be run", execution.id)
+            _LOG.exception("execution %d could not be run", self.id)
             status, reason = Status.ERROR, one_line(error)
         if self._context is not None and self._context.state.response is not None:
             # The caller has it, whatever ended beside it.
@@ -338,7 +333,7 @@ class Run:
         self.response = None if context is None else context.state.response
         self.end = EndExecution(
             workflow_id=self.queue.workflow_id,
-            id=self._execution.id,
+            id=self.id,
             status=status.value or 0,
             reason=reason,
             started_at=self._started_at,
@@ -348,8 +343,8 @@ class Run:
             shown=context is not None and context.state.shown is not None,
         )
         try:
-            if self._execution.on_end is not None:
-                self._execution.on_end(self.end)
+            if self._on_end is not None:
+                self._on_end(self.end)
         finally:
             self._leave()
 

@@ -12,12 +12,13 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 from typing import Final
 
 from hooknb._clock import Clock, moment
-from hooknb.engine import Engine, QueuedExecution, Run, Workers
+from hooknb.engine import Engine, Run, Workers
 from hooknb.intake import admission
 from hooknb.intake.admission import Refusal
 from hooknb.intake.grouping import Grouping
@@ -40,15 +41,6 @@ _NOT_FOUND: Final = problem(
     Refusal(status=404, reason="unknown", detail="There is no hook at this URL.")
 )
 _NOT_STORED: Final = busy("store", "The delivery could not be stored; send it again later.")
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A request whose delivery is being stored, and the run that has begun meanwhile."""
-
-    state: HookState
-    stored: asyncio.Future[None]
-    run: Run | None = None
 
 
 class Intake:
@@ -210,9 +202,8 @@ class Intake:
         if delivery.error is not None:
             return problem(_NOT_STORED)
         if workflow.nodes:
-            execution = self._execution(state, served, delivery, parsed)
-            execution.on_end = partial(self._keep_end, state)
-            self.engine.enqueue(state.queue, execution)
+            on_end = partial(self._keep_end, state)
+            self.engine.enqueue(self._make_run(state, served, delivery, parsed, on_end))
         return response
 
     async def _run(
@@ -229,8 +220,8 @@ class Intake:
         run, response = None, OK
         # A fixed clock is derived from the id, which is given by the commit.
         if not self.clock.is_fixed:
-            execution = self._execution(state, served, delivery, parsed)
-            run = self.engine.run_ahead(state.queue, execution)
+            run = self._make_run(state, served, delivery, parsed)
+            run.run_ahead()
             if run.end is not None:
                 response = closing_response(run.end, run.response)
                 run.end.response_status = response.status
@@ -242,8 +233,8 @@ class Intake:
         if delivery.end is not None:
             return response
         if run is None:
-            execution = self._execution(state, served, delivery, parsed)
-            run = self.engine.start_now(state.queue, execution)
+            run = self._make_run(state, served, delivery, parsed)
+            run.start()
         end = await run.wait()
         if end is None:
             return problem(STOPPED)
@@ -254,9 +245,14 @@ class Intake:
         await submitted
         return response
 
-    def _execution(
-        self, state: HookState, served: Served, stored: NewDelivery, parsed: Parsed
-    ) -> QueuedExecution:
+    def _make_run(
+        self,
+        state: HookState,
+        served: Served,
+        stored: NewDelivery,
+        parsed: Parsed,
+        on_end: Callable[[EndExecution], None] | None = None,
+    ) -> Run:
         # Fills the cached properties, so that nothing is parsed twice.
         stored.request.__dict__.update(
             query=parsed.query,
@@ -264,13 +260,16 @@ class Intake:
             content_type=stored.content_type,
             content_encoding=stored.content_encoding,
         )
-        return QueuedExecution(
+        return Run(
+            self.engine,
+            state.queue,
             id=stored.id,
             workflow=served.workflow,
             revision=served.revision,
             request=stored.request,
             delivery=partial(_delivery, state.name, stored),
-            started=stored.status == Status.STARTED.value,
+            is_started=stored.status == Status.STARTED.value,
+            on_end=on_end,
         )
 
     def _record(
@@ -303,39 +302,39 @@ class Intake:
 
         Return the hook as it is by then: it may have been closed and made again meanwhile.
         """
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = delivery.caller = _Waiting(state, stored, run)
+        stored: asyncio.Future[HookState] = asyncio.get_running_loop().create_future()
+        delivery.caller = (state, stored, run)
         self.grouping.add(delivery)
-        await stored
-        return waiting.state
+        return await stored
 
     def let_go(self, deliveries: list[NewDelivery]) -> None:
         """Go on with deliveries that the writer has done with; on the loop."""
         try:
-            stored = [item for item in deliveries if item.error is None]
-            for delivery in stored:
-                waiting: _Waiting = delivery.caller
-                waiting.state = self.hooks.get(waiting.state.key, waiting.state)
-            self._count(stored)
-            for delivery in deliveries:
-                waiting = delivery.caller
-                run = waiting.run
+            # A hook may have been closed and made again while its deliveries were being stored.
+            waiting = [delivery.caller for delivery in deliveries]
+            states = [self.hooks.get(state.key, state) for state, _, _ in waiting]
+            self._count(states, deliveries)
+            for state, delivery, (_, stored, run) in zip(states, deliveries, waiting, strict=True):
                 if run is not None and delivery.error is None:
                     run.go_on(delivery.id)
                 elif run is not None:
                     run.drop()
-                if not waiting.stored.done():
-                    waiting.stored.set_result(None)
+                if not stored.done():
+                    stored.set_result(state)
         finally:
             # After the responses have left: the next group waits for those who then send again.
             asyncio.get_running_loop().call_soon(self.grouping.written, len(deliveries))
 
-    def _count(self, stored: list[NewDelivery]) -> None:
-        states = [item.caller.state for item in stored]
-        running = Counter(item.caller.state for item in stored if item.owner is not None)
-        for state, count in Counter(states).items():
+    def _count(self, states: list[HookState], deliveries: list[NewDelivery]) -> None:
+        stored = [
+            (state, item)
+            for state, item in zip(states, deliveries, strict=True)
+            if item.error is None
+        ]
+        running = Counter(state for state, item in stored if item.owner is not None)
+        for state, count in Counter(state for state, _ in stored).items():
             state.count(arrived=count, unfinished=running[state])
-        for state, item in zip(states, stored, strict=True):
+        for state, item in stored:
             for listener in tuple(state.listeners):
                 listener(item.id)
 
@@ -371,14 +370,15 @@ class Intake:
         """Queue what an earlier process left: ids, and whether each is run again. On the loop."""
         for number, recovered in left:
             self.engine.enqueue(
-                state.queue,
-                QueuedExecution(
+                Run(
+                    self.engine,
+                    state.queue,
                     id=number,
                     workflow=state.served.workflow,
                     revision=state.served.revision,
                     recovered=recovered,
                     on_end=partial(self._keep_end, state),
-                ),
+                )
             )
 
 

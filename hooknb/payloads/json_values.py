@@ -94,7 +94,7 @@ def as_python(value: object) -> Any:
 
 def _checked(utf8: bytes) -> Any:
     value = _decode(utf8)
-    if len(utf8) > 2 * MAX_DEPTH:
+    if len(utf8) > 2 * MAX_DEPTH and (_has_many(utf8, b"[") or _has_many(utf8, b"{")):
         brackets = utf8.count(b"[") + utf8.count(b"{")
         if brackets > MAX_DEPTH and _is_too_deep(value, brackets):
             raise RecursionError
@@ -112,6 +112,19 @@ def _codec(raw: bytes, charset: str | None) -> str:
         except UnicodeDecodeError:
             return declared_codec(charset) or codec
     return codec
+
+
+def _has_many(utf8: bytes, bracket: bytes) -> bool:
+    """Return whether there are so many that, beside the other kind, a value may be too deep.
+
+    Counting all of them takes longer than decoding a large body that has few.
+    """
+    at = -1
+    for _ in range(MAX_DEPTH // 2):
+        at = utf8.find(bracket, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _is_too_deep(value: Any, brackets: int) -> bool:

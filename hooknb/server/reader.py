@@ -219,15 +219,15 @@ class RequestReader:
         while length > 0 and self._has_room():
             if not buffer:
                 await self._fill()
-            piece = bytes(buffer[:length])
-            del buffer[:length]
-            if parser is not None:
-                _feed(parser, piece)
-            length -= len(piece)
-            room = self._keep - self.size
-            if room > 0:
-                self._body += piece if len(piece) <= room else piece[:room]
-            self.size += len(piece)
+            # Each copy of a large body counts: what is kept is copied once.
+            taken = min(length, len(buffer))
+            with memoryview(buffer) as view:
+                if parser is not None:
+                    _feed(parser, view[:taken])
+                self._body += view[: min(taken, max(0, self._keep - self.size))]
+            del buffer[:taken]
+            length -= taken
+            self.size += taken
 
     async def _read_chunks(self) -> None:
         # A parser of its own: the head's skips the body of a request with an Upgrade field.
@@ -288,7 +288,7 @@ class RequestReader:
         return self.size <= self._keep + _MAX_DRAINED_BYTES
 
 
-def _feed(parser: HttpRequestParser, data: bytes | bytearray) -> None:
+def _feed(parser: HttpRequestParser, data: bytes | bytearray | memoryview) -> None:
     try:
         parser.feed_data(data)
     except HttpParserUpgrade:

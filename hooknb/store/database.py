@@ -181,7 +181,7 @@ def _examine(path: Path) -> None:
 def file_identity(path: Path) -> tuple[int, int] | None:
     """Return device and inode of a file, ``None`` where there is none to be seen."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - half the time, and each transaction asks twice
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -161,7 +161,8 @@ class Writer:
         stopping = False
         while not stopping:
             operations, call, stopping = self._take()
-            self._look()
+            if not operations:
+                self._look()  # a transaction looks by itself
             self._write([*self._waiting, *operations])
             if call is not None:
                 self._run_call(call)
