@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
@@ -723,7 +724,7 @@ class Hook:
         """
         request = self._sample() if id is None else self._again(self.delivery(id))
         if self.workflow.trigger.auth is not None:
-            request = self.workflow.trigger.auth.apply(request)
+            request = self.workflow.trigger.auth.apply(replace(request, url=self.url))
         return curl.command(self.url, request)
 
     def _again(self, delivery: Delivery) -> Outgoing:

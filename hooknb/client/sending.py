@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -103,7 +103,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         There was no response in time.
     """
     if auth is not None:
-        request = auth.apply(request)
+        request = auth.apply(replace(request, url=url))
     fields = list(request.fields)
     named = {name.lower() for name, _ in fields}
     if depth.current.get():
