@@ -129,7 +129,7 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature"):
         """Sign a request with the first secret; one that carries a signature is left as it is."""
         scheme = self.description
         headers = {usual(name): value for name, value in HeaderMap(request.fields).items()}
-        if any(name in headers for name in scheme.headers):
+        if any(name.lower() in scheme.signature_carriers for name in headers):
             return request
         if scheme.query and f"{scheme.query}=" in request.query:
             return request

@@ -20,6 +20,7 @@ _SOURCES: Final = frozenset({"header", "query", "json", "form", "pair", "positio
 _WORDS: Final = frozenset(
     {"body", "timestamp", "id", "method", "url", "path", "query", "form", "secret"}
 )
+_MAX_NUMBERED: Final = 100  # header fields of one name with numbers behind (DocuSign)
 _OF_BODY: Final = frozenset({"body", "form", "json"})
 
 
@@ -46,7 +47,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         and which need the extra ``hooknb[signatures]``.
     header
         The field that holds the signature, or several of which each is looked at; a name that ends
-        with ``*`` stands for all that begin like that.
+        with ``*`` stands for all that begin like that, and end with a number from 1.
     query
         The query parameter that holds it.
     field
@@ -208,8 +209,18 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def carriers(self) -> frozenset[str]:
         """The header fields that are made anew with each signature, in lower case."""
         kind, _, name = self.timestamp.partition(":")
+        return self.signature_carriers | ({name.lower()} if kind == "header" else set())
+
+    @property
+    def signature_carriers(self) -> frozenset[str]:
+        """The header fields that can hold the signature, in lower case."""
+        numbers = range(1, _MAX_NUMBERED + 1)
         return frozenset(
-            name.lower() for name in (*self.headers, *([name] if kind == "header" else ()))
+            one.lower()
+            for name in self.headers
+            for one in (
+                [f"{name[:-1]}{number}" for number in numbers] if name.endswith("*") else [name]
+            )
         )
 
     @property
