@@ -392,8 +392,8 @@ def _authentication(auth: Any) -> Auth | None:
     if not isinstance(auth, Auth):
         raise SettingError(
             "auth",
-            "write one such as hooknb.BasicAuth('user', 'password') or "
-            "hooknb.Signature('github', secret=…), or None",
+            "write hooknb.BasicAuth('user', 'password'), hooknb.Signature('github', secret=…), "
+            "another scheme, a list of them, or None",
         )
     if not auth.is_complete:
         raise SettingError(
