@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -38,7 +39,7 @@ class _Named(Auth, frozen=True):
     name: str = ""
 
 
-class Signature(_Named, frozen=True, kw_only=True, tag="signature"):
+class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
     """The signature, or the token, with which a sender proves where its requests come from.
 
     ``Signature("stripe", secret="whsec_…")`` checks them as Stripe signs them. A request that is
@@ -85,12 +86,12 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature"):
             if one != MASK:
                 described.check_secret(one)
 
-    @property
+    @cached_property
     def description(self) -> Scheme:
         """How the sender signs: its scheme, or that of the name."""
         return self.scheme or find_provider(self.name).signature
 
-    @property
+    @cached_property
     def _secrets(self) -> tuple[str, ...]:
         return (self.secret,) if isinstance(self.secret, str) else self.secret
 
@@ -147,13 +148,12 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature"):
         )
         if made is None:
             return request
-        fields, query, content = made
-        added = urlencode(query)
+        added = urlencode(made.query)
         return replace(
             request,
-            fields=Headers([*request.fields, *fields]),
+            fields=Headers([*request.fields, *made.fields]),
             query="&".join(part for part in (request.query, added) if part),
-            content=content,
+            content=made.message.body,
         )
 
     def _urls(self, request: IncomingRequest) -> Iterator[str]:

@@ -32,9 +32,9 @@ from hooknb.workflow.auth.messages import (
     write_time,
 )
 from hooknb.workflow.auth.scheme import AuthFailure
-from hooknb.workflow.auth.words import Scheme, split_template
+from hooknb.workflow.auth.words import Scheme
 
-__all__ = ["check", "sign"]
+__all__ = ["Additions", "check", "sign"]
 
 _SIZES: Final = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}  # bytes
 _MAX_SIGNATURES: Final = 200  # in one request; senders that change their keys send two or three
@@ -88,7 +88,7 @@ class _Signed:
         """Return the bytes that are signed."""
         message = self.message
         pieces: list[bytes] = []
-        for word, name in split_template(self.scheme.signed):
+        for word, name in self.scheme.parts:
             if word == "body":
                 pieces.append(message.body or b"")
             elif word == "secret":
@@ -189,18 +189,12 @@ def check(scheme: Scheme, messages: Sequence[Message], keys: Sequence[str]) -> A
 def _items(scheme: Scheme, message: Message) -> list[Any]:
     if not scheme.each:
         # Nobody asks for the value of a body that is signed as it is.
-        return [message.json if _reads_json(scheme) else MISSING]
+        return [message.json if scheme.reads_json else MISSING]
     items = MISSING if message.json is MISSING else paths.get(message.json, scheme.each)
     if not isinstance(items, list) or not items:
         detail = f"The body has no list {scheme.each}, whose elements are signed."
         raise _FailureError(f"missing {scheme.noun}", detail)
     return items
-
-
-def _reads_json(scheme: Scheme) -> bool:
-    if scheme.field or any(part.word == "json" for part in split_template(scheme.signed)):
-        return True
-    return scheme.timestamp.startswith("json:") or scheme.id.startswith("json:")
 
 
 def _check_item(
@@ -220,7 +214,8 @@ def _check_item(
         _check_hash(signed)
     found = False
     for message in messages:
-        found |= replace(signed, message=message).is_signed_by(signatures, keys)
+        signed.message = message
+        found |= signed.is_signed_by(signatures, keys)
     if not found:
         detail = f"The {scheme.noun} in the {scheme.place} does not match."
         raise _FailureError(f"{scheme.noun} does not match", detail)
@@ -245,12 +240,10 @@ def _received(signed: _Signed) -> list[str]:
         pairs = [(name, text) for name, sign, text in (t.partition("=") for t in texts) if sign]
         signed.pairs = dict(reversed(pairs))  # the first of a name counts
         texts = [text for name, text in pairs if name == scheme.pair]
-    # The longest prefix first: an empty one fits everything.
-    prefixes = sorted(scheme.prefixes, key=len, reverse=True)
     signatures = [
         text.removeprefix(prefix)
         for text in texts[:_MAX_SIGNATURES]
-        for prefix in [next((one for one in prefixes if text.startswith(one)), None)]
+        for prefix in [next((one for one in scheme.longest_prefixes if text.startswith(one)), None)]
         if prefix is not None
     ]
     if not any(_is_formed(scheme, text) for text in signatures):
@@ -407,14 +400,23 @@ def _algorithm(scheme: Scheme) -> str:
 
 
 @dataclass
-class _Additions:
-    """What a signature adds to a message, collected while it is made."""
+class Additions:
+    """What a signature adds to a message, collected while it is made.
+
+    Attributes
+    ----------
+    message
+        With what has been added so far; its body is another one where the signature, or its time,
+        stands in the body.
+    fields, query
+        The header fields and the query parameters to add.
+    """
 
     message: Message
     fields: list[tuple[str, str]] = field(default_factory=list)
     query: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, source: str, text: str, each: str = "") -> None:
+    def add(self, source: str, text: str, scheme: Scheme) -> None:
         """Put a value at a source; what stands beside the signature comes with it."""
         word, _, name = source.partition(":")
         message = self.message
@@ -426,76 +428,84 @@ class _Additions:
             sign = "&" if urlsplit(message.url).query else "?"
             self.message = replace(message, url=message.url + sign + urlencode({name: text}))
         elif word == "json" and message.json is not MISSING:
-            items = paths.get(message.json, each) if each else [message.json]
             changed = [
                 put(item, name, int(text) if text.isdecimal() else text)
-                for item in (items if isinstance(items, list) else ())
+                for item in _own_items(scheme, message)
             ]
             if any(changed):
                 self.message = replace(message, body=msgspec.json.encode(message.json))
 
 
-def sign(
-    scheme: Scheme, message: Message, secret: str
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]], bytes | None] | None:
+def sign(scheme: Scheme, message: Message, secret: str) -> Additions | None:
     """Sign a message that is about to be sent.
 
     Returns
     -------
-    tuple or None
-        Header fields and query parameters to add, and the body, which is another one where the
-        signature or its time stands in it. ``None`` where it cannot be signed: there is only the
-        public key, or the body is not an object of JSON.
+    Additions or None
+        What the signature adds. ``None`` where it is not signed: there is only the public key, or
+        the signature belongs into the body, which has one already or is not an object of JSON.
     """
-    if scheme.has_public_key:
-        from hooknb.workflow.auth import public_keys
-
-        if not public_keys.can_sign(public_keys.load_key(scheme.kind, scheme.key, secret)):
-            return None
-    made = _Additions(message)
+    if not _can_sign(scheme, message, secret):
+        return None
+    made = Additions(message)
     if scheme.id.startswith("header:") and not _Signed(scheme=scheme, message=message).find(
         scheme.id
     ):
-        made.add(scheme.id, f"msg_{secrets.token_hex(12)}")
+        made.add(scheme.id, f"msg_{secrets.token_hex(12)}", scheme)
     timestamp = write_time(message.at, scheme.unit) if scheme.timestamp else ""
-    made.add(scheme.timestamp, timestamp, scheme.each)
+    made.add(scheme.timestamp, timestamp, scheme)
     if scheme.body_sha256 and message.form is None and message.body:
-        made.add(scheme.body_sha256, hashlib.sha256(message.body).hexdigest())
+        made.add(scheme.body_sha256, hashlib.sha256(message.body).hexdigest(), scheme)
     signed = _Signed(scheme=scheme, message=made.message, timestamp=timestamp)
     if scheme.field:
-        return _sign_items(signed, secret)
-    signed.item = made.message.json if _reads_json(scheme) else MISSING
+        return made if _sign_items(signed, made, secret) else None
+    signed.item = made.message.json if scheme.reads_json else MISSING
     text = _token(signed, secret) if scheme.kind == "jwt" else signed.signature(secret)
+    place = f"query:{scheme.query}"
+    if not scheme.query:
+        place = f"header:{scheme.headers[0].replace('*', '1')}"
+    made.add(place, _formatted(scheme, timestamp, text), scheme)
+    return made
+
+
+def _can_sign(scheme: Scheme, message: Message, secret: str) -> bool:
+    if scheme.has_public_key:
+        from hooknb.workflow.auth import public_keys
+
+        return public_keys.can_sign(public_keys.load_key(scheme.kind, scheme.key, secret))
+    items = _own_items(scheme, message) if scheme.field else []
+    return not any(_values(_Signed(scheme=scheme, message=message, item=item)) for item in items)
+
+
+def _formatted(scheme: Scheme, timestamp: str, text: str) -> str:
+    """Write a signature as it stands in its place."""
     text = scheme.prefixes[0] + text
-    if scheme.format == "pairs":
-        text = f"{scheme.pair}={text}"
-        word, _, name = scheme.timestamp.partition(":")
-        if word == "pair":
-            text = f"{name}={timestamp}{scheme.separator}{text}"
-    elif scheme.format == "positional":
-        text = f"{timestamp}{scheme.separator}{text}"
-    if scheme.query:
-        made.add(f"query:{scheme.query}", text)
-    else:
-        made.add(f"header:{scheme.headers[0].replace('*', '1')}", text)
-    return made.fields, made.query, made.message.body
+    if scheme.format == "positional":
+        return f"{timestamp}{scheme.separator}{text}"
+    if scheme.format != "pairs":
+        return text
+    word, _, name = scheme.timestamp.partition(":")
+    before = f"{name}={timestamp}{scheme.separator}" if word == "pair" else ""
+    return f"{before}{scheme.pair}={text}"
 
 
-def _sign_items(
-    signed: _Signed, secret: str
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]], bytes | None] | None:
-    """Put the signatures into a body."""
-    scheme, value = signed.scheme, signed.message.json
-    items: Any = [value] if value is not MISSING else []
-    if scheme.each and items:
-        items = paths.get(value, scheme.each)
-    if not isinstance(items, list) or not items:
-        return None
+def _own_items(scheme: Scheme, message: Message) -> list[Any]:
+    """Return the values in a body that are signed one by one."""
+    if message.json is MISSING:
+        return []
+    items = paths.get(message.json, scheme.each) if scheme.each else [message.json]
+    return items if isinstance(items, list) else []
+
+
+def _sign_items(signed: _Signed, made: Additions, secret: str) -> bool:
+    """Put the signatures into a body; return whether they have a place there."""
+    scheme, items = signed.scheme, _own_items(signed.scheme, signed.message)
     for item in items:
         text = scheme.prefixes[0] + replace(signed, item=item).signature(secret)
         if not put(item, scheme.field, text):
-            return None
-    return [], [], msgspec.json.encode(value)
+            return False
+    made.message = replace(made.message, body=msgspec.json.encode(signed.message.json))
+    return bool(items)
 
 
 def _bytes(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Final, Literal, NamedTuple
 
@@ -31,7 +31,7 @@ class Part(NamedTuple):
     name: str
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """How a sender signs its requests. One of ``header``, ``query`` and ``field`` says where.
 
     A *source* is a text that says where a value stands: ``header:X-Time``, ``query:ts``,
@@ -177,41 +177,39 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for place in (self.field, self.each):
             paths.parse(place)
 
-    @property
+    @cached_property
     def binds_body(self) -> bool:
         """Whether the whole body is proven; otherwise only where the request comes from."""
         if self.kind in {"token", "jwt"}:
             return bool(self.body_claim)
-        return any(part in {("body", ""), ("form", "")} for part in split_template(self.signed))
+        return any(part in {("body", ""), ("form", "")} for part in self.parts)
 
-    @property
+    @cached_property
     def needs_body(self) -> bool:
         """Whether the head alone does not tell if it is right."""
         if self.field or self.body_claim or self.body_sha256 or self.timestamp.startswith("json:"):
             return True
         return self.kind not in {"token", "jwt"} and any(
-            part.word in _OF_BODY for part in split_template(self.signed)
+            part.word in _OF_BODY for part in self.parts
         )
 
-    @property
+    @cached_property
     def signs_url(self) -> bool:
         """Whether the URL is a part of what is signed."""
-        return bool(self.url_claim) or any(
-            part.word in {"url", "path"} for part in split_template(self.signed)
-        )
+        return bool(self.url_claim) or any(part.word in {"url", "path"} for part in self.parts)
 
-    @property
+    @cached_property
     def has_public_key(self) -> bool:
         """Whether its secret is a public key."""
         return self.kind in _PUBLIC
 
-    @property
+    @cached_property
     def carriers(self) -> frozenset[str]:
         """The header fields that are made anew with each signature, in lower case."""
         kind, _, name = self.timestamp.partition(":")
         return self.signature_carriers | ({name.lower()} if kind == "header" else set())
 
-    @property
+    @cached_property
     def signature_carriers(self) -> frozenset[str]:
         """The header fields that can hold the signature, in lower case."""
         numbers = range(1, _MAX_NUMBERED + 1)
@@ -223,23 +221,41 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         )
 
-    @property
+    @cached_property
     def headers(self) -> tuple[str, ...]:
         """The names in ``header``, in the usual spelling."""
         names = (self.header,) if isinstance(self.header, str) else self.header
         return tuple(map(usual, names)) if self.header else ()
 
-    @property
+    @cached_property
     def prefixes(self) -> tuple[str, ...]:
         """Those in ``prefix``."""
         return (self.prefix,) if isinstance(self.prefix, str) else self.prefix
 
-    @property
+    @cached_property
+    def longest_prefixes(self) -> tuple[str, ...]:
+        """The same, the longest first: an empty one stands before everything."""
+        return tuple(sorted(self.prefixes, key=len, reverse=True))
+
+    @cached_property
+    def reads_json(self) -> bool:
+        """Whether the value of the body is looked at, not its bytes alone."""
+        return bool(self.field) or (
+            any(part.word == "json" for part in self.parts)
+            or any(source.startswith("json:") for source in (self.timestamp, self.id))
+        )
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What is signed, in its parts."""
+        return split_template(self.signed)
+
+    @cached_property
     def noun(self) -> str:
         """What it sends: a signature or a token."""
         return "token" if self.kind in {"token", "jwt"} else "signature"
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Where that stands, in words."""
         if self.query:
