@@ -84,8 +84,8 @@ class Intake:
             return _NOT_FOUND, None
         served, subpath = state.served, slash + below if below else ""
         if request.relayed:
-            base = self.publication.url(state.key)
-            request.public_url = f"{base}{path.removeprefix(_PREFIX + key)}{mark}{query}"
+            base = self.publication.url(state.key)  # None where it was withdrawn just now
+            request.public_url = base and base + path.removeprefix(_PREFIX + key) + mark + query
         refusal = self._judge(state, served, request, subpath)
         raw, parsed = await self._read(served, request, query, body, refusal)
         is_refused = isinstance(parsed, Refusal)

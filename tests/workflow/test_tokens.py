@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooknb import Bearer, HeaderToken, SettingError
+from hooknb import Bearer, HeaderToken, SettingError, Signature
 
 
 def test_a_bearer_token_lets_in(runtime):
@@ -40,3 +40,13 @@ def test_what_no_sender_could_send_is_refused():
             Bearer(token)
     with pytest.raises(SettingError, match=r"^auth\.name: "):
         HeaderToken("X Key", "s")
+
+
+def test_the_token_of_a_known_sender_is_shown_nowhere(runtime):
+    for name in ("gitlab", "telegram", "buildkite-token"):
+        hook = runtime.webhook(name, auth=Signature(name, secret="s3cret"), accept="text/plain")
+        response = hook.send(json=1)
+        kept = hook.delivery(response.delivery)
+        assert (response.status, kept.outcome) == (415, "refused")
+        assert "s3cret" not in repr((kept, kept.headers, kept.header_map))
+        assert "s3cret" not in repr(hook.deliveries.to_dict())

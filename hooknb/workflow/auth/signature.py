@@ -171,14 +171,12 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         )
         for url in known:
             yield url
-            # Twilio's own library tries both, "since sig generation on back end is inconsistent".
+            # Twilio signs now with the port and now without; its own library tries both.
             scheme, _, rest = url.partition("://")
-            netloc = rest.partition("/")[0]
+            netloc, slash, path = rest.partition("/")
             name, _, port = netloc.rpartition(":")
-            if port == str(_PORTS[scheme]):
-                yield f"{scheme}://{name}{rest.removeprefix(netloc)}"
-            elif not name:
-                yield f"{scheme}://{netloc}:{_PORTS[scheme]}{rest.removeprefix(netloc)}"
+            other = name if port.isdecimal() else f"{netloc}:{_PORTS[scheme]}"
+            yield f"{scheme}://{other}{slash}{path}"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show what is set, with a mask in place of the secret."""
