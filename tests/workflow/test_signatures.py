@@ -317,6 +317,18 @@ def test_every_unit_of_time_is_written_and_read(unit):
     assert judge(auth, replace(sent, fields=fields)).reason == "malformed signature"
 
 
+@given(text=st.text(st.characters(max_codepoint=255), max_size=40))
+@settings(deadline=None)
+def test_any_text_is_read_as_a_time_or_refused(text):
+    for unit in ("s", "ms", "iso", "http"):
+        scheme = Scheme(
+            header="X-Sig", timestamp="header:X-Time", unit=unit, signed="{timestamp}{body}"
+        )
+        auth = Signature(scheme=scheme, secret="s")
+        fields = Headers([("X-Time", text), ("X-Sig", "0" * 64)])
+        assert judge(auth, replace(outgoing(), fields=fields)) is not None
+
+
 def test_several_secrets_are_accepted_and_the_first_signs():
     old, new = (Signature("github", secret=secret) for secret in ("old", "new"))
     both = Signature("github", secret=["new", "old"])
@@ -354,6 +366,13 @@ def test_the_words_describe_a_sender_that_is_not_known():
         ({"header": "A", "signed": "{body"}, r"scheme\.signed: .*double a brace"),
         ({"header": "A", "signed": "{timestamp}"}, r"scheme\.timestamp: "),
         ({"header": "A", "timestamp": "X-Time"}, r"scheme\.timestamp: 'X-Time' is not a source"),
+        ({"header": "A", "timestamp": "position:x"}, r"scheme\.timestamp: 'position:x' is not a"),
+        (
+            {"header": "A", "signed": "{position:7}"},
+            r"scheme\.signed: 'position:7' is not a source",
+        ),
+        ({"header": "A", "signed": "{json:a..b}"}, r"path 'a\.\.b'"),
+        ({"field": "a..b"}, r"path 'a\.\.b'"),
         ({"header": "A", "tolerance": 5}, r"scheme\.tolerance: "),
         ({"header": "A", "digest": "md5"}, r"scheme: Invalid enum value 'md5'"),
         ({"header": "A", "format": "pairs"}, r"scheme\.pair: "),

@@ -148,7 +148,7 @@ def read_time(text: str, unit: str) -> int | None:
         if read.tzinfo is None:
             read = read.replace(tzinfo=UTC)
         return round(read.timestamp() * SECOND)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError, IndexError):  # as the parsers of dates have it
         return None
 
 

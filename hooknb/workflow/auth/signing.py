@@ -80,7 +80,7 @@ class _Signed:
         if word == "pair":
             return self.pairs.get(name, "")
         if word == "position":
-            return next(iter(self.positions[int(name) :]), "")
+            return next(iter(self.positions), "")
         pairs = self.message.query if word == "query" else self.message.form
         return next((value for key, value in pairs or () if key == name), "")
 

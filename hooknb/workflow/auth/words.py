@@ -36,7 +36,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     A *source* is a text that says where a value stands: ``header:X-Time``, ``query:ts``,
     ``json:meta.time`` (a path in the JSON body), ``form:time``, and beside the signature in its
-    own header ``pair:t`` or ``position:0``.
+    own header ``pair:t`` or ``position:0`` (the first of ``positional``).
 
     Attributes
     ----------
@@ -170,10 +170,11 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if not is_right:
                 raise SettingError(f"scheme.{name}", problem)
         for name in ("timestamp", "id", "body_sha256"):
-            text = getattr(self, name)
-            word, _, value = text.partition(":")
-            if text and not (value and word in _SOURCES):
-                raise SettingError(f"scheme.{name}", f"{text!r} is not a source such as header:X")
+            if text := getattr(self, name):
+                _check_source(f"scheme.{name}", text)
+        for word, name in split_template(self.signed):
+            if word and name:
+                _check_source("scheme.signed", f"{word}:{name}")
         for place in (self.field, self.each):
             paths.parse(place)
 
@@ -340,3 +341,11 @@ def split_template(template: str) -> tuple[Part, ...]:
         problem = f"{error}; double a brace that is signed itself"
         raise SettingError("scheme.signed", problem) from None
     return tuple(parts)
+
+
+def _check_source(setting: str, text: str) -> None:
+    word, _, name = text.partition(":")
+    if not name or word not in _SOURCES or (word == "position" and name != "0"):
+        raise SettingError(setting, f"{text!r} is not a source such as header:X-Time")
+    if word == "json":
+        paths.parse(name)
