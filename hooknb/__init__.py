@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hooknb.records import Delivery, Execution, Job, SentResponse, Status
     from hooknb.runtime import Runtime, delete, hooks, panel, serve, webhook, workflows
     from hooknb.workflow import Trigger, Workflow
-    from hooknb.workflow.auth import BasicAuth
+    from hooknb.workflow.auth import BasicAuth, Bearer, HeaderToken, Scheme, Signature
     from hooknb.workflow.nodes import (
         Calculation,
         Case,
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BasicAuth",
+    "Bearer",
     "Calculation",
     "Case",
     "Code",
@@ -72,6 +73,7 @@ __all__ = [
     "End",
     "Execution",
     "ExpressionError",
+    "HeaderToken",
     "Hook",
     "HooknbError",
     "HttpResponse",
@@ -91,9 +93,11 @@ __all__ = [
     "Response",
     "Runtime",
     "SampleError",
+    "Scheme",
     "SentResponse",
     "ServerError",
     "SettingError",
+    "Signature",
     "Status",
     "StoreError",
     "StoreUnavailableError",
@@ -128,7 +132,7 @@ _HOMES = {
         "hooknb.records": ["Delivery", "Execution", "Job", "SentResponse", "Status"],
         "hooknb.runtime": ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows"],
         "hooknb.workflow": ["Trigger", "Workflow"],
-        "hooknb.workflow.auth": ["BasicAuth"],
+        "hooknb.workflow.auth": ["BasicAuth", "Bearer", "HeaderToken", "Scheme", "Signature"],
         "hooknb.workflow.variables": ["Variable", "parse_body", "parse_query"],
     }.items()
     for name in names

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
@@ -601,6 +602,7 @@ class Hook:
                 params=params,
                 headers=headers,
                 timeout=timeout,
+                sent_at=self._hosting.clock.now(),
             )
 
     def send_sample(self, timeout: float = 60.0) -> HttpResponse:
@@ -729,7 +731,9 @@ class Hook:
         """
         request = self._sample() if id is None else self._again(self.delivery(id))
         if self.workflow.trigger.auth is not None:
-            request = self.workflow.trigger.auth.apply(request)
+            request = self.workflow.trigger.auth.apply(
+                replace(request, url=self.url, sent_at=self._hosting.clock.now())
+            )
         return curl.command(self.url, request)
 
     def _again(self, delivery: Delivery) -> Outgoing:
@@ -741,7 +745,10 @@ class Hook:
     def _exchange(self, call: str, request: Outgoing, timeout: float) -> HttpResponse:
         with self._waiting(call):
             return exchange(
-                self.local_url, request, auth=self.workflow.trigger.auth, timeout=timeout
+                self.local_url,
+                replace(request, sent_at=self._hosting.clock.now()),
+                auth=self.workflow.trigger.auth,
+                timeout=timeout,
             )
 
     @contextmanager

@@ -318,7 +318,7 @@ def webhook(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: Auth | None = None,
+    auth: Auth | Sequence[Auth] | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,
@@ -354,7 +354,9 @@ def webhook(
     accept
         Media types of bodies; ``"application/*"`` and ``"*/*"`` as usual.
     auth
-        What callers must prove; ``BasicAuth(user, password)``.
+        What callers must prove: ``Signature("github", secret=…)``, ``Bearer(token)``,
+        ``HeaderToken(name, value)`` or ``BasicAuth(user, password)``; a list where all of them
+        must be satisfied.
     headers, query, body
         Variables: paths such as ``"order.id"``, or :class:`hooknb.Variable`;
         ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` make lists of them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -75,8 +75,12 @@ def send(
     params: str | Pairs | None,
     headers: Mapping[str, str] | Sequence[tuple[str, str]] | None,
     timeout: float,
+    sent_at: int | None = None,
 ) -> HttpResponse:
-    """Send one request and wait for its response; see :meth:`hooknb.Hook.send`."""
+    """Send one request and wait for its response; see :meth:`hooknb.Hook.send`.
+
+    ``sent_at`` is by the clock of the hook's runtime, in microseconds since 1970.
+    """
     if not isinstance(method, str) or not TOKEN.fullmatch(method):
         raise SettingError("method", f"{method!r} is not a method; write 'POST'")
     content, content_type = _content(json, data)
@@ -85,7 +89,13 @@ def send(
     named = {name.lower() for name, _ in given}
     if content_type is not None and "content-type" not in named:
         given.insert(0, ("Content-Type", content_type))
-    request = Outgoing(method=method, query=_query(params), fields=Headers(given), content=content)
+    request = Outgoing(
+        method=method,
+        query=_query(params),
+        fields=Headers(given),
+        content=content,
+        sent_at=sent_at,
+    )
     return exchange(url, request, auth=auth, timeout=timeout)
 
 
@@ -103,7 +113,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         There was no response in time.
     """
     if auth is not None:
-        request = auth.apply(request)
+        request = auth.apply(replace(request, url=url))
     fields = list(request.fields)
     named = {name.lower() for name, _ in fields}
     if depth.current.get():

@@ -59,7 +59,8 @@ def check_head(trigger: Trigger, request: IncomingRequest) -> Refusal | None:
             detail=f"{method} is not a method of this hook; it takes {allowed}.",
             headers=(("Allow", allowed),),
         )
-    if trigger.auth is not None and not trigger.auth.needs_body:
+    if trigger.auth is not None:
+        # One that needs the body refuses here what no body could put right.
         refusal = _check_credentials(trigger.auth, request)
         if refusal is not None:
             return refusal

@@ -65,7 +65,7 @@ class Intake:
 
         The id of the delivery comes with it; ``None`` where nothing was kept.
         """
-        path, _, query = request.target.partition("?")
+        path, mark, query = request.target.partition("?")
         key, slash, below = path.removeprefix(_PREFIX).partition("/")
         state = self.hooks.get(key) if path.startswith(_PREFIX) else None
         if state is not None:
@@ -75,6 +75,9 @@ class Intake:
                 await body.read(0, is_wanted=False)
             return _NOT_FOUND, None
         served, subpath = state.served, slash + below if below else ""
+        if request.relayed:
+            base = self.publication.url(state.key)  # None where it was withdrawn just now
+            request.public_url = base and base + path.removeprefix(_PREFIX + key) + mark + query
         refusal = self._judge(state, served, request, subpath)
         raw, parsed = await self._read(served, request, query, body, refusal)
         is_refused = isinstance(parsed, Refusal)

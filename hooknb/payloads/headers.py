@@ -10,7 +10,12 @@ from typing import Any, Final
 __all__ = ["MASK", "SECRET_HEADERS", "TOKEN", "HeaderMap", "Headers", "masked", "parse_head"]
 
 MASK: Final = "•••••"
-SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+SECRET_HEADERS: Final = frozenset(
+    {
+        *("authorization", "proxy-authorization", "cookie", "set-cookie"),
+        *("x-api-key", "x-gitlab-token", "x-telegram-bot-api-secret-token", "x-buildkite-token"),
+    }
+)
 """Headers that carry credentials; their values are masked wherever records are shown."""
 
 

@@ -42,6 +42,8 @@ class Request:
         ``time.perf_counter()`` at the same moment.
     relayed
         Whether it came through the Jupyter server; ``None`` where it did not, or nobody looked.
+    public_url
+        The URL that its sender used, where it came through the Jupyter server.
     """
 
     method: str
@@ -55,6 +57,7 @@ class Request:
     received_at: int = 0
     started: float = 0.0
     relayed: bool | None = None
+    public_url: str | None = None
 
     @property
     def has_body(self) -> bool:

@@ -18,7 +18,7 @@ from hooknb.errors import SettingError
 from hooknb.expressions.templates import has_templates
 from hooknb.payloads.charsets import has_control
 from hooknb.workflow import notation
-from hooknb.workflow.auth import SCHEMES, Auth, read_auth
+from hooknb.workflow.auth import SCHEMES, AllOf, Auth, read_auth
 from hooknb.workflow.nodes import Node, Response, as_nodes, walk, with_keys
 from hooknb.workflow.nodes.data import as_own, exactly_equal
 from hooknb.workflow.nodes.fields import check_fields, fields_of
@@ -38,7 +38,7 @@ class WebhookSettings(TypedDict, total=False):
     sync: bool
     methods: str | Sequence[str]
     accept: str | Sequence[str]
-    auth: Auth | None
+    auth: Auth | Sequence[Auth] | None
     headers: Iterable[str | Variable] | None
     query: Iterable[str | Variable] | None
     body: Iterable[str | Variable] | None
@@ -220,7 +220,11 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(
-        cls, text: str | bytes, functions: notation.Functions = (), *, password: str | None = None
+        cls,
+        text: str | bytes,
+        functions: notation.Functions = (),
+        *,
+        password: str | Sequence[str] | None = None,
     ) -> Workflow:
         """Read a definition from JSON. Text of functions in it is never run.
 
@@ -233,7 +237,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
             keys of nodes, or names, to functions, such as ``globals()``. A node whose function is
             not given raises when it is run; :attr:`unbound` names them.
         password
-            That of its ``auth``, where the JSON has none.
+            The secret of its ``auth``, where the JSON has none; a list where several schemes have
+            none, in their order.
 
         Raises
         ------
@@ -248,7 +253,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         data: str | bytes,
         functions: notation.Functions = (),
         *,
-        password: str | None = None,
+        password: str | Sequence[str] | None = None,
         known: notation.Known | None = None,
     ) -> Workflow:
         """Read back what :meth:`encode` gave; as :meth:`from_json`.
@@ -287,7 +292,7 @@ def define(
     sync: bool = False,
     methods: str | Sequence[str] = ("POST",),
     accept: str | Sequence[str] = ("application/json",),
-    auth: Auth | None = None,
+    auth: Auth | Sequence[Auth] | None = None,
     headers: Iterable[str | Variable] | None = None,
     query: Iterable[str | Variable] | None = None,
     body: Iterable[str | Variable] | None = None,
@@ -372,15 +377,28 @@ def _check_plain(kind: type[msgspec.Struct], **settings: Any) -> None:
 
 
 def _authentication(auth: Any) -> Auth | None:
-    for scheme in SCHEMES:
-        auth = as_own(auth, scheme) or auth
+    kinds: tuple[type[Auth], ...] = (*SCHEMES, AllOf)
+    for kind in kinds:
+        auth = as_own(auth, kind) or auth
     if auth is None:
         return None
+    several = auth.schemes if isinstance(auth, AllOf) else auth
+    if isinstance(several, (list, tuple)):
+        made = [_authentication(one) for one in several]
+        schemes = tuple(one for one in made if one is not None and not isinstance(one, AllOf))
+        if not schemes or len(schemes) < len(made):
+            raise SettingError("auth", "write a list of schemes, or None for none")
+        return schemes[0] if len(schemes) == 1 else AllOf(schemes)
     if not isinstance(auth, Auth):
-        raise SettingError("auth", "write hooknb.BasicAuth('user', 'password') or None")
+        raise SettingError(
+            "auth",
+            "write hooknb.BasicAuth('user', 'password'), hooknb.Signature('github', secret=…), "
+            "another scheme, a list of them, or None",
+        )
     if not auth.is_complete:
         raise SettingError(
-            f"auth.{auth.secret}", "it was left out of the JSON; pass from_json(text, password=…)"
+            f"auth.{auth.secret_field}",
+            "it was left out of the JSON; pass from_json(text, password=…)",
         )
     return auth
 

@@ -8,6 +8,7 @@ import os
 import socket
 from base64 import b64encode
 from contextlib import ExitStack
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ import pytest
 
 import hooknb
 from hooknb.errors import PublicationError, SettingError
+from hooknb.payloads.headers import Headers
 from hooknb.relay import limits
 from hooknb.relay.limits import Limits
 from hooknb.relay.passage import Passage, RefusedError
 from hooknb.relay.registrations import PublishedHook
+from hooknb.workflow.auth import Outgoing
 from served import BASE, KEY, SECRET, TOKEN, RelayServer, kernel, read_request, register, until
 from wire import Wire, exchange
 
@@ -223,6 +226,32 @@ def test_the_senders_address_is_believed_of_the_relay_only(published, relay) -> 
     raw = f"{hook_url}Host: localhost\r\nX-Hooknb-Relay: {secret}\r\nContent-Length: 0\r\n\r\n"
     assert exchange(port, raw.encode()).status == 404
     assert relay.send(hook_key).status == 404
+
+
+def test_a_signature_of_the_public_url_verifies_through_the_relay(published, relay) -> None:
+    auth = hooknb.Signature("square", secret="s3cret")
+    hook = published.webhook("orders", auth=auth, subpaths=True)
+    hook.publish()
+    request = Outgoing(
+        method="POST",
+        query="a=1",
+        fields=Headers([("Content-Type", "application/json")]),
+        content=b"{}",
+        subpath="/below",
+        url=hook.url,
+    )
+    signed = auth.apply(request)
+
+    def send(query: str) -> int:
+        key = f"{hook.key}{request.subpath}"
+        return relay.send(key, b"{}", query=query, fields=tuple(signed.fields)).status
+
+    assert send("a=1") == 200
+    assert send("a=2") == 401
+    assert hook.send(json=1).status == 200  # signed for the URL of this machine
+    elsewhere = auth.apply(replace(request, url="https://elsewhere.example/hooknb/key"))
+    signed = elsewhere
+    assert send("a=1") == 401
 
 
 def test_an_answer_is_never_a_page_of_the_server(published, relay) -> None:

@@ -17,6 +17,7 @@ from hooknb.ui.parts.controls import Asking, button, counted, row_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.trigger.variable_rows import Rows
 from hooknb.workflow import Trigger, Workflow
+from hooknb.workflow.auth import BasicAuth
 from hooknb.workflow.nodes import Response
 from hooknb.workflow.nodes.fields import fields_of
 
@@ -148,13 +149,15 @@ class Security(Card):
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Follow the draft; what was typed stays while it is turned off."""
         auth = draft.value("auth")
+        # A pair is a draft's, as long as one of the two is missing.
+        is_basic = isinstance(auth, (BasicAuth, tuple))
         if is_new:
             self.user.value = getattr(auth, "user", "")
             self.password.value = getattr(auth, "password", "")
-        self.basic.value = auth is not None
+        self.basic.value = is_basic
         problems = {error.setting: error.problem for error in draft.problems}
         for name, field in (("user", self.user), ("password", self.password)):
-            field.enabled = auth is not None
+            field.enabled = is_basic
             field.error = problems.get(f"auth.{name}", "")
 
     def _typed(self) -> None:

@@ -32,7 +32,7 @@ class BasicAuth(Auth, frozen=True, tag="basic"):
     """
 
     title: ClassVar[str] = "Basic"
-    secret: ClassVar[str] = "password"  # noqa: S105 - the name of the field
+    secret_field: ClassVar[str] = "password"  # noqa: S105 - the name of the field
 
     user: str
     password: str

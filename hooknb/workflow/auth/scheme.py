@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 
+from hooknb.errors import SettingError
+from hooknb.payloads.charsets import has_control
 from hooknb.payloads.headers import MASK, Headers
 
-__all__ = ["Auth", "AuthFailure", "IncomingRequest", "Outgoing"]
+__all__ = ["Auth", "AuthFailure", "IncomingRequest", "Outgoing", "Secret", "as_secrets"]
+
+Secret = str | tuple[str, ...]
+"""A secret, or several of which any one is accepted: the first is the one that signs."""
 
 
 class IncomingRequest(Protocol):
@@ -27,6 +32,14 @@ class IncomingRequest(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """By name in the usual spelling (``Content-Type``)."""
+
+    @property
+    def received_at(self) -> int:
+        """Microseconds since 1970 at which it was received, by the runtime's clock."""
+
+    @property
+    def public_url(self) -> str | None:
+        """Where the sender sent it to, as the relay knows; ``None`` where it came directly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +58,10 @@ class Outgoing:
         The bytes of the body; ``None`` for no body at all.
     subpath
         What is appended to the URL, as it stands there; ``""`` for nothing.
+    url
+        Where it is sent to, without ``subpath`` and query; ``""`` where that is not known yet.
+    sent_at
+        Microseconds since 1970; ``None`` for the time at which it is signed.
     """
 
     method: str
@@ -52,6 +69,8 @@ class Outgoing:
     fields: Headers
     content: bytes | None
     subpath: str = ""
+    url: str = ""
+    sent_at: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,15 +102,22 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
     ----------
     title
         What the panel calls it.
-    secret
+    secret_field
         The name of the field that is masked, and left out of JSON.
-    needs_body
-        Whether :meth:`check` looks at the body; otherwise the head is judged before it is read.
     """
 
     title: ClassVar[str] = "authentication"
-    secret: ClassVar[str]
-    needs_body: ClassVar[bool] = False
+    secret_field: ClassVar[str]
+
+    @property
+    def parts(self) -> tuple[Auth, ...]:
+        """The schemes that it consists of: itself, or several that must all be satisfied."""
+        return (self,)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether :meth:`check` is called again with the body, once it is received."""
+        return False
 
     def check(self, request: IncomingRequest, body: bytes | None = None) -> AuthFailure | None:
         """Say why a request is not let in, or return ``None``.
@@ -101,7 +127,8 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
         request
             Its head.
         body
-            The bytes as received; ``None`` where the scheme does not need them.
+            The bytes as received; ``None`` while only the head is. A scheme that needs them refuses
+            by the head what can never be let in, and returns ``None`` for the rest.
         """
         raise NotImplementedError
 
@@ -129,19 +156,19 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
     @property
     def prompt(self) -> str:
         """The question that asks a person for the secret."""
-        return f"{self.secret.capitalize()}: "
+        return f"{self.secret_field.capitalize()}: "
 
     @classmethod
     def without_secret(cls, fields: Mapping[str, Any]) -> Self:
         """Make a scheme whose secret is still to be given; a hook cannot be served with it."""
-        made = cls(**{**fields, cls.secret: MASK})
-        msgspec.structs.force_setattr(made, cls.secret, "")
+        made = cls(**{**fields, cls.secret_field: MASK})
+        msgspec.structs.force_setattr(made, cls.secret_field, "")
         return made
 
     @property
     def is_complete(self) -> bool:
         """Whether its secret is known."""
-        return bool(getattr(self, self.secret))
+        return bool(getattr(self, self.secret_field))
 
     def __repr__(self) -> str:
         """Show the fields, with a mask in place of the secret."""
@@ -151,6 +178,26 @@ class Auth(msgspec.Struct, frozen=True, tag_field="type"):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show the same where rich shows it."""
         return [
-            (name, MASK if name == self.secret else getattr(self, name))
+            (name, MASK if name == self.secret_field else getattr(self, name))
             for name in self.__struct_fields__
         ]
+
+
+def as_secrets(value: Any, field: str) -> Secret:
+    """Return a secret, or several as a tuple; one alone as it is.
+
+    Raises
+    ------
+    SettingError
+        It is neither some text nor a list of such, or has control characters at its ends.
+    """
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, Sequence) or not several:
+        raise SettingError(field, "write the secret as text, or a list of them: [new, old]")
+    for one in several:
+        if not isinstance(one, str) or not one.strip():
+            raise SettingError(field, "a secret is empty; write the text that the sender has")
+        # A line break within is that of a key in PEM; at the end it was pasted by accident.
+        if has_control(one[0] + one.rstrip("\n")[-1]) or has_control(one.replace("\n", "")):
+            raise SettingError(field, "it contains control characters; remove them")
+    return several[0] if len(several) == 1 else tuple(several)

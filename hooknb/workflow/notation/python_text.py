@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from hooknb import paths
+from hooknb.workflow.auth import Auth
 from hooknb.workflow.nodes import Code, Node, walk, with_keys
 from hooknb.workflow.nodes.data import exactly_equal, map_functions, settings_of, to_data
 from hooknb.workflow.nodes.sources import is_function, name_of, source_of
@@ -47,8 +48,10 @@ def to_python(settings: Mapping[str, Any]) -> str:
     imports = ["import hooknb", *sorted(cell.imports)]
     blocks = ["\n".join(imports)]
     if "auth" in settings:
-        prompt = _text(settings["auth"].prompt)
-        cell.asked.insert(0, f"{cell.password} = getpass.getpass({prompt})")
+        cell.asked[:0] = [
+            f"{name} = getpass.getpass({_text(auth.prompt)})"
+            for name, auth in zip(cell.passwords, settings["auth"].parts, strict=True)
+        ]
     if cell.asked:
         blocks = ["import getpass", *blocks, "\n".join(cell.asked)]
     code = "\n\n".join(blocks)
@@ -147,7 +150,9 @@ class _Cell:
                 self._not_defined(name, source)
             else:
                 self._define(name, source, own, several=defined.count(own) > 1)
-        self.password = _free("password", self.taken)
+        self.passwords: list[str] = []
+        for _ in self.settings["auth"].parts if "auth" in self.settings else ():
+            self.passwords.append(_free("password", {*self.taken, *self.passwords}))
 
     def _define(self, name: str, source: str, own: str, *, several: bool) -> None:
         block = source.strip("\n")
@@ -176,11 +181,8 @@ class _Cell:
     def setting(self, name: str, value: Any) -> Any:
         """Write the value of one of the hook's settings."""
         if name == "auth":
-            arguments = [
-                self.password if field == value.secret else self.value(getattr(value, field))
-                for field in value.__struct_fields__
-            ]
-            return _Group(f"hooknb.{type(value).__name__}(", arguments, ")")
+            made = [self.auth(*pair) for pair in zip(value.parts, self.passwords, strict=True)]
+            return made[0] if len(made) == 1 else _Group("[", made, "]")
         if name in {"headers", "query", "body"}:
             return self.variables(name, value)
         if name in {"methods", "accept"}:
@@ -188,6 +190,17 @@ class _Cell:
         if name == "max_body" and value % 2**20 == 0:
             return f"{value // 2**20} * 2**20"
         return self.value(value)
+
+    def auth(self, auth: Auth, password: str) -> Any:
+        """Write a scheme of authentication, with a name of the cell in place of its secret."""
+        settings = {**settings_of(auth), auth.secret_field: _Name(password)}
+        arguments = []
+        for parameter in inspect.signature(type(auth)).parameters.values():
+            if parameter.name in settings:
+                value = self.value(settings[parameter.name])
+                is_named = parameter.kind is parameter.KEYWORD_ONLY
+                arguments.append(_named(parameter.name, value) if is_named else value)
+        return _Group(f"hooknb.{type(auth).__name__}(", arguments, ")")
 
     def variables(self, part: str, variables: tuple[Variable, ...]) -> Any:
         """Write a list of variables; those of a whole sample as that sample."""
