@@ -394,3 +394,20 @@ def test_every_value_is_what_the_standard_library_reads(texts: list[str], data: 
                 wanted = [None if value is None else float(value) for value in wanted]
             assert list(map(repr, plain(column))) == list(map(repr, wanted))
     assert grown.dtypes.to_dict() == at_once.dtypes.to_dict()
+
+
+def test_what_is_written_into_a_frame_reaches_neither_an_earlier_nor_a_later_one(
+    hook: Hook,
+) -> None:
+    hook.send({"n": 1, "t": "a", "b": True})
+    first, second = inferred(hook), inferred(hook)
+    second.loc[1, ["body.n", "body.t"]] = [9, "z"]
+    hook.send({"n": 2, "t": "b", "b": True})
+    third = inferred(hook)
+    first.loc[1, "body.n"] = 7
+    third.loc[1, "body.n"] = 8
+    fourth = inferred(hook)
+    assert fourth["body.n"].tolist() == [1, 2]
+    assert fourth["body.t"].tolist() == ["a", "b"]
+    assert fourth["body.b"].tolist() == [True, True]
+    assert [frame["body.n"].tolist() for frame in (first, second, third)] == [[7], [9], [8, 2]]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknb import records as stored_records
-from hooknb.history.frames import typed_arrays
+from hooknb.history.frames import growing_column, typed_arrays
 from hooknb.history.frames.collection import collection_held_off
 from hooknb.history.frames.growing_column import Column
 
@@ -121,3 +121,33 @@ def test_a_column_of_text_becomes_objects_in_parts(values: list[str | None], siz
         column.array(len(values))
         column.add(range(len(values), len(values) + 1), [[1]])
         assert list(column.array(len(values) + 1)) == [*values, [1]]
+
+
+@given(
+    st.lists(st.lists(st.none() | st.text(max_size=2), min_size=1, max_size=5), max_size=5),
+    st.integers(0, 2),
+    st.integers(1, 4),
+)
+def test_text_that_arrives_in_pieces_with_gaps_is_what_is_made_at_once(
+    pieces: list[list[str | None]], gap: int, least: int
+) -> None:
+    column, rows = Column(), list[str | None]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growing_column, "_MIN_TEXTS", least)
+        for values in pieces:
+            column.add(range(len(rows), len(rows) + len(values)), values)
+            rows += [*values, *[None] * gap]
+        made = column.array(len(rows))
+    if any(row is not None for row in rows):
+        whole = pd.Series(pd.array(typed_arrays.objects(rows), dtype="str"))
+        pd.testing.assert_series_equal(pd.Series(made), whole)
+    else:
+        assert list(made) == rows
+
+
+def test_half_of_a_surrogate_pair_is_kept_among_other_values() -> None:
+    column = Column()
+    values = ["\ud800", *["b"] * growing_column._MIN_TEXTS]
+    column.add(range(len(values)), values)
+    column.add(range(len(values), len(values) + 2), [1, "c"])
+    assert list(column.array(len(values) + 2)) == [*values, 1, "c"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from hooknb.history.frames.typed_arrays import as_objects, joined, objects, text
+from hooknb.history.frames.typed_arrays import as_objects, concatenated, joined, objects, text
 from hooknb.paths import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _TEXT: Final = 32
 _OTHER: Final = 64
 
 _EXACT: Final = 2**53
+_MIN_TEXTS: Final = 256  # values of a piece; an array of fewer takes longer than it saves
 _NOTHING: Final = frozenset({NoneType, Missing})
 _SEEN: Final[dict[type, int]] = {int: _INT, bool: _BOOL, float: _FLOAT, str: _TEXT}
 
@@ -55,7 +57,7 @@ class Column:
     __slots__ = ("_covered", "_filled", "_kind", "_laid_out", "_pieces", "_seen")
 
     def __init__(self) -> None:
-        self._pieces: list[tuple[range | np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+        self._pieces: list[tuple[range | np.ndarray[Any, Any], Array]] = []
         self._seen = 0
         self._filled = 0  # values, gaps not counted
         self._laid_out: Array | None = None
@@ -89,7 +91,7 @@ class Column:
         self._filled += len(values)
         self._pieces.append((rows, self._compact(values, kinds)))  # type: ignore[arg-type]
 
-    def _compact(self, values: Sequence[Any], kinds: set[type]) -> np.ndarray[Any, Any]:
+    def _compact(self, values: Sequence[Any], kinds: set[type]) -> Array:
         count = len(values)
         for kind in kinds:
             self._seen |= _SEEN.get(kind, _OTHER)
@@ -106,6 +108,10 @@ class Column:
             return np.fromiter(values, dtype=np.bool_, count=count)
         elif kinds == {float}:
             return np.fromiter(values, dtype=np.float64, count=count)
+        elif kinds == {str} and count >= _MIN_TEXTS:
+            # A Python string beside each of Arrow's would be twice the memory, and more.
+            with suppress(UnicodeEncodeError):  # half of a surrogate pair
+                return text(values)
         elif int in kinds and any(type(value) is int and abs(value) > _EXACT for value in values):
             self._seen |= _WIDE  # it is mixed, which makes objects of the huge ones too
         return objects(values)
@@ -144,6 +150,8 @@ class Column:
     def _dense(self, kind: Kind, length: int) -> Array:
         """Lay out the pieces added since."""
         start = self._covered
+        if kind == "text":
+            return self._dense_text(start, length)
         dtype = _STORED.get(kind, object)
         if kind == "float":
             data = np.full(length - start, np.nan)
@@ -157,9 +165,39 @@ class Column:
                 else rows - start
             )
             # Always exact: between different types only objects stand.
-            data[place] = values if values.dtype == dtype else values.astype(object)
+            data[place] = values if values.dtype == dtype else as_objects(values)
             mask[place] = False
         return _wrap(kind, data, mask)
+
+    def _dense_text(self, at: int, length: int) -> Array:
+        """Lay out the pieces added since, all of them text, without going through strings."""
+        parts: list[Array] = []
+        strings: list[tuple[Any, Any]] = []  # small pieces, which are laid out together
+
+        def lay_out(stop: int) -> None:
+            if stop > at or not parts:
+                data = np.full(stop - at, None, dtype=object)
+                for rows, values in strings:
+                    data[np.asarray(rows) - at] = values
+                parts.append(text(data))
+                strings.clear()
+
+        for rows, values in self._pieces:
+            if isinstance(values, np.ndarray):
+                strings.append((rows, values))
+                continue
+            first, stop = int(rows[0]), int(rows[-1]) + 1
+            if first > at:
+                lay_out(first)
+            part: Any = values
+            if len(part) < stop - first:
+                places = np.full(stop - first, -1)
+                places[np.asarray(rows) - first] = np.arange(len(part))
+                part = part.take(places, allow_fill=True)
+            parts.append(part)
+            at = stop
+        lay_out(length)
+        return concatenated(parts)
 
 
 def _wrap(kind: Kind, data: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> Array:

@@ -198,6 +198,15 @@ class DeliveryRows(_Rows):
             raw,
         ) = values
 
+        def headers() -> Array:
+            # A sender's heads differ little or not at all; each cell has a dict of its own.
+            made = {block: HeaderMap(parse_head(block)).masked() for block in set(head)}
+            return objects([made[block].copy() for block in head])
+
+        def queries_of() -> Array:
+            parse = payloads.parse_query_string
+            return objects([parse(string) if string else {} for string in query])
+
         def bodies() -> Array:
             read = [
                 read_body(*item, size=count, is_accepted=why is None)
@@ -218,8 +227,8 @@ class DeliveryRows(_Rows):
             "reason": lambda: text(reason),
             "status": lambda: integers(status),
             "duration_ms": lambda: milliseconds([0] * len(duration), duration),
-            "headers": lambda: objects([HeaderMap(parse_head(block)).masked() for block in head]),
-            "query": lambda: objects([payloads.parse_query_string(string) for string in query]),
+            "headers": headers,
+            "query": queries_of,
             "body": bodies,
         }
 

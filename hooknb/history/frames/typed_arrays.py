@@ -15,6 +15,7 @@ __all__ = [
     "Array",
     "as_objects",
     "category",
+    "concatenated",
     "frame",
     "integers",
     "joined",
@@ -27,6 +28,7 @@ __all__ = [
 
 Array: TypeAlias = np.ndarray[Any, Any] | ExtensionArray
 
+_MAX_ARRAYS: Final = 50  # of a frame that is made without copying them
 _NAT: Final = np.iinfo(np.int64).min
 _MAX_VALUES: Final = 10_000  # converted in one call, which keeps other threads waiting meanwhile
 
@@ -46,7 +48,7 @@ def text(values: Collection[str | None]) -> Array:
         pd.array(whole[start : start + _MAX_VALUES], dtype="str")
         for start in range(0, max(1, len(whole)), _MAX_VALUES)
     ]
-    return _concatenated(parts)
+    return concatenated(parts)
 
 
 def as_objects(array: Array) -> np.ndarray[Any, Any]:
@@ -99,10 +101,11 @@ def joined(first: Array, second: Array) -> Array:
     """Put two arrays of the same type one after the other."""
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate((first, second))
-    return _concatenated([first, second])
+    return concatenated([first, second])
 
 
-def _concatenated(parts: Sequence[Array]) -> Array:
+def concatenated(parts: Sequence[Array]) -> Array:
+    """Put arrays of the same type one after the other, at least one."""
     if len(parts) == 1:
         return parts[0]
     series = [pd.Series(part, copy=False) for part in parts]
@@ -120,4 +123,7 @@ def frame(columns: Mapping[str, Array], ids: Sequence[int] | np.ndarray[Any, Any
             for name, values in columns.items()
         },
         index=index,
+        # Nobody changes the arrays, and what is written to is copied before. But pandas warns where
+        # a column is added to more than a hundred arrays, and copying puts them into a few.
+        copy=len(columns) > _MAX_ARRAYS,
     )
