@@ -43,12 +43,23 @@ def text(values: Collection[str | None]) -> Array:
 
     Other threads run between its parts: a call for a whole column would stop them for seconds.
     """
-    whole = values if isinstance(values, np.ndarray) else objects(values)
+    whole = values.tolist() if isinstance(values, np.ndarray) else list(values)
     parts = [
-        pd.array(whole[start : start + _MAX_VALUES], dtype="str")
+        _text_at_once(whole[start : start + _MAX_VALUES])
         for start in range(0, max(1, len(whole)), _MAX_VALUES)
     ]
     return concatenated(parts)
+
+
+def _text_at_once(values: list[str | None]) -> Array:
+    dtype = pd.StringDtype(na_value=np.nan)
+    if dtype.storage != "pyarrow":
+        return pd.array(objects(values), dtype=dtype)
+    import pyarrow as pa  # an extra; where it is installed, pandas has loaded it
+
+    # pandas would look at each string in turn: of long ones that takes ten times as long.
+    array: ExtensionArray = pd.array(pa.array(values, pa.large_string()), dtype=dtype)
+    return array
 
 
 def as_objects(array: Array) -> np.ndarray[Any, Any]:
