@@ -413,3 +413,11 @@ def test_jobs(hook: Hook) -> None:
     assert frame["output"].tolist() == ["hi\n", "", "", ""]
     assert frame["error"].isna().tolist() == [True, True, False, True]
     assert frame["error"].iloc[2] == "ValueError: x"
+
+
+def test_headers_of_equal_heads_are_dicts_of_their_own(hook: Hook) -> None:
+    hook.send({"a": 1})
+    hook.send({"a": 2})
+    first, second = hook.frames.deliveries()["headers"]
+    first["Host"] = "changed"
+    assert second["Host"] == "localhost"

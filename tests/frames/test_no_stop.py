@@ -151,3 +151,17 @@ def test_half_of_a_surrogate_pair_is_kept_among_other_values() -> None:
     column.add(range(len(values)), values)
     column.add(range(len(values), len(values) + 2), [1, "c"])
     assert list(column.array(len(values) + 2)) == [*values, 1, "c"]
+
+
+def test_text_without_arrow_is_the_same_text() -> None:
+    values = ["a", None, "ü" * 300] * 200
+    made = []
+    for storage in ("python", "pyarrow"):
+        with pd.option_context("mode.string_storage", storage):
+            column = Column()
+            column.add(range(len(values)), values)
+            column.add(range(len(values) + 1, len(values) + 2), ["last"])
+            made.append(column.array(len(values) + 2))
+    assert [array.dtype.storage for array in made] == ["python", "pyarrow"]  # type: ignore[union-attr]
+    plain = [[None if pd.isna(value) else value for value in array] for array in made]
+    assert plain == [[*values, None, "last"]] * 2
