@@ -61,7 +61,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_and_option_says_what_it_does_and_stands_in_the_readme() -> None:
     section = README.split("## On the command line")[1].split("\n## ")[0].replace("\\|", "|")
-    assert set(commands()) == {"doctor", "send", "tail", "export"}
+    assert set(commands()) == {"doctor", "send", "tail", "export", "rescue"}
     for name, command in commands().items():
         assert command.help, name
         assert f"hooknb {name}" in section
@@ -76,7 +76,7 @@ def test_every_command_and_option_says_what_it_does_and_stands_in_the_readme() -
                 assert parameter.metavar in section, where
 
 
-@pytest.mark.parametrize("name", [None, "doctor", "send", "tail", "export"])
+@pytest.mark.parametrize("name", [None, "doctor", "send", "tail", "export", "rescue"])
 def test_help_is_complete(name: str | None) -> None:
     shown = run(*([] if name is None else [name]), "--help", env={"COLUMNS": "200"}).output
     assert "Usage: " in shown

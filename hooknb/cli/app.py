@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 import hooknb
 from hooknb.cli.doctor import doctor
 from hooknb.cli.export import export
+from hooknb.cli.rescue import rescue
 from hooknb.cli.send import send
 from hooknb.cli.tail import tail
 from hooknb.cli.terminal import print_error
@@ -41,14 +42,14 @@ app = typer.Typer(
     cls=_Group,
     name="hooknb",
     help="Webhooks inside Jupyter, from a shell: check the installation, send to a hook, follow "
-    "deliveries as they arrive, and export them to a file.",
+    "deliveries as they arrive, export them to a file, and save what a damaged store still has.",
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor, send, tail, export):
+for command in (doctor, send, tail, export, rescue):
     app.command()(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hooknb.store.damage import Rescued, RescuedHook, find_damage, rescue
 from hooknb.store.database import store_path
 from hooknb.store.operations import (
     EndExecution,
@@ -24,8 +25,12 @@ __all__ = [
     "NewJobs",
     "NewResponse",
     "Reading",
+    "Rescued",
+    "RescuedHook",
     "StartExecution",
     "Store",
+    "find_damage",
     "job_row",
+    "rescue",
     "store_path",
 ]

@@ -27,7 +27,9 @@ __all__ = [
     "MAGIC",
     "Database",
     "configure_reading",
+    "damage_remedy",
     "file_identity",
+    "is_damage",
     "open_database",
     "store_path",
 ]
@@ -88,20 +90,32 @@ def open_database(store: str | os.PathLike[str], clock: Clock) -> Database:
         return _open(path, clock)
     except DatabaseError as error:
         reason = str(error.orig)
-        other = "not a database" in reason or "malformed" in reason
         remedy = "make the file and its folder writable, or name another store"
-        if other:
-            remedy = "name another file"
+        if is_damage(error):
+            remedy = damage_remedy(error, path)
         elif "locked" in reason:
             remedy = "another program holds it; close that, or name another store"
         elif "full" in reason:
             remedy = "make room on the disk, or name another store"
-        kind = StoreError if other else StoreUnavailableError
+        kind = StoreError if is_damage(error) else StoreUnavailableError
         message = f"the store {path or ':memory:'} cannot be opened: {reason}; {remedy}"
         raise kind(message) from error
     except StoreError as error:
         message = f"the store {path or ':memory:'} cannot be opened: {error}"
         raise type(error)(message) from error
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the driver's error says that a file is damaged, or no database at all."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def damage_remedy(error: Exception, path: Path | None) -> str:
+    """Return what to do about a file that cannot be read as a store."""
+    if "malformed" not in str(getattr(error, "orig", error)):
+        return "name another file"
+    return f"name another file, or save what can be read of it: hooknb rescue {path} NEW"
 
 
 def store_path(store: str | os.PathLike[str]) -> Path | None:

@@ -16,12 +16,19 @@ from sqlalchemy.pool import QueuePool
 
 from hooknb._clock import Clock
 from hooknb.errors import SettingError, StoreError, StoreUnavailableError
-from hooknb.store.database import BUSY_TIMEOUT, MAGIC, configure_reading, store_path
+from hooknb.store.database import (
+    BUSY_TIMEOUT,
+    MAGIC,
+    configure_reading,
+    damage_remedy,
+    is_damage,
+    store_path,
+)
 from hooknb.store.ownership import living
 from hooknb.store.schema import VERSION, check, lacking
 from hooknb.store.store import Store
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "connect_read_only"]
 
 _MAX_NAMED: Final = 3  # stores that are named where there is none
 
@@ -65,7 +72,7 @@ class Reading(Store):
         self._clock = Clock()
         self._writer: Any = _Refusing()
         self._reading = create_engine(
-            "sqlite://", creator=partial(_connect, path), poolclass=QueuePool
+            "sqlite://", creator=partial(connect_read_only, path), poolclass=QueuePool
         )
         event.listen(self._reading, "connect", configure_reading)
         try:
@@ -86,8 +93,8 @@ class Reading(Store):
             message = f"{error.strerror}; make it readable, or name another store"
             raise StoreUnavailableError(self._unopened(message)) from error
         except DatabaseError as error:
-            message = self._unopened(f"{error.orig}; name another file")
-            if "not a database" in message or "malformed" in message:
+            message = self._unopened(f"{error.orig}; {damage_remedy(error, self.path)}")
+            if is_damage(error):
                 raise StoreError(message) from error
             raise StoreUnavailableError(message) from error
         except StoreError as error:
@@ -157,12 +164,21 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path, *, is_still: bool = False) -> sqlite3.Connection:
+    """Connect to a store's file by the driver, to read it only.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    is_still
+        Whether nobody serves it; SQLite then leaves no file beside it.
+    """
     uri = f"file:{quote(str(path))}?mode=ro"
     can_write = os.access(
         path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
     )
-    if not can_write and not path.with_name(f"{path.name}-wal").exists():
+    if (is_still or not can_write) and not path.with_name(f"{path.name}-wal").exists():
         # SQLite would have to make a file there to see what others write, and nobody writes: who
         # serves a store has that file open.
         uri += "&immutable=1"

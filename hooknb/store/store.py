@@ -19,10 +19,10 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, null, or_,
 from sqlalchemy.exc import DatabaseError
 
 from hooknb._clock import Clock, moment
-from hooknb.errors import RecordNotFoundError, StoreUnavailableError
+from hooknb.errors import RecordNotFoundError, StoreError, StoreUnavailableError
 from hooknb.payloads.charsets import has_control
 from hooknb.records import Delivery, Execution
-from hooknb.store.database import file_identity, open_database
+from hooknb.store.database import file_identity, is_damage, open_database
 from hooknb.store.operations import NewDelivery, Operation
 from hooknb.store.ownership import Ownership
 from hooknb.store.retention import Limits, Retention
@@ -445,6 +445,11 @@ class Store:
             with self._guard, self._reading.connect() as connection:
                 yield connection
         except (sqlite3.DatabaseError, DatabaseError) as error:
+            if is_damage(error):
+                message = f"the store is damaged: {getattr(error, 'orig', error)}; close it and "
+                raise StoreError(
+                    f"{message}save what can be read: hooknb rescue {self.path} NEW"
+                ) from error
             reason = "it was in memory and is closed" if self._is_gone else str(error)
             raise StoreUnavailableError(f"the store cannot be read: {reason}") from error
 

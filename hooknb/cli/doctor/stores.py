@@ -14,11 +14,12 @@ from hooknb.cli.doctor.finding import Finding, ok, warning, wrong
 from hooknb.cli.terminal import count
 from hooknb.errors import HooknbError
 from hooknb.settings import RuntimeSettings
-from hooknb.store import Reading, store_path
+from hooknb.store import Reading, find_damage, store_path
 
 __all__ = ["check_ports", "check_store"]
 
 _MAX_SECONDS: Final = 2.0  # for a response from a port
+_MAX_CHECK_SECONDS: Final = 10.0  # for reading all of the store's file
 _MAX_HOOKS: Final = 5  # that are named
 _DAY: Final = 86_400 * 1_000_000  # microseconds
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -57,6 +58,7 @@ def check_store(target: str | os.PathLike[str], *, must_exist: bool) -> Iterator
         return
     with contextlib.closing(reading):
         yield _described(reading)
+        yield _integrity(path)
         yield from _sizes(reading)
         yield from _permissions(path)
         yield _served(reading)
@@ -69,6 +71,24 @@ def _described(reading: Reading) -> Finding:
         f"{reading.path}: version {reading.version}, {_size(reading.file_size())}, "
         f"{count(hooks, 'hook')}, {count(deliveries, 'delivery')}",
     )
+
+
+def _integrity(path: Path) -> Finding:
+    try:
+        problems = find_damage(path, _MAX_CHECK_SECONDS)
+    except HooknbError as error:
+        problem, _, remedy = str(error).partition("; ")
+        return warning("integrity", problem, remedy)
+    if problems is None:
+        text = f"not checked to its end: that takes longer than {_MAX_CHECK_SECONDS:.0f} s"
+        return warning("integrity", text, f'sqlite3 {path} "PRAGMA quick_check"')
+    if problems:
+        return wrong(
+            "integrity",
+            f"{path} is damaged: {'; '.join(problems)}",
+            f"end what serves it, then save what can be read: hooknb rescue {path} NEW",
+        )
+    return ok("integrity", "SQLite finds no damage")
 
 
 def _sizes(reading: Reading) -> Iterator[Finding]:
