@@ -1,6 +1,6 @@
 # Every command of the repository. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install lab test check lint types imports notebooks coverage binder bench browser hub clean
+.PHONY: help install lab test check lint types imports notebooks coverage binder bench endure browser hub clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -89,6 +89,11 @@ bench: $(VENV)/.bench  ## how fast it is beside other programs (BENCH="http grow
 	@.ci/need chromium
 	@$(if $(findstring --engines,$(BENCH_ARGS)),.ci/need engines)
 	$(PY) tests/bench/run.py $(BENCH) $(BENCH_ARGS)
+
+# The short form is a part of `make test`. ENDURE_ARGS="--minutes 1" makes the load shorter;
+# ENDURE_ARGS=--write renews the table of the README.
+endure: install  ## what hooks endure: kills, crowds, clocks, nonsense, load (under 15 minutes)
+	$(PY) -m pytest -p no:nbval -p no:xdist -q tests/endure --endure $(ENDURE_ARGS)
 
 browser: install  ## see to a Chromium for the browser tests
 	@.ci/need chromium

@@ -53,8 +53,20 @@ class Clock:
         return round((time.perf_counter() - started) * 1e6)
 
     def of_execution(self, _number: int) -> Clock:
-        """Return the clock of the execution of that id."""
-        return self
+        """Return the clock of the execution of that id, which begins now."""
+        return _SteadyClock()
+
+
+class _SteadyClock(Clock):
+    """The system's time at which it begins, and what has passed since, however that is set."""
+
+    def __init__(self) -> None:
+        self._start = now()
+        self._began = time.perf_counter_ns()
+
+    def now(self) -> int:
+        """Return the microseconds since 1970; never less than the last time."""
+        return self._start + (time.perf_counter_ns() - self._began) // 1000
 
 
 class FixedClock(Clock):

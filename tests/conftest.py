@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,3 +75,19 @@ def stored_runtime(tmp_path: Path) -> Iterator[hooknb.Runtime]:
     """Serve from a store in a file."""
     with hooknb.Runtime(tmp_path / "store.db", port=0) as made:
         yield made
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 24 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("only root can mount a small disk, and not everywhere")
+    yield folder
+    subprocess.run(["/bin/umount", str(folder)], check=True)

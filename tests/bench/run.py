@@ -535,11 +535,12 @@ PARTS: dict[str, Callable[[Bench, Report], None]] = {
 }
 
 
-def write_readme(text: str) -> None:
-    """Replace what stands between the markers in the README."""
-    before, rest = README.read_text(encoding="utf-8").split(MARKERS[0])
-    _, after = rest.split(MARKERS[1])
-    README.write_text(f"{before}{MARKERS[0]}{text}{MARKERS[1]}{after}", encoding="utf-8")
+def write_readme(text: str, part: str = "bench") -> None:
+    """Replace what stands between the markers of a part of the README."""
+    opening, closing = (marker.replace("bench", part) for marker in MARKERS)
+    before, rest = README.read_text(encoding="utf-8").split(opening)
+    _, after = rest.split(closing)
+    README.write_text(f"{before}{opening}{text}{closing}{after}", encoding="utf-8")
 
 
 def main() -> int:
