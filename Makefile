@@ -93,7 +93,7 @@ bench: $(VENV)/.bench  ## how fast it is beside other programs (BENCH="http grow
 # The short form is a part of `make test`. ENDURE_ARGS="--minutes 1" makes the load shorter;
 # ENDURE_ARGS=--write renews the table of the README.
 endure: install  ## what hooks endure: kills, crowds, clocks, nonsense, load (under 15 minutes)
-	$(PY) -m pytest -p no:nbval -p no:xdist -q tests/endure --endure $(ENDURE_ARGS)
+	$(PY) -m pytest -p no:nbval -n0 -q tests/endure --endure $(ENDURE_ARGS)
 
 browser: install  ## see to a Chromium for the browser tests
 	@.ci/need chromium
