@@ -1023,12 +1023,10 @@ class Hook:
         return search.run(limit), search.stopped
 
     def _each(self) -> Iterator[Delivery]:
-        """Yield the deliveries that are kept, oldest first; each is read when it is due."""
+        """Yield the deliveries that are kept, oldest first; they are read as they are due."""
         self._flush()
-        workflow_id = self._workflow_id
-        for number in self._store.delivery_ids(workflow_id):
-            with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
-                yield self._store.delivery(workflow_id, number)
+        store, workflow_id = self._store, self._workflow_id
+        return store.deliveries(workflow_id, store.delivery_ids(workflow_id))
 
     def _accepted(self) -> Iterator[Delivery]:
         """Yield accepted deliveries, newest first: the last thousand, or 64 MiB of them."""

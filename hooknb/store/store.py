@@ -8,7 +8,7 @@ import os
 import secrets
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,7 @@ from hooknb.store.schema import (
     revisions,
     workflows,
 )
-from hooknb.store.single import read_delivery, read_execution
+from hooknb.store.single import read_deliveries, read_delivery, read_execution
 from hooknb.store.space import clear, delete_received
 from hooknb.store.text_index import TextIndex, check_setting, is_indexed
 from hooknb.store.writer import Writer
@@ -533,6 +533,10 @@ class Store:
             if len(ids) < _MAX_IDS:
                 return
             last = ids[-1]
+
+    def deliveries(self, workflow_id: int, ids: Iterable[int]) -> Iterator[Delivery]:
+        """Yield deliveries; as :func:`~hooknb.store.single.read_deliveries`."""
+        return read_deliveries(self.rows, workflow_id, ids)
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
         """Read one delivery; as :func:`~hooknb.store.single.read_delivery`."""
