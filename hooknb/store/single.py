@@ -27,7 +27,7 @@ from hooknb.store.schema import (
     workflows,
 )
 
-__all__ = ["Rows", "read_deliveries", "read_delivery", "read_execution"]
+__all__ = ["Rows", "read_deliveries", "read_delivery", "read_execution", "size_batches"]
 
 _MAX_ROWS: Final = 500  # read at once
 _MAX_BYTES: Final = 8 * 2**20  # of the deliveries that are read at once; one may be larger
@@ -135,6 +135,12 @@ def read_deliveries(rows: Rows, workflow_id: int, ids: Iterable[int]) -> Iterato
     ids
         In order; those that are not there when they are due are left out.
     """
+    for batch in size_batches(rows, workflow_id, ids):
+        yield from _read_listed(rows, workflow_id, batch)
+
+
+def size_batches(rows: Rows, workflow_id: int, ids: Iterable[int]) -> Iterator[list[int]]:
+    """Yield the ids of deliveries that are there, as many at once as may be read at once."""
     rest = iter(ids)
     while part := list(islice(rest, _MAX_ROWS)):
         batch: list[int] = []
@@ -142,11 +148,11 @@ def read_deliveries(rows: Rows, workflow_id: int, ids: Iterable[int]) -> Iterato
         sizes = rows(_SIZES.text, _SIZES.row(of=workflow_id, ids=json.dumps(part)))
         for number, size in sizes:
             if batch and total + size > _MAX_BYTES:
-                yield from _read_listed(rows, workflow_id, batch)
+                yield batch
                 batch, total = [], 0
             batch.append(number)
             total += size
-        yield from _read_listed(rows, workflow_id, batch)
+        yield batch
 
 
 def _read_listed(rows: Rows, workflow_id: int, ids: list[int]) -> Iterator[Delivery]:

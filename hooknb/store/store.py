@@ -341,6 +341,10 @@ class Store:
         statement = update(workflows).where(workflows.c.id == workflow_id).values(values)
         self._writer.call(lambda connection: connection.execute(statement))
 
+    def change(self, function: Callable[[Connection], Any]) -> Any:
+        """Run a function of the connection in a transaction, and wait for it; for this package."""
+        return self._writer.call(function)
+
     def clear(self, workflow_id: int) -> None:
         """Delete the deliveries, responses, executions and jobs of a workflow.
 
