@@ -493,6 +493,14 @@ class Store:
         rows = self.fetch(select(workflows.c.id, workflows.c.name, *kept).order_by(*order))
         return [Size(*row) for row in rows]
 
+    def file_bytes(self) -> tuple[int, int]:
+        """Return the bytes of its file and of its log; 0 where there is none."""
+        if self.path is None:
+            return 0, 0
+        paths = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        file, log = (path.stat().st_size if path.exists() else 0 for path in paths)
+        return file, log
+
     def count_since(self, workflow_id: int, moment_us: int) -> int:
         """Return how many deliveries a workflow was given since a moment, deleted ones too.
 
