@@ -6,6 +6,7 @@ import json
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -52,10 +53,6 @@ def by_month(tmp_path: Path) -> Iterator[hooknb.Hook]:
             stored.response(number)
     with hooknb.Runtime(target, port=0) as runtime:
         hook = runtime.webhook("orders")
-        # Whatever had no end has one: months that are over are complete.
-        with closing(Store(target, lambda _: None)) as store:
-            for number in hook.deliveries.index:
-                Stored(store, "orders", define("orders").encode()).end(int(number))
         yield hook
 
 
@@ -152,6 +149,27 @@ def test_only_months_with_something_new_are_written_again(
     assert {name: (path / name).stat().st_ino for name in before} == before
     with hooknb.open(path) as opened:
         check_same(opened, by_month)
+
+
+def test_what_had_not_ended_is_archived_again(runtime: hooknb.Runtime, tmp_path: Path) -> None:
+    release = threading.Event()
+    hook = runtime.webhook("orders", nodes=[hooknb.Code(lambda _: release.wait(20), key="held")])
+    path = tmp_path / "orders"
+    hook.send(json=1)
+    try:
+        assert hook.archive(path) == 1
+        with hooknb.open(path) as opened:
+            assert opened.executions["status"].tolist() != ["resolved"]
+    finally:
+        release.set()
+    hook.wait()
+    assert hook.archive(path) == 0
+    with hooknb.open(path) as opened:
+        assert opened.executions["status"].tolist() == ["resolved"]
+        check_same(opened, hook)
+    before = (path / "jobs").stat().st_mtime_ns
+    assert hook.archive(path) == 0
+    assert (path / "jobs").stat().st_mtime_ns == before
 
 
 def test_a_window_is_archived_and_the_rest_is_added(by_month: hooknb.Hook, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from hooknb.errors import SettingError
 from hooknb.history.exports.values import shown
 from hooknb.history.exports.writing import replacing
 from hooknb.payloads.headers import SECRET_HEADERS, Headers, parse_head
+from hooknb.records import Status
 from hooknb.store import Store, queries
 from hooknb.store.archived import ARCHIVED_COLUMNS, read_archived, restore_rows
 from hooknb.workflow import Trigger
@@ -48,7 +49,7 @@ _VERSION: Final = 1
 _MANIFEST: Final = "archive.json"
 _KINDS: Final = ("jobs", "executions", "deliveries")  # in the order in which they are written
 _TIMES: Final = frozenset({"received_at", "started_at", "finished_at"})
-_OPEN: Final = b"hooknb.open"  # whether a record was not complete when it was written
+_OPEN: Final = b"hooknb.open"  # whether an execution had not ended when it was written
 _MAX_IDS: Final = 5_000  # read at once
 _MASKED: Final = "*****"  # the bytes of a head are Latin-1
 
@@ -241,11 +242,11 @@ def _schema(arrow: Any, kind: str) -> Any:
 
 
 def _has_open(kind: str, rows: list[Any]) -> bool:
-    """Tell whether any record may still change: a delivery that waits, an execution that runs."""
-    if kind == "jobs":
-        return False  # its execution runs too
-    at = list(ARCHIVED_COLUMNS[kind]).index("status" if kind == "deliveries" else "finished_at")
-    return any(row[at] is None for row in rows)
+    """Tell whether an execution of these goes on; all that belongs to it may change until then."""
+    if kind != "executions":
+        return False
+    at = list(ARCHIVED_COLUMNS[kind]).index("status")
+    return any(not Status(row[at]).is_over for row in rows)
 
 
 def _masked_head(head: bytes) -> bytes:
