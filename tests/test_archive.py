@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -224,6 +225,27 @@ def test_an_interrupted_archive_is_whole_and_goes_on(
     assert by_month.archive(path) == 3 - whole
     with hooknb.open(path) as opened:
         check_same(opened, by_month)
+
+
+def test_an_archive_without_the_columns_of_today_is_read_and_goes_on(
+    by_month: hooknb.Hook, tmp_path: Path
+) -> None:
+    path = tmp_path / "orders"
+    by_month.send(json=1)
+    by_month.wait()
+    by_month.archive(path)
+    before = by_month.deliveries
+    for file in (path / "deliveries").iterdir():
+        table = pq.read_table(file)
+        pq.write_table(table.drop_columns(["subpath"]), file)
+    with hooknb.open(path) as opened:
+        check_same(opened, by_month)
+    by_month.clear()
+    by_month.send(json=2)
+    by_month.wait()
+    assert by_month.archive(path) == 1
+    with hooknb.open(path) as opened:
+        pd.testing.assert_frame_equal(opened.deliveries, pd.concat([before, by_month.deliveries]))
 
 
 def test_an_archive_is_its_owners(runtime: hooknb.Runtime, tmp_path: Path) -> None:

@@ -109,10 +109,18 @@ def restore_rows(
 ) -> None:
     """Put rows of :func:`read_archived`, by the names of their columns, into an empty store."""
     table = _TABLES[kind]
-    names = list(_own(table))
+    # An archive of an earlier hooknb lacks the columns that were added since.
+    defaults = {name: getattr(table.c[name].server_default, "arg", None) for name in _own(table)}
 
     def write(connection: Connection, part: Sequence[Mapping[str, Any]]) -> None:
-        made = [{name: row[name] for name in names} | {"workflow_id": workflow_id} for row in part]
+        made = [
+            {
+                name: default if row.get(name) is None else row[name]
+                for name, default in defaults.items()
+            }
+            | {"workflow_id": workflow_id}
+            for row in part
+        ]
         if made:
             connection.execute(insert(table), made)
         sent = [

@@ -190,7 +190,7 @@ class _Month:
             ):
                 # What the store has deleted meanwhile stays in the archive.
                 for table in self._old(kind, kept):
-                    writer.write_table(table)
+                    writer.write_table(_with_all(self._arrow, schema, table))
                 for rows in read_archived(store, workflow_id, kind, ids):
                     is_open |= _has_open(kind, rows)
                     writer.write_table(self._table(kind, schema, rows, secrets=secrets))
@@ -239,6 +239,17 @@ def _schema(arrow: Any, kind: str) -> Any:
             for name, of in ARCHIVED_COLUMNS[kind].items()
         ]
     )
+
+
+def _with_all(arrow: Any, schema: Any, table: Any) -> Any:
+    """Return a table with the columns of today, empty where an earlier hooknb had none."""
+    columns = [
+        table[field.name]
+        if field.name in table.column_names
+        else arrow.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return arrow.Table.from_arrays(columns, schema=schema)
 
 
 def _has_open(kind: str, rows: list[Any]) -> bool:
