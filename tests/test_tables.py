@@ -12,6 +12,7 @@ import pytest
 
 import hooknb
 from hooknb.errors import SettingError
+from hooknb.history import arrow_tables
 
 BODIES: list[Any] = [
     {"n": 1, "big": 2**70, "huge": 10**50, "mixed": 1, "tags": ["a", None], "text": "ü", "f": 0.5},
@@ -78,14 +79,15 @@ def test_polars_and_duckdb_have_the_same_values(hook: hooknb.Hook) -> None:
 @pytest.mark.parametrize(
     ("library", "extra", "call"),
     [
-        ("pyarrow", "parquet", "to_arrow"),
-        ("polars", "polars", "to_polars"),
-        ("duckdb", "duckdb", "to_duckdb"),
+        ("pyarrow", "parquet", "as_arrow"),
+        ("polars", "polars", "as_polars"),
+        ("duckdb", "duckdb", "as_duckdb"),
     ],
 )
 def test_a_missing_library_names_the_extra_to_install(
     hook: hooknb.Hook, monkeypatch: pytest.MonkeyPatch, library: str, extra: str, call: str
 ) -> None:
+    frame = hook.frame("deliveries")  # which pandas makes by pyarrow, where that is installed
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(SettingError, match=rf'{library}.*pip install "hooknb\[{extra}\]"'):
-        getattr(hook, call)("deliveries")
+        getattr(arrow_tables, call)(frame)
