@@ -36,6 +36,7 @@ from hooknb.errors import (
 if TYPE_CHECKING:
     from hooknb.client.sending import HttpResponse
     from hooknb.engine import Context
+    from hooknb.history.exports.archive import Archive, open  # noqa: A004 - read as `hooknb.open`
     from hooknb.hook import Hook
     from hooknb.records import Delivery, Execution, Job, SentResponse, Status
     from hooknb.runtime import Runtime, delete, hooks, panel, serve, webhook, workflows
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from hooknb.workflow.variables import Variable, parse_body, parse_query
 
 __all__ = [
+    "Archive",
     "BasicAuth",
     "Bearer",
     "Calculation",
@@ -110,6 +112,7 @@ __all__ = [
     "__version__",
     "delete",
     "hooks",
+    "open",
     "panel",
     "parse_body",
     "parse_query",
@@ -128,6 +131,7 @@ _HOMES = {
     for module, names in {
         "hooknb.client.sending": ["HttpResponse"],
         "hooknb.engine": ["Context"],
+        "hooknb.history.exports.archive": ["Archive", "open"],
         "hooknb.hook": ["Hook"],
         "hooknb.records": ["Delivery", "Execution", "Job", "SentResponse", "Status"],
         "hooknb.runtime": ["Runtime", "delete", "hooks", "panel", "serve", "webhook", "workflows"],

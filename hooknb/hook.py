@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, Unpack, overload
 
 from hooknb import _registry, paths
 from hooknb.client import curl
@@ -57,6 +57,17 @@ __all__ = ["Hook"]
 _MAX_EXAMINED: Final = 1_000  # accepted deliveries, newest first, that a sample is looked for in
 _MAX_EXAMINED_BYTES: Final = 64 * 2**20
 _FILES: Final = (".jsonl", ".ndjson")  # suffixes of what `replay` reads as a file
+
+
+class FrameWindow(TypedDict, total=False):
+    """The rows and columns that are asked for; see :meth:`Hook.frame`."""
+
+    last: int | None
+    since: datetime | str | None
+    until: datetime | str | None
+    where: str | None
+    columns: Sequence[str] | None
+    body: bool
 
 
 class Hook:
@@ -448,6 +459,71 @@ class Hook:
         made = frames.window(kind, trigger, ids, names)
         return self._described(kind, made, window.description, stopped)
 
+    def to_arrow(
+        self,
+        kind: Literal["deliveries", "executions", "variables", "jobs"],
+        **window: Unpack[FrameWindow],
+    ) -> Any:
+        """Return what :meth:`frame` does as a ``pyarrow.Table``, with the index as column ``id``.
+
+        Types do not depend on what else a library would infer: times are ``timestamp[us, UTC]``,
+        whole numbers beyond 64 bits ``decimal128(38, 0)``, categories dictionaries, and what is
+        missing is null. Objects, lists, whole numbers of more than 38 digits and columns of
+        several types are JSON text, where a lone null is not told from a missing value; their
+        fields have the metadata ``hooknb: json``.
+
+        Parameters
+        ----------
+        kind, **window
+            As of :meth:`frame`. Blocks while it reads.
+
+        Raises
+        ------
+        SettingError
+            An argument is invalid, or pyarrow is not installed: ``pip install "hooknb[parquet]"``.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.history.arrow_tables import as_arrow  # a hook is made without it
+
+        return as_arrow(self.frame(kind, **window))
+
+    def to_polars(
+        self,
+        kind: Literal["deliveries", "executions", "variables", "jobs"],
+        **window: Unpack[FrameWindow],
+    ) -> Any:
+        """Return what :meth:`to_arrow` does as a ``polars.DataFrame``.
+
+        Raises
+        ------
+        SettingError
+            As of :meth:`to_arrow`; Polars is installed by ``pip install "hooknb[polars]"``.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.history.arrow_tables import as_polars  # a hook is made without it
+
+        return as_polars(self.frame(kind, **window))
+
+    def to_duckdb(
+        self,
+        kind: Literal["deliveries", "executions", "variables", "jobs"],
+        **window: Unpack[FrameWindow],
+    ) -> Any:
+        """Return what :meth:`to_arrow` does as a relation of DuckDB's default connection.
+
+        Raises
+        ------
+        SettingError
+            As of :meth:`to_arrow`; DuckDB is installed by ``pip install "hooknb[duckdb]"``.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.history.arrow_tables import as_duckdb  # a hook is made without it
+
+        return as_duckdb(self.frame(kind, **window))
+
     def delivery(self, id: int) -> Delivery:
         """Return one delivery with everything, its raw bytes too.
 
@@ -532,6 +608,67 @@ class Hook:
         from hooknb.history.exports import export  # a hook is made without it
 
         return export(self._each(), path, format, secrets=secrets)
+
+    def archive(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        secrets: bool = False,
+    ) -> int:
+        """Write what it received into a folder of Parquet files by month, to be kept.
+
+        :func:`hooknb.open` reads it back as frames, and so does whatever reads Parquet: there are
+        ``deliveries/2026-11.parquet`` (bodies and heads byte for byte, with their responses),
+        ``executions/2026-11.parquet`` and ``jobs/2026-11.parquet``, by the month in which the
+        delivery was received, UTC. Called again, only months that have something new are written.
+        What the store has deleted meanwhile stays in the archive, and nothing is deleted from the
+        store: ``keep_days``,
+        ``keep_deliveries`` and ``keep_bytes`` do that. Files are readable by their owner only, and
+        each is whole: where this is interrupted, it can be called again. Blocks until all is
+        written. Needs ``pip install "hooknb[parquet]"``.
+
+        Parameters
+        ----------
+        path
+            The folder, a new one or an archive of this hook.
+        since, until
+            The deliveries received then or later, and before that, as of :meth:`frame`.
+        secrets
+            Whether to write credentials in headers as they came; they are masked otherwise. Bodies
+            and queries are written as they came in any case.
+
+        Returns
+        -------
+        int
+            How many deliveries are new in it.
+
+        Raises
+        ------
+        SettingError
+            The folder cannot be written, is not an archive or that of another hook, or pyarrow is
+            not installed.
+        StoreError
+            The store cannot be read.
+        """
+        from hooknb.history.exports.archive import archive  # a hook is made without it
+        from hooknb.history.frame_windows import Window
+
+        window = Window(since=since, until=until)
+        self._flush()
+        return archive(
+            self._store,
+            self._workflow_id,
+            path,
+            name=self.name,
+            key=self.key,
+            revision=self.revision,
+            trigger=self.workflow.trigger,
+            since=window.since_us,
+            until=window.until_us,
+            secrets=secrets,
+        )
 
     def clear(self) -> None:
         """Delete what it received: deliveries, executions, jobs, and what is still queued.
@@ -1023,12 +1160,10 @@ class Hook:
         return search.run(limit), search.stopped
 
     def _each(self) -> Iterator[Delivery]:
-        """Yield the deliveries that are kept, oldest first; each is read when it is due."""
+        """Yield the deliveries that are kept, oldest first; they are read as they are due."""
         self._flush()
-        workflow_id = self._workflow_id
-        for number in self._store.delivery_ids(workflow_id):
-            with contextlib.suppress(RecordNotFoundError):  # cleared meanwhile
-                yield self._store.delivery(workflow_id, number)
+        store, workflow_id = self._store, self._workflow_id
+        return store.deliveries(workflow_id, store.delivery_ids(workflow_id))
 
     def _accepted(self) -> Iterator[Delivery]:
         """Yield accepted deliveries, newest first: the last thousand, or 64 MiB of them."""

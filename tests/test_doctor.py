@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -75,13 +76,31 @@ def test_a_store_that_is_served_is_described(tmp_path: Path) -> None:
         assert "1 hook, 1 delivery" in seen["store"]["text"]
         grows = seen["largest hooks"]["text"]
         assert grows.startswith("orders: 1 delivery, ")
-        assert grows.endswith(" bytes, 1 in the last 24 hours")
+        assert grows.endswith(" bytes, 1 in the last 24 hours, 1 in the last 7 days")
+        assert re.search(
+            r"KiB and \d+ KiB in its log, 1 hook, 1 delivery; "
+            r"about \d+ bytes received in the last 24 hours, \d+ bytes in the last 7 days$",
+            seen["store"]["text"],
+        )
+        assert seen["store"]["state"] == "ok"
         assert seen["served by"]["text"] == f"process {os.getpid()}"
         assert seen["port"]["text"] == f"{port}: hooknb responds"
         assert len(hook.deliveries) == 1
     seen = found("--store", path)
     assert "no process" in seen["served by"]["text"]
     assert seen["port"]["text"] == f"{port} is free"
+
+
+def test_a_large_store_names_the_settings_that_limit_it(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "store.db"
+    with Runtime(path, port=0) as runtime:
+        runtime.webhook("orders").send(json={})
+    monkeypatch.setattr("hooknb.history.store_size.LARGE_BYTES", 1024)
+    seen = found("--store", path)["store"]
+    assert seen["state"] == "warning"
+    assert seen["text"].endswith("; it is large")
+    assert "keep_days" in seen["remedy"]
+    assert "hook.archive(path)" in seen["remedy"]
 
 
 def test_a_port_that_another_program_has_is_said(tmp_path: Path, monkeypatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from hooknb.errors import SettingError
 from hooknb.history import exports
 from hooknb.payloads.headers import MASK
 from hooknb.records import Delivery, SentResponse
+from hooknb.store.single import size_batches
 
 ODD_BODIES = [
     b"",
@@ -515,3 +517,78 @@ def test_a_url_that_cannot_be_called_does_not_show_the_key(runtime: hooknb.Runti
     with pytest.raises(SettingError, match=r"^method: ") as caught:
         hook.send(json=1, method="A B")
     assert hook.key not in str(caught.value)
+
+
+def test_deliveries_are_read_together_as_they_are_read_alone(
+    runtime: hooknb.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = runtime.webhook("orders", accept=["*/*"])
+    for size in (0, 10, 400, 20, 30, 1_000):
+        hook.send(data=b"\xff" * size, headers={"X-Size": str(size)})
+    hook.send(data=b"{", headers={"Content-Type": "application/json"}, params="a=1")
+    hook.wait()
+    store, of = hook._store, hook._workflow_id
+    ids = hook.deliveries.index.tolist()
+    alone = [hook.delivery(number) for number in ids]
+    assert list(store.deliveries(of, ids)) == alone
+    monkeypatch.setattr("hooknb.store.single._MAX_ROWS", 4)
+    monkeypatch.setattr("hooknb.store.single._MAX_BYTES", 500)
+    together = list(store.deliveries(of, [*ids, 99]))
+    assert together == alone
+    for one, other in zip(together, alone, strict=True):
+        assert one.content_type == other.header_map.get("Content-Type")
+        assert one.body == other.body
+    batches = list(size_batches(store.rows, of, ids))
+    assert [number for batch in batches for number in batch] == ids
+    assert all(len(batch) <= 4 for batch in batches)
+    kept = {it.id: len(it.head) + len(it.raw) for it in alone}
+    assert all(sum(kept[it] for it in batch) <= 500 for batch in batches if len(batch) > 1)
+
+
+def test_what_is_deleted_during_an_export_is_left_out(
+    runtime: hooknb.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hooknb.store.single._MAX_ROWS", 2)
+    hook = runtime.webhook("orders")
+    for number in range(6):
+        hook.send(json=number)
+    hook.wait()
+    path = tmp_path / "orders.jsonl"
+    assert exports.export(hook._each(), path, progress=lambda _: hook.clear()) == 2
+    assert [delivery.body for delivery in exports.read_lines(path)] == [0, 1]
+
+
+def test_parquet_is_the_same_over_several_row_groups(
+    runtime: hooknb.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = runtime.webhook("orders", response=hooknb.Response(200, headers={"X-Queue": "1"}))
+    for number in range(8):
+        hook.send(json={"n": number, "big": 2**70}, headers={"X-N": "x" * number})
+    hook.wait()
+    hook.export(tmp_path / "one.parquet")
+    monkeypatch.setattr("hooknb.history.exports.parquet._MAX_ROWS", 5)
+    monkeypatch.setattr("hooknb.history.exports.parquet._MAX_CONVERTED", 2)
+    hook.export(tmp_path / "many.parquet")
+    one, many = (pq.ParquetFile(tmp_path / f"{name}.parquet") for name in ("one", "many"))
+    assert (one.num_row_groups, many.num_row_groups) == (1, 2)
+    assert many.read().equals(one.read())
+    assert json.loads(many.read()["body"][7].as_py()) == {"n": 7, "big": 2**70}
+
+
+def test_several_spellings_of_json_are_one_line_with_the_same_value(
+    runtime: hooknb.Runtime, tmp_path: Path
+) -> None:
+    hook = runtime.webhook("orders")
+    bodies = [
+        b'{\n  "a": 1,\r\n  "a": 9007199254740993\n}',
+        '["ü", 1e300, -0.0]'.encode("utf-16"),
+        b"123456789012345678901234567890",
+    ]
+    for body in bodies:
+        hook.send(data=body, headers={"Content-Type": "application/json"})
+    hook.wait()
+    path = tmp_path / "orders.jsonl"
+    hook.export(path)
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == len(bodies)
+    assert [json.loads(line)["body"] for line in lines] == list(map(json.loads, bodies))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hooknb.cli.options import FilterOption, StoreOption, open_store, workflow_names
 from hooknb.cli.terminal import count, line, stderr, stdout
-from hooknb.errors import RecordNotFoundError
 from hooknb.history.table import compile_filter, matching_ids
-from hooknb.records import Delivery
-from hooknb.store import Reading
 
 __all__ = ["export"]
 
@@ -59,20 +55,13 @@ def export(
             ids = matching_ids(reading, workflow, condition)
             progress.update(task, description="writing", total=len(ids), completed=0)
             written = exports.export(
-                _deliveries(reading, workflow, ids),
+                reading.deliveries(workflow, ids),
                 file,
                 format_name,
                 lambda done: progress.update(task, completed=done),
                 secrets=secrets,
             )
     stdout().print(line(f"{count(written, 'delivery')} written to {file}"), end="\n")
-
-
-def _deliveries(store: Reading, workflow: int, ids: list[int]) -> Iterator[Delivery]:
-    for number in ids:
-        # It may be cleared meanwhile.
-        with contextlib.suppress(RecordNotFoundError):
-            yield store.delivery(workflow, number)
 
 
 def _progress() -> Progress:

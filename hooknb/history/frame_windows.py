@@ -69,6 +69,16 @@ class Window:
             if value is not None
         }
 
+    @property
+    def since_us(self) -> int | None:
+        """``since`` in microseconds since 1970."""
+        return _as_microseconds(self.since)
+
+    @property
+    def until_us(self) -> int | None:
+        """``until`` in microseconds since 1970."""
+        return _as_microseconds(self.until)
+
     def ids(self, store: Store, workflow_id: int, kind: str) -> tuple[list[int], str | None]:
         """Return the ids of the rows of a frame, oldest first, and where it was interrupted.
 
@@ -76,7 +86,7 @@ class Window:
         only until ``last`` rows are found. An interrupt leaves what it has found so far; see
         :class:`hooknb.history.table.Search`.
         """
-        since, until = _as_microseconds(self.since), _as_microseconds(self.until)
+        since, until = self.since_us, self.until_us
         read = partial(queries.read_window_ids, store, workflow_id, kind)
         if self.where is None:
             return read(last=self.last, since=since, until=until), None

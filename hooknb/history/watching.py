@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from hooknb.history.store_size import StoreSize, read_store_size
 from hooknb.history.table import Details, Feed, FlowCounts, details
 from hooknb.store import queries
 
@@ -93,6 +94,16 @@ class Watch:
             The store cannot be read.
         """
         return details(self._store, self._workflow_id, id, self._trigger())
+
+    def store_size(self) -> StoreSize:
+        """Return how large the store of the hook is, and what of it grows; reads some rows.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store cannot be read.
+        """
+        return read_store_size(self._store)
 
     def newest(self) -> int | None:
         """Return the id of the newest delivery that was accepted, or ``None``.

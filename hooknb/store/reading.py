@@ -114,11 +114,6 @@ class Reading(Store):
     def _unopened(self, reason: str) -> str:
         return f"the store {self.path} cannot be opened: {reason}"
 
-    def file_size(self) -> int:
-        """Return the bytes of its files: what was stored last is in the log alone."""
-        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
-
     def served_by(self) -> list[int | None]:
         """Return the ids of the processes that serve it now.
 

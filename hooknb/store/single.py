@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Integer, bindparam, func, select
 
 from hooknb._clock import moment
 from hooknb.errors import RecordNotFoundError
@@ -17,6 +18,7 @@ from hooknb.store.schema import (
     FIXED_RESPONSE,
     RECEIVED,
     RESPONSE_OF_DELIVERY,
+    STORED_BYTES,
     deliveries,
     executions,
     fixed_responses,
@@ -25,9 +27,14 @@ from hooknb.store.schema import (
     workflows,
 )
 
-__all__ = ["Rows", "read_delivery", "read_execution"]
+__all__ = ["Rows", "read_deliveries", "read_delivery", "read_execution", "size_batches"]
 
-_DELIVERY: Final = Prepared(
+_MAX_ROWS: Final = 500  # read at once
+_MAX_BYTES: Final = 8 * 2**20  # of the deliveries that are read at once; one may be larger
+
+_LISTED: Final = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+_RESPONSE_BODY: Final = func.coalesce(responses.c.body, fixed_responses.c.body)
+_DELIVERIES: Final = (
     select(
         workflows.c.name,
         deliveries.c.received_at,
@@ -36,14 +43,32 @@ _DELIVERY: Final = Prepared(
         responses.c.status,
         responses.c.duration_us,
         func.coalesce(responses.c.headers, fixed_responses.c.headers),
-        func.coalesce(responses.c.body, fixed_responses.c.body),
+        _RESPONSE_BODY,
         responses.c.size,
         *RECEIVED.values(),
+        deliveries.c.id,
+        deliveries.c.content_type,
+        deliveries.c.content_encoding,
     )
     .join_from(deliveries, workflows)
     .outerjoin(responses, RESPONSE_OF_DELIVERY)
     .outerjoin(fixed_responses, FIXED_RESPONSE)
-    .where(deliveries.c.workflow_id == bindparam("of"), deliveries.c.id == bindparam("number"))
+    .where(deliveries.c.workflow_id == bindparam("of"))
+)
+_DELIVERY: Final = Prepared(
+    _DELIVERIES.where(deliveries.c.id == bindparam("number", type_=Integer))
+)
+_LISTED_DELIVERIES: Final = Prepared(
+    _DELIVERIES.where(deliveries.c.id.in_(_LISTED)).order_by(deliveries.c.id)
+)
+_SIZES: Final = Prepared(
+    # SQLite says how long a body is without reading it.
+    select(deliveries.c.id, STORED_BYTES + func.coalesce(func.length(_RESPONSE_BODY), 0))
+    .select_from(deliveries)
+    .outerjoin(responses, RESPONSE_OF_DELIVERY)
+    .outerjoin(fixed_responses, FIXED_RESPONSE)
+    .where(deliveries.c.workflow_id == bindparam("of"), deliveries.c.id.in_(_LISTED))
+    .order_by(deliveries.c.id)
 )
 _EXECUTION: Final = Prepared(
     select(
@@ -77,6 +102,8 @@ _JOBS: Final = Prepared(
     .order_by(jobs.c.id)
 )
 
+_decode_pairs: Final = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
+
 Rows: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Reads rows of a statement with its parameters."""
 
@@ -93,8 +120,50 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
     if not found:
         message = f"there is no delivery {number} of this hook; hook.deliveries lists them"
         raise RecordNotFoundError(message)
-    name, received, reason, detail, status, duration, headers, body, size, *request = found[0]
-    return Delivery(
+    return _delivery(found[0])
+
+
+def read_deliveries(rows: Rows, workflow_id: int, ids: Iterable[int]) -> Iterator[Delivery]:
+    """Yield deliveries, some megabytes of them at a time.
+
+    Parameters
+    ----------
+    rows
+        Reads rows.
+    workflow_id
+        Whose deliveries.
+    ids
+        In order; those that are not there when they are due are left out.
+    """
+    for batch in size_batches(rows, workflow_id, ids):
+        yield from _read_listed(rows, workflow_id, batch)
+
+
+def size_batches(rows: Rows, workflow_id: int, ids: Iterable[int]) -> Iterator[list[int]]:
+    """Yield the ids of deliveries that are there, as many at once as may be read at once."""
+    rest = iter(ids)
+    while part := list(islice(rest, _MAX_ROWS)):
+        batch: list[int] = []
+        total = 0
+        sizes = rows(_SIZES.text, _SIZES.row(of=workflow_id, ids=json.dumps(part)))
+        for number, size in sizes:
+            if batch and total + size > _MAX_BYTES:
+                yield batch
+                batch, total = [], 0
+            batch.append(number)
+            total += size
+        yield batch
+
+
+def _read_listed(rows: Rows, workflow_id: int, ids: list[int]) -> Iterator[Delivery]:
+    row = _LISTED_DELIVERIES.row(of=workflow_id, ids=json.dumps(ids))
+    return map(_delivery, rows(_LISTED_DELIVERIES.text, row))
+
+
+def _delivery(row: Sequence[Any]) -> Delivery:
+    name, received, reason, detail, status, duration, headers, body, size, *request = row
+    *request, number, kind, encoding = request
+    made = Delivery(
         id=number,
         workflow=name,
         received_at=moment(received),
@@ -105,6 +174,9 @@ def read_delivery(rows: Rows, workflow_id: int, number: int) -> Delivery:
         duration_ms=None if duration is None else duration / 1000,
         **dict(zip(RECEIVED, request, strict=True)),
     )
+    # What the store has in columns of their own is not parsed out of the head again.
+    made.__dict__.update(content_type=kind, content_encoding=encoding)
+    return made
 
 
 def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
@@ -137,8 +209,9 @@ def read_execution(rows: Rows, workflow_id: int, number: int) -> Execution:
 
 
 def _response(status: int, headers: bytes, body: bytes, size: int) -> SentResponse:
-    pairs = msgspec.json.decode(headers, type=tuple[tuple[str, str], ...])
-    return SentResponse(status=status, headers=pairs, body=body, is_cut=len(body) < size)
+    return SentResponse(
+        status=status, headers=_decode_pairs(headers), body=body, is_cut=len(body) < size
+    )
 
 
 def _job(row: Sequence[Any]) -> Job:

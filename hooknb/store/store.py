@@ -8,7 +8,7 @@ import os
 import secrets
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,7 @@ from hooknb.store.schema import (
     revisions,
     workflows,
 )
-from hooknb.store.single import read_delivery, read_execution
+from hooknb.store.single import read_deliveries, read_delivery, read_execution
 from hooknb.store.space import clear, delete_received
 from hooknb.store.text_index import TextIndex, check_setting, is_indexed
 from hooknb.store.writer import Writer
@@ -341,6 +341,10 @@ class Store:
         statement = update(workflows).where(workflows.c.id == workflow_id).values(values)
         self._writer.call(lambda connection: connection.execute(statement))
 
+    def change(self, function: Callable[[Connection], Any]) -> Any:
+        """Run a function of the connection in a transaction, and wait for it; for this package."""
+        return self._writer.call(function)
+
     def clear(self, workflow_id: int) -> None:
         """Delete the deliveries, responses, executions and jobs of a workflow.
 
@@ -494,6 +498,14 @@ class Store:
         rows = self.fetch(select(workflows.c.id, workflows.c.name, *kept).order_by(*order))
         return [Size(*row) for row in rows]
 
+    def file_bytes(self) -> tuple[int, int]:
+        """Return the bytes of its file and of its log; 0 where there is none."""
+        if self.path is None:
+            return 0, 0
+        paths = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        file, log = (path.stat().st_size if path.exists() else 0 for path in paths)
+        return file, log
+
     def count_since(self, workflow_id: int, moment_us: int) -> int:
         """Return how many deliveries a workflow was given since a moment, deleted ones too.
 
@@ -538,6 +550,10 @@ class Store:
             if len(ids) < _MAX_IDS:
                 return
             last = ids[-1]
+
+    def deliveries(self, workflow_id: int, ids: Iterable[int]) -> Iterator[Delivery]:
+        """Yield deliveries; as :func:`~hooknb.store.single.read_deliveries`."""
+        return read_deliveries(self.rows, workflow_id, ids)
 
     def delivery(self, workflow_id: int, number: int) -> Delivery:
         """Read one delivery; as :func:`~hooknb.store.single.read_delivery`."""

@@ -6,9 +6,11 @@ import { bdi, button, h, part, replace, visible } from "./parts/common.js";
 export default part((ctx) => {
   const list = h("div", { class: "hk-hooks", role: "group", "aria-label": "Hooks" });
   const note = h("div", { class: "hk-error hk-hooks-note", role: "status" });
-  replace(ctx.el, list, note);
+  const size = h("div", { class: "hk-soft hk-hooks-size" });
+  replace(ctx.el, list, size, note);
   ctx.on("hooks", (message) => {
     note.textContent = "";
+    size.textContent = visible([message.size, message.remedy].filter(Boolean).join("; "));
     const focused = list.contains(document.activeElement) ? message.chosen : null;
     replace(
       list,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import ipywidgets
 
 from hooknb.errors import HooknbError
+from hooknb.history.store_size import REMEDY
 from hooknb.ui.head import HOOK_TONES
 from hooknb.ui.parts.controls import button, view_of
 from hooknb.ui.parts.form_fields import Choice, Field
@@ -23,6 +24,7 @@ __all__ = ["Calls", "Panels"]
 
 _LIST_SECONDS: Final = 1.0
 _STORE_SECONDS: Final = 5.0
+_SIZE_SECONDS: Final = 30.0
 _MODES: Final = (("asynchronous", False), ("synchronous", True))
 
 
@@ -114,6 +116,8 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         self._stored: list[str] = []
         self._others = ""
         self._next_stored = 0.0
+        self._size: tuple[str, str] = ("", "")
+        self._next_size = 0.0
         # Whoever holds it may wait for a runtime's lock; no runtime waits for this one.
         self._lock = threading.RLock()
         self.list = HookList(self.choose, self._listed, self._lock)
@@ -158,7 +162,8 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             for name in self._workflows()
             if name not in served
         ]
-        return {"hooks": rows, "chosen": self._chosen}
+        size, remedy = self._size
+        return {"hooks": rows, "chosen": self._chosen, "size": size, "remedy": remedy}
 
     def _workflows(self) -> list[str]:
         """Return what the store holds; it is read every few seconds."""
@@ -167,6 +172,9 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             self._next_stored = now + _STORE_SECONDS
             self._stored = self._calls.workflows()
             self._others = _not_served(self._calls.store_users())
+            if now >= self._next_size:
+                self._size = _store_size(self._calls.hooks().values())
+                self._next_size = now + _SIZE_SECONDS if self._size[0] else 0.0
         return self._stored
 
     def choose(self, name: str) -> None:
@@ -205,6 +213,15 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
 
 def _new(arrived: int) -> str:
     return f"{arrived:,} new" if arrived else "nothing new"
+
+
+def _store_size(hooks: Iterable[Hook]) -> tuple[str, str]:
+    """Say how large the store is and what grows, and what to do about it where it is large."""
+    for hook in hooks:
+        if hook.status != "closed":
+            size = hook.watch().store_size()
+            return size.text, REMEDY if size.is_large else ""
+    return "", ""
 
 
 def _not_served(users: list[int | None]) -> str:

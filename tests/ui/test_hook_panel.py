@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -237,6 +238,27 @@ def test_what_came_of_each_is_counted(runtime: Runtime) -> None:
     assert panels._listed()["hooks"][0]["said"] == "nothing new"
     hook.send(json={})
     assert panels._listed()["hooks"][0]["said"] == "1 new"
+
+
+def test_how_large_the_store_is_and_what_grows_is_told(
+    stored_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels = Panels(Calls(stored_runtime))
+    assert panels._listed()["size"] == ""
+    hook = stored_runtime.webhook("orders")
+    stored_runtime.webhook("other").send(json={})
+    hook.send(json={"text": "x" * 3000})
+    panels._next_stored = 0
+    listed = panels._listed()
+    assert re.fullmatch(
+        r"store: \d+ KiB and \d+ KiB in its log; about 3 KiB received in the last 24 hours, 3 KiB "
+        r"in the last 7 days; largest: orders, 3 KiB",
+        listed["size"],
+    )
+    assert listed["remedy"] == ""
+    monkeypatch.setattr("hooknb.history.store_size.LARGE_BYTES", 1)
+    panels._next_stored = panels._next_size = 0
+    assert "keep_days" in panels._listed()["remedy"]
 
 
 def test_who_else_uses_the_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

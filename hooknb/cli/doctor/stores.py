@@ -13,6 +13,7 @@ from typing import Final
 from hooknb.cli.doctor.finding import Finding, ok, warning, wrong
 from hooknb.cli.terminal import count
 from hooknb.errors import HooknbError
+from hooknb.history.store_size import REMEDY, StoreSize, byte_count, read_store_size
 from hooknb.settings import RuntimeSettings
 from hooknb.store import Reading, find_damage, store_path
 
@@ -20,8 +21,6 @@ __all__ = ["check_ports", "check_store"]
 
 _MAX_SECONDS: Final = 2.0  # for a response from a port
 _MAX_CHECK_SECONDS: Final = 10.0  # for reading all of the store's file
-_MAX_HOOKS: Final = 5  # that are named
-_DAY: Final = 86_400 * 1_000_000  # microseconds
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PROBLEM: Final = "application/problem+json"
 
@@ -57,20 +56,23 @@ def check_store(target: str | os.PathLike[str], *, must_exist: bool) -> Iterator
         yield wrong("store", problem, remedy or "name another store with --store")
         return
     with contextlib.closing(reading):
-        yield _described(reading)
+        size = read_store_size(reading)
+        yield _described(reading, size)
         yield _integrity(path)
-        yield from _sizes(reading)
+        yield from _sizes(size)
         yield from _permissions(path)
         yield _served(reading)
 
 
-def _described(reading: Reading) -> Finding:
+def _described(reading: Reading, size: StoreSize) -> Finding:
     hooks, deliveries = reading.totals()
-    return ok(
-        "store",
-        f"{reading.path}: version {reading.version}, {_size(reading.file_size())}, "
-        f"{count(hooks, 'hook')}, {count(deliveries, 'delivery')}",
+    text = (
+        f"{reading.path}: version {reading.version}, {size.files}, {count(hooks, 'hook')}, "
+        f"{count(deliveries, 'delivery')}"
     )
+    if size.growth:
+        text += f"; {size.growth}"
+    return warning("store", f"{text}; it is large", REMEDY) if size.is_large else ok("store", text)
 
 
 def _integrity(path: Path) -> Finding:
@@ -91,19 +93,17 @@ def _integrity(path: Path) -> Finding:
     return ok("integrity", "SQLite finds no damage")
 
 
-def _sizes(reading: Reading) -> Iterator[Finding]:
+def _sizes(size: StoreSize) -> Iterator[Finding]:
     """Say what the largest hooks keep, and how fast they grow."""
-    sizes = [size for size in reading.sizes() if size.deliveries]
-    if not sizes:
+    if not size.hooks:
         return
-    yesterday = reading.clock.now() - _DAY
     texts = [
-        f"{size.name}: {count(size.deliveries, 'delivery')}, {_size(size.bytes)}, "
-        f"{reading.count_since(size.workflow_id, yesterday):,} in the last 24 hours"
-        for size in sizes[:_MAX_HOOKS]
+        f"{hook.name}: {count(hook.deliveries, 'delivery')}, {byte_count(hook.bytes)}, "
+        f"{hook.day:,} in the last 24 hours, {hook.week:,} in the last 7 days"
+        for hook in size.hooks
     ]
-    if len(sizes) > _MAX_HOOKS:
-        texts.append(f"and {count(len(sizes) - _MAX_HOOKS, 'smaller one')}")
+    if size.others:
+        texts.append(f"and {count(size.others, 'smaller one')}")
     yield ok("largest hooks", "; ".join(texts))
 
 
@@ -193,11 +193,3 @@ def _unmakeable(path: Path) -> str | None:
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return None
     return f"it cannot be created: {folder} is not a folder that you can write to"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:  # noqa: PLR2004 - bytes of a KiB
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

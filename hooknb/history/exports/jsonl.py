@@ -11,7 +11,7 @@ from typing import IO, Any, Final, get_type_hints
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.history.exports.values import body_as_json, shown
+from hooknb.history.exports.values import body_as_json, shown, shown_head
 from hooknb.payloads.headers import MASK, SECRET_HEADERS, Headers, parse_head
 from hooknb.records import Delivery
 
@@ -34,6 +34,7 @@ def _line_type() -> Any:
 
 
 _Line: Final = _line_type()
+_NAMES: Final = _Line.__struct_fields__
 
 
 def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> None:
@@ -43,15 +44,15 @@ def write(deliveries: Iterable[Delivery], file: IO[bytes], *, secrets: bool) -> 
     who read the file: the parsed body, ``null`` where it is bytes only or cannot be read; it is
     not read back.
     """
-    encoder = msgspec.json.Encoder()
+    encode = msgspec.json.Encoder().encode
     for delivery in deliveries:
-        values = {name: getattr(delivery, name, None) for name in _Line.__struct_fields__}
-        values["headers"] = shown(delivery.headers, secrets=secrets)
+        values = dict(delivery.__dict__)
+        values["headers"] = shown_head(values.pop("head"), secrets=secrets)
         values["body"] = msgspec.Raw(body_as_json(delivery) or b"null")
         if delivery.response is not None:
             masked = shown(Headers(delivery.response.headers), secrets=secrets)
             values["response"] = replace(delivery.response, headers=tuple(masked))
-        file.write(encoder.encode(_Line(**values)) + b"\n")
+        file.write(encode(_Line(**{name: values[name] for name in _NAMES})) + b"\n")
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Delivery]:

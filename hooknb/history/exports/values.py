@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
+import msgspec
+
+from hooknb import payloads
 from hooknb.paths import MISSING
-from hooknb.payloads.headers import Headers
+from hooknb.payloads.headers import Headers, parse_head
 from hooknb.records import Delivery
 
-__all__ = ["as_json", "base64_text", "body_as_json", "shown"]
+__all__ = ["as_json", "base64_text", "body_as_json", "shown", "shown_head"]
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=1_024)
+def shown_head(head: bytes, *, secrets: bool) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a head in order, credentials masked unless ``secrets``."""
+    return tuple(shown(parse_head(head), secrets=secrets))
 
 
 def shown(fields: Headers, *, secrets: bool) -> list[tuple[str, str]]:
@@ -40,6 +52,8 @@ def body_as_json(delivery: Delivery) -> bytes | None:
     value = delivery.body_or_missing
     if value is MISSING or isinstance(value, bytes):
         return None
+    if payloads.kind(delivery.content_type) == "json":
+        return _encode(value)
     text = json.dumps(as_json(value), ensure_ascii=False, separators=(",", ":"))
     # Lone surrogates, which a form may have by percent escapes, become JSON's own escapes.
     return text.encode("utf-8", "backslashreplace")

@@ -13,7 +13,7 @@ from typing import IO, Final
 from hooknb.errors import SettingError
 from hooknb.records import Delivery
 
-__all__ = ["FORMATS", "export", "format_of"]
+__all__ = ["FORMATS", "export", "format_of", "replacing"]
 
 FORMATS: Final = ("jsonl", "har", "parquet")
 """The formats by name, which are the suffixes of their files too."""
@@ -79,13 +79,13 @@ def export(
             if progress is not None:
                 progress(written)
 
-    with _replacing(Path(path)) as file:
+    with replacing(Path(path)) as file:
         room.write(counted(), file, secrets=secrets)
     return written
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` where all went well."""
     try:
         if path.exists() and not path.is_file():  # a pipe, say, which has no other name
@@ -99,6 +99,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             try:
                 yield file
                 file.flush()
+                os.fsync(file.fileno())  # what it says may be deleted elsewhere next
                 Path(file.name).replace(path)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
