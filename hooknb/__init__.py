@@ -36,7 +36,8 @@ from hooknb.errors import (
 if TYPE_CHECKING:
     from hooknb.client.sending import HttpResponse
     from hooknb.engine import Context
-    from hooknb.history.exports.archive import Archive, open  # noqa: A004 - read as `hooknb.open`
+    from hooknb.history.exports.archive import Archive
+    from hooknb.history.exports.archive import open as open  # noqa: A004 - hooknb.open
     from hooknb.hook import Hook
     from hooknb.records import Delivery, Execution, Job, SentResponse, Status
     from hooknb.runtime import Runtime, delete, hooks, panel, serve, webhook, workflows
@@ -112,7 +113,6 @@ __all__ = [
     "__version__",
     "delete",
     "hooks",
-    "open",
     "panel",
     "parse_body",
     "parse_query",
@@ -126,6 +126,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 # Loaded when first used, so that `import hooknb` stays light; what is not listed is a node.
+# `open` is not in `__all__`: an import of `*` must not replace Python's.
 _HOMES = {
     name: module
     for module, names in {
@@ -144,7 +145,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _HOMES:
         message = f"module 'hooknb' has no attribute {name!r}"
         raise AttributeError(message)
     value = getattr(importlib.import_module(_HOMES.get(name, "hooknb.workflow.nodes")), name)
@@ -153,4 +154,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_HOMES})

@@ -1,7 +1,7 @@
 """The index of texts: which deliveries may contain a text, by SQLite's FTS5.
 
-Each hook has an index of its own, of the trigrams in what :mod:`hooknb.store.words` searches, and
-without the text itself. It only narrows a search down: whoever asks checks each candidate. So it
+Each hook has its index: the trigrams of what :mod:`hooknb.store.searched_text` searches, without
+the text itself. It only narrows a search down: whoever asks checks each candidate. So it
 need not know everything: refused deliveries (a thousand at most) and large bodies are candidates
 always, and so is what the writer has not come to yet. The writer adds to it while nobody waits.
 """
@@ -33,7 +33,7 @@ from hooknb.payloads import decompress
 from hooknb.records import LazyRequest
 from hooknb.store.prepared import Prepared
 from hooknb.store.schema import deliveries, workflows
-from hooknb.store.words import searched_text
+from hooknb.store.searched_text import searched_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

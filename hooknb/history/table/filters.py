@@ -13,7 +13,7 @@ from hooknb.expressions import compile_expression, evaluate
 from hooknb.history.delivery import StoredRequest
 from hooknb.records import Delivery
 from hooknb.store.queries import ANY, Comparison, Condition
-from hooknb.store.words import contains
+from hooknb.store.searched_text import contains
 
 __all__ = ["Filter", "compile_filter"]
 
