@@ -1,4 +1,4 @@
-"""From the relay to a kernel: one request on a connection of its own, and its response."""
+"""From the relay to a kernel: one request and its response on a new connection."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _NO_BODY: Final = frozenset({204, 304})
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the kernel gets it, without its body.
+    """A request as the kernel receives it, without its body.
 
     Attributes
     ----------
     method, query
         Parts of the request line.
     subpath
-        What the sender appended to the hook's URL, as it stood there, with its slash.
+        The path after the hook's URL, still encoded, with its leading slash.
     fields
-        The header fields that are for the hook, in the order of the request.
+        The header fields meant for the hook, in the order of the request.
     remote
         The sender's address.
     received_at
@@ -56,7 +56,7 @@ class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     subpath: str = ""
 
     def __repr__(self) -> str:
-        """Show nothing that may be secret."""
+        """Return a text without anything that may be secret."""
         return f"<Relayed {self.method} of {self.received_at}>"
 
 
@@ -73,11 +73,11 @@ class ForwardingError(Exception):
 
 
 class NotReachedError(ForwardingError):
-    """Nothing listens there: the request has not been sent."""
+    """The kernel does not listen: the request has not been sent."""
 
 
 class CutOffError(ForwardingError):
-    """The connection ended before a response began: the outcome of the request is not known."""
+    """The connection ended before a response began: the outcome of the request is unknown."""
 
 
 class TooSlowError(ForwardingError):
@@ -85,7 +85,7 @@ class TooSlowError(ForwardingError):
 
 
 class NotAResponseError(ForwardingError):
-    """The bytes are not a response, or too many: the request has been taken."""
+    """The response is malformed or too large, but the request was sent."""
 
 
 async def forward(
@@ -96,14 +96,14 @@ async def forward(
     Raises
     ------
     ForwardingError
-        Its subclass tells the outcome of the request.
+        The subclass states what is known of the outcome.
     """
     try:
         async with asyncio.timeout(limits.connect_timeout):
             reader, writer = await asyncio.open_connection(to.host, to.port, limit=_MAX_HEAD)
     except (OSError, TimeoutError) as error:
         raise NotReachedError from error
-    # Beside the reading: a kernel may respond before it has read all.
+    # Concurrent with reading: a kernel may respond before it has read the whole request.
     sending = asyncio.create_task(_send(writer, _head(to, key, request, len(body)), body))
     try:
         async with asyncio.timeout(limits.response_timeout):
@@ -113,7 +113,7 @@ async def forward(
     except OSError as error:
         raise CutOffError from error
     finally:
-        # What is left is thrown away, however much it is.
+        # Unsent data is discarded: closing would wait until it is flushed.
         sending.cancel()
         writer.transport.abort()
         with contextlib.suppress(OSError):
@@ -121,9 +121,9 @@ async def forward(
 
 
 async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes | bytearray) -> None:
-    """Send a request piece by piece: a transport keeps a copy of what it cannot write yet."""
+    """Send a request piece by piece: a transport copies data that it cannot write yet."""
     whole = memoryview(body)
-    with contextlib.suppress(OSError):  # who reads is told of it
+    with contextlib.suppress(OSError):  # the reading side reports it
         writer.write(head)
         for start in range(0, len(whole), _PIECE):
             writer.write(whole[start : start + _PIECE])
@@ -136,8 +136,8 @@ def _head(to: Registration, key: str, request: Relayed, length: int) -> bytes:
     lines = [f"{request.method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in request.fields]
     if not any(name.lower() == "content-length" for name, _ in request.fields) and length:
-        lines.append(f"Content-Length: {length}")  # it came in chunks
-    # The kernel takes these out before it keeps anything.
+        lines.append(f"Content-Length: {length}")  # the body was chunked
+    # The kernel removes these before it stores the request.
     lines += [f"X-Hooknb-Relay: {to.secret}", f"X-Hooknb-Remote: {request.remote}"]
     lines += [f"X-Hooknb-Received: {request.received_at}", "\r\n"]
     return "\r\n".join(lines).encode("latin-1")

@@ -1,4 +1,4 @@
-"""Limits of the relay: sizes, times, requests at a time and a second."""
+"""Limits of the relay: sizes, timeouts, concurrency and request rates."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _MAX_KEYS: Final = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits; ``c.HooknbRelay.<name>`` in the configuration of the Jupyter server sets one.
+    """The limits, each set by ``c.HooknbRelay.<name>`` in the Jupyter server's configuration.
 
-    What is for all hooks together is shared: no hook may have more of it than is left for the
-    others. So a hook that gets too much is refused long before the rest have nothing.
+    Limits for all hooks together are shared: no hook may hold more than is left for the others,
+    so a busy hook is refused long before it starves the rest.
 
     Attributes
     ----------
     max_body, max_response
-        Bytes of a request's body, whatever the hook allows, and of a response's.
+        Bytes in the body of a request (a hook may allow fewer) and of a response.
     max_buffered
         Bytes of all bodies in transit.
     max_concurrent, max_concurrent_of_hook
-        Requests in transit, of all hooks and of one.
+        Requests in transit, for all hooks and for one.
     rate, rate_of_hook, rate_of_unknown
-        Requests a second in the long run, of all hooks, of one, and of keys that were not
-        registered at the last look; a burst may have twice as many. Beyond ``rate_of_unknown``,
-        unknown keys are not looked up.
+        Average requests per second for all hooks, for one, and for keys that were not registered
+        when last read; a burst may have twice as many. Beyond ``rate_of_unknown``, unknown keys
+        are not looked up.
     body_timeout, connect_timeout, response_timeout
-        Seconds: for a sender to send its body, to connect to the kernel, and for its response.
+        Seconds to receive a body, to connect to the kernel, and to wait for its response.
     spool_count, spool_bytes
-        Deliveries kept for one hook while no kernel serves it, and their bytes.
+        Deliveries, and their bytes, kept for one hook while no kernel serves it.
     spool_total
         Bytes kept for all hooks.
     spool_days
@@ -63,12 +63,12 @@ class Limits:
 
     @classmethod
     def configured(cls, settings: Mapping[str, Any]) -> Limits:
-        """Return the limits of a configuration.
+        """Return the limits that a configuration sets, with defaults for the rest.
 
         Raises
         ------
         SettingError
-            A name is not that of a limit, or a value is not a number above 0.
+            A name is not the name of a limit, or a value is not a number above 0.
         """
         known = {field.name for field in fields(cls)}
         for name, value in settings.items():
@@ -83,7 +83,7 @@ class Limits:
 
 
 class Rate:
-    """A token bucket for each name: so many requests a second pass, and twice as many at once."""
+    """A token bucket for each name: ``rate`` requests per second, and bursts of twice as many."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -91,7 +91,7 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def passes(self, name: str, spared: float = 0.0) -> bool:
-        """Count a request and return whether it passes, leaving so many tokens ``spared``."""
+        """Count a request; return whether it passes with at least ``spared`` tokens left."""
         left = self._now_left(name)
         passes = left >= 1 + spared
         self._left.pop(name, None)

@@ -18,14 +18,14 @@ from hooknb.errors import PublicationError
 
 __all__ = ["made_folder", "opened_folder", "own_file", "write_own"]
 
-# Another time they may be opened: what was not read is not what is not there.
+# Opening may succeed later, so these do not mean that the file is missing.
 _PASSING: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ESTALE}
 )
 
 
 def write_own(folder: Path, name: str, content: bytes) -> None:
-    """Write a file that only this user can read, whole or not at all, and sync it to the disk.
+    """Write a file that only this user can read, atomically, and sync it to disk.
 
     The folder is created if it is missing; an existing file is replaced.
 
@@ -46,7 +46,7 @@ def write_own(folder: Path, name: str, content: bytes) -> None:
         replaced = True
         _keep_names(folder)
     except OSError as error:
-        # Nobody is to find what its writer is told is not there.
+        # The writer is told that nothing was written, so no reader may find the file.
         with contextlib.suppress(OSError):
             (folder / name if replaced else partial).unlink()
         raise PublicationError(
@@ -56,14 +56,14 @@ def write_own(folder: Path, name: str, content: bytes) -> None:
 
 
 def _keep_names(folder: Path) -> None:
-    """Sync a folder to the disk: it keeps the names of its files."""
+    """Sync a folder to disk, and so the names of its files."""
     with opened_folder(folder) as opened:
         if opened is None:
             return
         try:
             os.fsync(opened)
         except OSError as error:
-            # Some network file systems know it of files only, and keep names by themselves.
+            # Some network file systems sync only files, and keep names without it.
             if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
                 raise
 
@@ -97,12 +97,12 @@ def made_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_folder(folder: Path) -> Iterator[int | None]:
-    """Open a folder that only its owner can enter; ``None`` where it is missing or not such.
+    """Open a folder that only its owner can enter; ``None`` if it is missing or not private.
 
     Raises
     ------
     OSError
-        It cannot be opened now, and may be later.
+        The folder cannot be opened now; a later attempt may succeed.
     """
     opened = _opened(folder, os.O_DIRECTORY)
     if opened is None:
@@ -116,14 +116,14 @@ def opened_folder(folder: Path) -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
-    """Open a file of an opened folder; ``None`` unless it is plain, private and of ``most`` bytes.
+    """Open a file in an open folder; ``None`` unless it is regular, private, at most ``most`` bytes.
 
     Raises
     ------
     OSError
-        It cannot be opened now, and may be later.
+        The file cannot be opened now; a later attempt may succeed.
     """
-    # Without waiting, since a pipe would make one wait for its other end.
+    # Opening a pipe would block until its other end is open.
     file = _opened(name, os.O_NONBLOCK, folder)
     if file is None:
         yield None
@@ -137,7 +137,7 @@ def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
 
 
 def _opened(path: str | Path, flags: int, folder: int | None = None) -> int | None:
-    """Open for reading, through no link; ``None`` where there is nothing to open."""
+    """Open for reading without following a link; ``None`` if there is nothing to open."""
     try:
         return os.open(path, flags | os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:

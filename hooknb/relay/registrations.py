@@ -1,8 +1,7 @@
 """Registrations: how a kernel tells the relay which hooks it publishes, and where.
 
-One file for each runtime that publishes a hook, in ``<Jupyter's runtime folder>/hooknb``: readable
-and writable by its owner only, as is the folder. The relay ignores every other file: this package
-did not write it for this user.
+Each runtime that publishes a hook writes one file into ``<Jupyter's runtime folder>/hooknb``. Only
+their owner can read or write the file and the folder; the relay ignores files that are not private.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_FILES: Final = 256
 _MAX_ENDED: Final = 64
-_PART_SECONDS: Final = 3600.0  # nobody takes so long to write a file
+_PART_SECONDS: Final = 3600.0  # by then the writer of a partial file is gone
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Secret = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
@@ -55,7 +54,8 @@ class PublishedHook(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     status_while_away
-        The status while no kernel serves it: 202, and the delivery is kept until one does, or 503.
+        The status while no kernel serves the hook: 202 keeps the delivery until one does, 503
+        refuses it.
     max_body
         Maximum size of a body in bytes.
     """
@@ -74,13 +74,13 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     pid, started
         The kernel's process, and when it started (:func:`hooknb._processes.started`).
     registered_at
-        Microseconds since 1970. Where two processes publish a hook, the later one has it.
+        Microseconds since 1970. If two processes publish a hook, the later one receives it.
     host, port
-        Where the runtime listens.
+        The address on which the runtime listens.
     secret
-        The relay shows it to the runtime.
+        Identifies the relay to the runtime.
     hosts
-        Host names of the Jupyter server as seen from outside.
+        Public host names of the Jupyter server.
     hooks
         The hooks by key.
     """
@@ -96,7 +96,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     hooks: dict[str, PublishedHook]
 
     def __repr__(self) -> str:
-        """Show neither the secret nor the keys."""
+        """Return a text without the secret and the keys."""
         return f"<Registration of process {self.pid}, port {self.port}, {len(self.hooks)} hooks>"
 
     @property
@@ -111,24 +111,25 @@ class Registrations:
     Attributes
     ----------
     folder
-        That of the files; it need not be there.
+        The folder of their files; it need not exist.
     hooks
-        The keys of all that were found at the last reading.
+        The keys of all hooks found by the last :meth:`read`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.hooks: frozenset[str] = frozenset()
-        # What a file holds, by what it is on the disk: nothing is read twice.
+        # The content of each file by its inode, times and size, so that none is read twice.
         self._known: dict[tuple[int, ...], Registration | None] = {}
 
     def read(self, most: int | None = _MAX_FILES) -> dict[str, Registration]:
-        """Return the trustworthy ones among the ``most`` newest files, by their names.
+        """Return the trusted registrations among the ``most`` newest files, by file name.
 
         Raises
         ------
         OSError
-            They cannot be read now, and may be later: no descriptor is free, say.
+            The files cannot be read now, for example because no descriptor is free; a later
+            attempt may succeed.
         """
         found: dict[str, Registration] = {}
         known: dict[tuple[int, ...], Registration | None] = {}
@@ -152,13 +153,14 @@ class Registrations:
     def find(self, key: str) -> tuple[str, Registration, bool] | None:
         """Return who publishes a hook: file, registration, and whether its process is running.
 
-        A process that runs comes before those that have ended, a later one before an earlier one.
-        One that ended more than :data:`AWAY_SECONDS` ago publishes nothing.
+        A running process takes precedence over those that have ended, and a later registration
+        over an earlier one. A process that ended more than :data:`AWAY_SECONDS` ago publishes
+        nothing.
 
         Raises
         ------
         OSError
-            As of :meth:`read`.
+            As for :meth:`read`.
         """
         having = [
             (registration.is_alive, registration.registered_at, name, registration)
@@ -171,14 +173,14 @@ class Registrations:
         return None
 
     def sweep(self) -> None:
-        """Note which processes have ended since the last look; remove those that ended long ago.
+        """Mark processes that have ended; remove the registrations of those that ended long ago.
 
-        Of those that ended only the newest are kept, however many there were.
+        Only the 64 newest registrations of ended processes are kept.
         """
         ended = []
         for name, registration in self.read(None).items():
             if registration.is_alive:
-                # It was taken for one that had ended, by a look that went wrong.
+                # An earlier check may have failed to see the running process.
                 with contextlib.suppress(OSError):
                     self._mark(name).unlink()
             elif self._is_over(name):
@@ -190,10 +192,10 @@ class Registrations:
         for path in self.folder.glob("*.part"):
             with contextlib.suppress(OSError):
                 if time.time() - path.lstat().st_mtime > _PART_SECONDS:
-                    path.unlink()  # its writer has ended in the middle of it
+                    path.unlink()  # its writer ended before it was complete
 
     def _is_over(self, name: str) -> bool:
-        """Return whether a process ended long ago; a mark beside its file keeps when."""
+        """Return whether a process ended long ago; the mark beside its file dates the end."""
         mark = self._mark(name)
         with contextlib.suppress(OSError):
             return time.time() - mark.lstat().st_mtime > AWAY_SECONDS
@@ -202,14 +204,14 @@ class Registrations:
         return False
 
     def away_since(self, name: str) -> float | None:
-        """Return when the end of a process was noticed, in seconds since 1970."""
+        """Return when a process was found to have ended, in seconds since 1970, or ``None``."""
         try:
             return self._mark(name).lstat().st_mtime
         except OSError:
             return None
 
     def write(self, name: str, registration: Registration) -> None:
-        """Write a registration under a name of :meth:`new_name`, whole or not at all.
+        """Write a registration atomically under a name from :meth:`new_name`.
 
         Raises
         ------
@@ -230,9 +232,9 @@ class Registrations:
         Raises
         ------
         PublicationError
-            They cannot be written.
+            A registration cannot be written.
         OSError
-            As of :meth:`read`.
+            As for :meth:`read`.
         """
         for name, registration in self.read(None).items():
             if key not in registration.hooks or registration.is_alive:
@@ -245,7 +247,7 @@ class Registrations:
 
     @staticmethod
     def new_name() -> str:
-        """Return the name of a new file."""
+        """Return a name for a new registration file."""
         return f"{secrets.token_hex(16)}.json"
 
     def _mark(self, name: str) -> Path:
@@ -255,8 +257,8 @@ class Registrations:
 def runtime_folder() -> Path:
     """Return the folder of the registrations.
 
-    Beside the kernel's connection file, where this process is a kernel: the Jupyter server that
-    started it looks there, whatever the environment says by now.
+    In a kernel, it is beside the connection file, where the Jupyter server that started the kernel
+    looks even if the environment has changed since.
     """
     app = sys.modules.get("ipykernel.kernelapp")
     if app is not None and app.IPKernelApp.initialized():
@@ -269,7 +271,7 @@ def runtime_folder() -> Path:
 
 
 def _newest(folder: int) -> list[str]:
-    """Return the names of the registrations in an opened folder, the newest first."""
+    """Return the names of the registrations in an open folder, the newest first."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:

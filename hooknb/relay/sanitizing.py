@@ -1,9 +1,9 @@
-"""Which parts of a request and of a response pass the relay; pure.
+"""Which parts of a request and of a response pass the relay; pure functions.
 
-A request keeps its bytes, its query and its fields, except for what is the Jupyter server's own:
-its tokens, its cookies, and what belongs to one connection only (RFC 9110, section 7.6.1). A
-response comes from the origin of the Jupyter server, where a page could do whatever the user can:
-only what is known to be harmless passes, and the rest is removed.
+A request keeps its bytes, its query and its fields, except for the Jupyter server's tokens and
+cookies and for hop-by-hop fields (RFC 9110, section 7.6.1). A response is sent from the origin of
+the Jupyter server, where a page could do anything the user can: only parts known to be harmless
+pass, and the rest is removed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SAFETY: Final = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-store"),
 )
-"""Fields of every response: whatever it holds, it is not a page of this origin."""
+"""Fields of every response: browsers must not treat it as a page of this origin."""
 
 _NOT_PASSED_ON: Final = frozenset(
     {
@@ -60,7 +60,7 @@ _NOT_PASSED_ON: Final = frozenset(
 )
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
-_MIN_SECRET: Final = 8  # characters; a shorter one would be found in texts by chance
+_MIN_SECRET: Final = 8  # characters; a shorter one would match texts by chance
 _MAX_DECODINGS: Final = 8  # times that a text may be percent-encoded
 
 _PASSED_BACK: Final = {
@@ -93,24 +93,24 @@ def request_query(query: str, secrets: Sequence[str]) -> str:
         if _decoded(part.partition("=")[0])[-1] not in {"token", "_xsrf"}
         and not _holds(part, secrets)
     )
-    return "" if _holds(kept, secrets) else kept  # a token may have an ampersand in it
+    return "" if _holds(kept, secrets) else kept  # a token may contain an ampersand
 
 
 def request_subpath(path: str, above: int, secrets: Sequence[str]) -> str:
-    """Return what a sender appended to the URL of a hook, without the server's tokens.
+    """Return the part of a path after the hook's key, without the server's tokens.
 
-    ``above`` segments of the path, which is not decoded, stand above the hook's key: the server
-    may be called under a base path that is spelled another way.
+    ``above`` segments of the still encoded path precede the key. They are counted rather than
+    compared, since a sender may spell the server's base path differently.
     """
     below = path.split("/")[above + 2 :]
     kept = "".join(f"/{segment}" for segment in below if not _holds(segment, secrets))
-    return "" if _holds(kept, secrets) else kept  # a token may have a slash in it
+    return "" if _holds(kept, secrets) else kept  # a token may contain a slash
 
 
 def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) -> Fields:
-    """Return the fields of a request that are for the hook, in their order.
+    """Return the fields of a request that are meant for the hook, in their order.
 
-    A field that holds one of the server's tokens in its name or its value is removed, and so is
+    A field with one of the server's tokens in its name or value is removed, and so is
     ``Authorization: token …``, which only Jupyter uses.
     """
     given = list(fields)
@@ -124,7 +124,7 @@ def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) ->
         (name, value)
         for name, value in given
         if name.lower() not in _NOT_PASSED_ON
-        # Who names a field of the whole request there would have it left out.
+        # A sender must not drop an end-to-end field by naming it in Connection.
         and (name.lower() not in named or name.lower() in {"host", "authorization"})
         and TOKEN.fullmatch(name)
         and _VALUE.fullmatch(value)
@@ -136,7 +136,7 @@ def request_fields(fields: Iterable[tuple[str, str]], secrets: Sequence[str]) ->
 
 
 def _is_the_servers(authorization: str, secrets: Sequence[str]) -> bool:
-    """Return whether credentials are for Jupyter, or hold a secret in the encoding of Basic."""
+    """Return whether credentials are for Jupyter, or hold a secret encoded as Basic."""
     scheme, _, rest = authorization.strip().replace("\t", " ").partition(" ")
     if scheme.lower() != "basic":
         return scheme.lower() == "token"
@@ -148,10 +148,10 @@ def _is_the_servers(authorization: str, secrets: Sequence[str]) -> bool:
 
 
 def _holds(text: str, secrets: Sequence[str]) -> bool:
-    """Return whether a text holds a secret, in any spelling that somebody may decode."""
-    texts = _decoded(text.lower())  # the names of fields do not keep their case
+    """Return whether a text contains a secret, percent-encoded any number of times."""
+    texts = _decoded(text.lower())  # field names do not keep their case
     if len(texts) > _MAX_DECODINGS:
-        return True  # nobody encodes a text so often but to hide something
+        return True  # a text is encoded this often only to hide something
     return any(
         len(secret) >= _MIN_SECRET and any(secret.lower() in spelling for spelling in texts)
         for secret in secrets
@@ -159,7 +159,7 @@ def _holds(text: str, secrets: Sequence[str]) -> bool:
 
 
 def _decoded(text: str) -> list[str]:
-    """Return a text, and it decoded once, twice and so on, until nothing is encoded any more."""
+    """Return a text followed by its repeated percent-decodings, until one changes nothing."""
     texts = [text]
     while len(texts) <= _MAX_DECODINGS and (further := unquote(texts[-1])) != texts[-1]:
         texts.append(further)
@@ -167,7 +167,7 @@ def _decoded(text: str) -> list[str]:
 
 
 def is_sendable(method: str, path: str, query: str) -> bool:
-    """Return whether these make a request line, and one only."""
+    """Return whether these parts form exactly one request line."""
     return bool(TOKEN.fullmatch(method) and _TARGET.fullmatch(path) and _TARGET.fullmatch(query))
 
 
@@ -176,10 +176,10 @@ def response_fields(
 ) -> Fields:
     """Return the fields of a response that pass, with :data:`SAFETY`; all others are removed.
 
-    A ``Location`` never leads to this machine, nor to one of the hosts of the Jupyter server that
-    ``own_hosts`` returns, which is called only where it counts. ``Content-Type`` becomes a
-    harmless one: what a browser would run is text, what it would open in a viewer of its own is
-    bytes.
+    A ``Location`` may not lead to this machine or to a host of the Jupyter server; ``own_hosts``
+    returns these, and is called only for a ``Location``. ``Content-Type`` becomes a harmless one:
+    plain text for content that a browser would run, bytes for content that it would open in a
+    viewer.
     """
     passed: Fields = list(SAFETY)
     content_type = "application/octet-stream"
@@ -209,7 +209,7 @@ def _harmless(value: str) -> str:
 
 
 def _leads_away(value: str, own_hosts: Iterable[str]) -> bool:
-    """Return whether a text is the URL of another web server than this machine's."""
+    """Return whether a text is the URL of a web server other than this machine's."""
     if not re.fullmatch(r"https?://[\x21-\x7e]{1,2000}", value) or "\\" in value:
         return False
     try:
@@ -218,18 +218,18 @@ def _leads_away(value: str, own_hosts: Iterable[str]) -> bool:
         own = {_canonical_host(urlsplit(f"//{own}").hostname or "") for own in own_hosts}
     except ValueError:
         return False
-    # A browser decodes the host, and takes many a letter for another: `%EF%BD%8C` for an l.
+    # Browsers decode the host and map lookalike letters: `%EF%BD%8C` becomes an l.
     plain = not {"@", "%"} & set(parts.netloc)
     return plain and bool(host) and host not in {*own, _THIS_MACHINE}
 
 
 def _canonical_host(host: str) -> str:
-    """Return one spelling for all that a browser takes for the same host.
+    """Return one spelling for all spellings that a browser resolves to the same host.
 
     Raises
     ------
     ValueError
-        It looks like an IP address, and is not one.
+        The host looks like an IP address but is not valid.
     """
     host = host.lower().rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
@@ -240,7 +240,7 @@ def _canonical_host(host: str) -> str:
             tail = int(address) & 0xFFFF_FFFF
             address = address if tail == 1 else ipaddress.IPv4Address(tail)
     elif _NUMERIC.fullmatch(host.rpartition(".")[2]):
-        # As browsers do: fewer than four parts, and octal and hexadecimal numbers.
+        # Like browsers, inet_aton takes fewer than four parts, and octal and hexadecimal numbers.
         try:
             address = ipaddress.IPv4Address(socket.inet_aton(host))
         except OSError as error:

@@ -1,7 +1,7 @@
-"""The spool: deliveries that wait on the disk for a kernel that serves their hook again.
+"""The spool: deliveries that wait on disk until a kernel serves their hook again.
 
-A folder for each key, a file for each delivery, both private to their owner. The names of files
-begin with a number that grows: their order is that of the deliveries.
+Each key has a folder and each delivery a file, both private to their owner. File names begin with
+an increasing number and so sort in the order of the deliveries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Spool", "SpoolFullError"]
 
 _NAME: Final = re.compile(r"[0-9]{20}-[0-9a-f]{8}\.delivery")
 _MAX_BYTES: Final = 2**31
-_PART: Final = 3600.0  # seconds after which nobody writes a file any more
+_PART_SECONDS: Final = 3600.0  # by then the writer of a partial file is gone
 
 
 class SpoolFullError(Exception):
@@ -36,14 +36,14 @@ class SpoolFullError(Exception):
 
 
 class Spool:
-    """Deliveries on the disk, by the keys of their hooks. Its methods block; any thread calls."""
+    """Deliveries on disk, by the keys of their hooks. Methods block, and are thread-safe."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
         self._limits = limits
         self._lock = threading.Lock()
         self._last = 0
-        # By key: what its folder was when it was counted last, and what was in it.
+        # By key: the folder's modification time when last counted, its deliveries, its bytes.
         self._counted: dict[str, tuple[int, int, int]] = {}
 
     def hooks(self) -> list[str]:
@@ -68,14 +68,14 @@ class Spool:
             return [] if folder is None else sorted(filter(_NAME.fullmatch, os.listdir(folder)))  # noqa: PTH208 - by descriptor
 
     def append(self, key: str, request: Relayed, body: bytes | bytearray) -> None:
-        """Keep a delivery; it is on the disk when this returns.
+        """Keep a delivery; it is synced to disk when this returns.
 
         Raises
         ------
         SpoolFullError
-            It does not fit.
+            The delivery does not fit.
         PublicationError
-            It cannot be written.
+            The delivery cannot be written.
         """
         with self._lock:
             made_folder(self.folder)
@@ -96,7 +96,7 @@ class Spool:
                 self._counted[key] = mark, count + 1, size + len(head) + len(body)
 
     def read(self, key: str, name: str) -> tuple[Relayed, bytes] | None:
-        """Return a delivery; ``None`` where it is gone, or not written by this package."""
+        """Return a delivery; ``None`` if it is gone or was not written by this package."""
         with opened_folder(self.folder / key) as folder:
             if folder is None:
                 return None
@@ -116,27 +116,27 @@ class Spool:
         Raises
         ------
         OSError
-            It cannot be removed.
+            The file cannot be removed.
         """
         (self.folder / key / name).unlink(missing_ok=True)
         with self._lock:
             self._counted.pop(key, None)
 
     def tidy(self, key: str) -> None:
-        """Remove what has waited too long or was never whole, and an empty folder."""
+        """Remove expired deliveries and abandoned partial files, then the folder if it is empty."""
         now = time.time()
         folder = self.folder / key
         with self._lock, contextlib.suppress(OSError):
             for path in folder.iterdir():
                 age = now - path.lstat().st_mtime
                 if age > self._limits.spool_days * 86_400 or (
-                    path.suffix == ".part" and age > _PART
+                    path.suffix == ".part" and age > _PART_SECONDS
                 ):
                     path.unlink()
-            folder.rmdir()  # it fails where something is left
+            folder.rmdir()  # fails unless the folder is empty
 
     def tidy_locks(self) -> None:
-        """Remove the locks of hooks for which nothing waits any more."""
+        """Remove the lock files of hooks that have no folder any more."""
         with contextlib.suppress(OSError):
             for path in self.folder.glob("*.lock"):
                 with self.handing_over(path.stem) as own:
@@ -144,12 +144,12 @@ class Spool:
                         path.unlink(missing_ok=True)
 
     def set_aside(self, key: str, name: str) -> None:
-        """Keep a delivery for people to look at, and no longer hand it over.
+        """Stop handing over a delivery, but keep its file for inspection.
 
         Raises
         ------
         OSError
-            It cannot be renamed.
+            The file cannot be renamed.
         """
         path = self.folder / key / name
         with contextlib.suppress(FileNotFoundError):
@@ -157,7 +157,7 @@ class Spool:
 
     @contextlib.contextmanager
     def handing_over(self, key: str) -> Iterator[bool]:
-        """Lock a hook's deliveries for handing over; yield false while another process has them."""
+        """Lock a hook's deliveries for handing over; yield false if another process holds them."""
         path = self.folder / f"{key}.lock"
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -167,7 +167,7 @@ class Spool:
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Somebody may have taken it away before it was locked, and then it locks nothing.
+                # If the file was removed before it was locked, the lock excludes nobody.
                 own = os.path.samestat(os.fstat(file), path.lstat())
             except OSError:
                 own = False
@@ -190,13 +190,13 @@ class Spool:
                         size += entry.stat(follow_symlinks=False).st_size
                         if _NAME.fullmatch(entry.name):
                             count += 1
-                            # The clock may have been put back since this one was written.
+                            # The clock may have been set back since this file was written.
                             self._last = max(self._last, int(entry.name.partition("-")[0]))
             known = self._counted[key] = mark, count, size
         return known[1:]
 
     def _mark(self, key: str) -> int | None:
-        """Return the time of a folder's last change; ``None`` where there is no folder."""
+        """Return when a folder last changed; ``None`` if there is no folder."""
         try:
             return (self.folder / key).lstat().st_mtime_ns
         except FileNotFoundError:
