@@ -7,15 +7,15 @@
     │   └── PathError                  an invalid path, with the column
     ├── PayloadError (ValueError)      a body that does not match its declared type
     │   └── SampleError                a pasted sample that cannot be read, and where
-    ├── ExpressionError                an expression does not apply to these values
-    ├── RequestError                   a node's request gets no response, or may not be sent
+    ├── ExpressionError                an expression cannot be applied to these values
+    ├── RequestError                   a node's request gets no response, or is not allowed
     ├── StoreError                     the store cannot be opened, read or written
     │   ├── StoreVersionError          written by a newer hooknb
     │   └── StoreUnavailableError      locked, full or read-only: try again
     ├── ServerError                    the server cannot start, or is not running
-    │   ├── PortInUseError (OSError)   another program has the port
-    │   └── PublicationError           a hook cannot be reached through the Jupyter server
-    ├── RecordNotFoundError (LookupError)   no such delivery or execution
+    │   ├── PortInUseError (OSError)   another program uses the port
+    │   └── PublicationError           a hook cannot be published through the Jupyter server
+    ├── RecordNotFoundError (LookupError)   no such delivery, execution, revision or workflow
     └── WaitTimeoutError (TimeoutError)     nothing matching arrived in time
 """
 
@@ -50,7 +50,7 @@ class SettingError(HooknbError, ValueError):
     Parameters
     ----------
     setting
-        Which setting: ``max_body``, ``nodes[1].status``.
+        The setting's name or path, such as ``max_body`` or ``nodes[1].status``.
     problem
         What is wrong with it, and what to write instead.
     """
@@ -69,7 +69,7 @@ class PathError(SettingError):
     path
         The text.
     column
-        The first column that is wrong, counted from 1.
+        The first invalid column, counted from 1.
     problem
         What is wrong there, and what to write instead.
     """
@@ -88,7 +88,7 @@ class PayloadError(HooknbError, ValueError):
     status
         The HTTP status of the response: 400, 413 or 415.
     reason
-        The short word that the delivery keeps: ``invalid json``.
+        The short reason stored with the delivery, such as ``invalid json``.
     detail
         One sentence: what is wrong, where, and the remedy.
     """
@@ -108,7 +108,7 @@ class SampleError(PayloadError):
 
 
 class ExpressionError(HooknbError):
-    """An expression does not apply to these values; the message names them."""
+    """An expression cannot be applied to these values; the message names them."""
 
 
 class RequestError(HooknbError):
@@ -135,7 +135,7 @@ class ServerError(HooknbError):
 
 
 class PortInUseError(ServerError, OSError):
-    """Another program listens on the port that was asked for."""
+    """Another program listens on the requested port."""
 
 
 class PublicationError(ServerError):
@@ -143,7 +143,7 @@ class PublicationError(ServerError):
 
 
 class RecordNotFoundError(HooknbError, LookupError):
-    """A delivery, execution, revision or workflow of that id or name does not exist."""
+    """No delivery, execution, revision or workflow has this id or name."""
 
 
 class WaitTimeoutError(HooknbError, TimeoutError):

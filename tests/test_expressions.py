@@ -180,7 +180,7 @@ def test_values_that_cel_has_no_type_for(value, text, expected):
         ("body.items.all(i, i.nope == 1)", r"there is no key 'nope'; ask"),
         (
             "body.amount * body.price",
-            r"these types do not go together: body\.amount is int, body\.price is double; convert",
+            r"these types do not match: body\.amount is int, body\.price is double; convert",
         ),
         ("body.amount * 1.25", r"body\.amount is int, 1\.25 is double; convert with .*double\("),
         ('body.amount + "a"', r'body\.amount is int, "a" is string'),

@@ -1,4 +1,4 @@
-"""Compiling and evaluating: the names of an expression are found, its loops are timed."""
+"""Compiling and evaluating expressions: finds the paths they name, and bounds their loops."""
 
 from __future__ import annotations
 
@@ -48,32 +48,31 @@ _TICK: Final = "hooknb_in_time"
 def evaluate(text: str, scope: Mapping[str, Any], *, max_values: int = MAX_VALUES) -> Any:
     """Evaluate an expression against the roots in ``scope``.
 
-    A simple condition takes some 20 µs. Blocks for a second or little more at most.
+    A simple condition takes about 20 µs. Blocks for little more than a second at most.
 
     Parameters
     ----------
     text
         The expression.
     scope
-        The roots by name; only what the expression names is looked at.
+        The roots by name; only the paths that the expression names are read.
     max_values
-        Values that the expression may see; objects and lists count, and all that they hold.
+        Maximum values that the expression may use, counting objects, lists and all they contain.
 
     Returns
     -------
     Any
-        A plain value: booleans, numbers, text, bytes, lists, dicts, ``None``, ``datetime`` and
-        ``timedelta``.
+        A boolean, number, string, ``bytes``, list, dict, ``None``, ``datetime`` or ``timedelta``.
+        An expression that is only a path returns the value itself.
 
     Raises
     ------
     SettingError
         The text is not CEL.
     TooManyValuesError
-        It names more values than ``max_values``.
+        The expression names more than ``max_values`` values.
     ExpressionError
-        It does not apply to these values: a key is missing, types do not go together; or it
-        takes too long.
+        A key is missing, types do not match, or the evaluation takes too long.
     """
     expression = compile_expression(text)
     if expression.path is not None:
@@ -90,7 +89,7 @@ def evaluate(text: str, scope: Mapping[str, Any], *, max_values: int = MAX_VALUE
     except RecursionError as error:
         why = "a value is nested too deep for expressions"
         cause = _without_frames(error)
-    except Exception as error:  # noqa: BLE001 - CEL raises what it likes
+    except Exception as error:  # noqa: BLE001 - CEL raises errors of many types
         if clock is not None and clock.over:
             why = f"it took longer than {_MAX_SECONDS:g} s; use a Code node for so many values"
         else:
@@ -114,7 +113,7 @@ def _executed(
 
 
 def _without_frames(error: Exception) -> Exception:
-    """Return an error that keeps nothing alive: its frames hold copies of all values."""
+    """Return an error without its frames, which keep copies of all values alive."""
     error.__context__ = None
     return error.with_traceback(None)
 
@@ -126,15 +125,15 @@ class Expression:
     Attributes
     ----------
     program
-        What CEL made of it.
+        The program that CEL compiled.
     roots
-        What of each root it names, as a tree of keys; ``None`` is everything below.
+        The keys that it names below each root, as a tree; ``None`` stands for everything below.
     operands
-        The paths and literals in it, as written, with their parts or the type of the literal.
+        The paths and literals in it, as written, with the path's parts or the literal's type.
     path
-        Its parts where it is nothing but a path.
+        The parts of the path if the expression is only a path.
     loops
-        Whether there is anything in it that takes time per element.
+        Whether it contains a loop.
     """
 
     program: Any
@@ -146,19 +145,19 @@ class Expression:
 
 @lru_cache(maxsize=1024)
 def compile_expression(text: str) -> Expression:
-    """Compile an expression; once for each text.
+    """Compile an expression; results are cached by text.
 
     Raises
     ------
     SettingError
-        It is not CEL, or names something that is not there; the message has line and column.
+        The text is not CEL or names an unknown root; the message has line and column.
     """
     if not isinstance(text, str) or not text.strip():
         raise SettingError("expression", f"{text!r} is not an expression; write one in CEL")
     if len(text) > _MAX_CHARACTERS:
         raise SettingError(
             "expression",
-            f"it has {len(text):,} characters, and {_MAX_CHARACTERS:,} at most; use a Code node",
+            f"it has {len(text):,} characters, more than {_MAX_CHARACTERS:,}; use a Code node",
         )
     try:
         program = cel.compile(text)
@@ -192,8 +191,7 @@ def compile_expression(text: str) -> Expression:
     )
 
 
-# -- reading an expression: CEL compiles it, and does not tell what it names
-# ---------------------------------------------------------------------------
+# -- reading an expression: CEL compiles it, but does not report the paths in it --------------
 
 
 class _Token(NamedTuple):
@@ -207,12 +205,12 @@ def _tokens(text: str) -> Iterator[_Token]:
     for found in _TOKEN.finditer(text):
         if found.lastgroup != "blank":
             yield _Token(str(found.lastgroup), found[0], *found.span())
-    for _ in range(4):  # so that one may look ahead
+    for _ in range(4):  # for lookahead
         yield _Token("end", "", len(text), len(text))
 
 
 class _Loop(NamedTuple):
-    """A macro that goes through a list: its variable, and where its body stands."""
+    """A macro that iterates over a list: its variable, and the position of its body."""
 
     variable: str
     start: int
@@ -245,9 +243,9 @@ class _Loop(NamedTuple):
 
 
 def _with_clock(text: str, loops: Sequence[_Loop]) -> str:
-    """Have each step of a loop ask whether there is time left, and fail where there is not.
+    """Insert a check into each step of a loop that fails once the time is up.
 
-    To raise in the called function would be written to the process's standard error.
+    The check divides by zero: an exception in the called function would be printed to stderr.
     """
     inserts = [(loop.start, f" {_TICK}() ? (") for loop in loops]
     inserts += [(loop.end, ") : 1 / 0") for loop in loops]
@@ -257,10 +255,10 @@ def _with_clock(text: str, loops: Sequence[_Loop]) -> str:
 
 
 class _Clock:
-    """Tells an evaluation whether it has time left."""
+    """Returns whether an evaluation has time left."""
 
     def __init__(self) -> None:
-        self._end = thread_time() + _MAX_SECONDS  # of this thread: a busy machine ends nothing
+        self._end = thread_time() + _MAX_SECONDS  # processor time: a busy machine costs none
         self.over = False
 
     def __call__(self) -> bool:
@@ -293,7 +291,7 @@ def _operands(tokens: list[_Token], text: str) -> Iterator[tuple[str, paths.Path
 
 
 def _step(tokens: list[_Token], index: int) -> tuple[paths.Part, int] | None:
-    """Read ``.key``, ``["key"]`` or ``[0]``; return the part and the index of what follows."""
+    """Read ``.key``, ``["key"]`` or ``[0]``; return the part and the index of the next token."""
     if index + 3 >= len(tokens):
         return None
     sign, key, after = tokens[index : index + 3]
@@ -309,7 +307,7 @@ def _step(tokens: list[_Token], index: int) -> tuple[paths.Part, int] | None:
 
 
 def _tree(root: str, chains: Sequence[paths.Path]) -> dict[str, Any] | None:
-    """Return the keys below a root that are named, as a tree; ``None`` is everything."""
+    """Return the named keys below a root, as a tree; ``None`` stands for everything."""
     top: dict[str, Any] = {root: {}}
     for chain in chains:
         if chain[0] != root:
@@ -317,7 +315,7 @@ def _tree(root: str, chains: Sequence[paths.Path]) -> dict[str, Any] | None:
         branch = top
         for part, following in zip(chain, (*chain[1:], None), strict=True):
             if branch.get(str(part), {}) is None:
-                break  # named as a whole before
+                break  # already named as a whole
             if not isinstance(following, str):
                 branch[str(part)] = None
                 break
@@ -338,12 +336,11 @@ def _unknown(name: str, tokens: list[_Token], text: str) -> str:
     return f"there is no {name}"
 
 
-# -- handing values over
-# ---------------------------------------------------------------------------
+# -- resolving paths --------------------------------------------------------------------------
 
 
 def _follow(path: paths.Path, scope: Mapping[str, Any]) -> Any:
-    """Follow a path as CEL does: a key only on an object, a position only on a list."""
+    """Resolve a path as CEL does: a key only on an object, a position only on a list."""
     value: Any = scope
     try:
         for part in path:
@@ -358,20 +355,19 @@ def _follow(path: paths.Path, scope: Mapping[str, Any]) -> Any:
     return value
 
 
-# -- saying what went wrong
-# ---------------------------------------------------------------------------
+# -- error messages ---------------------------------------------------------------------------
 
 
 def _reason(error: Exception, expression: Expression, scope: Mapping[str, Any]) -> str:
     if isinstance(error, KeyError):
-        return f"{_missing_key(error, expression, scope)}; ask has(…) before it is read"
+        return f"{_missing_key(error, expression, scope)}; check has(…) first"
     if isinstance(error, TypeError) and expression.operands:
         listed = dict.fromkeys(
             f"{written} is {parts if isinstance(parts, str) else _type(parts, scope)}"
             for written, parts in expression.operands
         )
         return (
-            f"these types do not go together: {', '.join(listed)}; "
+            f"these types do not match: {', '.join(listed)}; "
             "convert with int(…), double(…) or string(…)"
         )
     for root in expression.roots:

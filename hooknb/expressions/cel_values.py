@@ -1,4 +1,4 @@
-"""What CEL is given of Python's values: what is named, in the types that it has."""
+"""Conversion of Python values for CEL: only those that an expression names, in CEL's types."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from hooknb.paths import MISSING
 __all__ = ["MAX_LEVELS", "MAX_VALUES", "Budget", "TooManyValuesError", "handed_over"]
 
 MAX_LEVELS: Final = 500
-"""Levels of nesting that are handed over."""
+"""Maximum levels of nesting of a value."""
 
 MAX_VALUES: Final = 100_000
-"""Values that are handed over; a text counts as one value for each 1,024 characters begun."""
+"""Maximum values of an expression; a text counts as one more for each full 1,024 characters."""
 
 _TEXT_UNIT: Final = 1024  # characters
 
 
 class TooManyValuesError(ExpressionError):
-    """An expression names more values than it may see."""
+    """An expression names more values than it may use."""
 
 
 class Budget:
-    """Counts what is handed over.
+    """Counts the values passed to CEL.
 
-    CEL copies it all, 4 µs and a few hundred bytes a value, and no other thread runs meanwhile.
+    CEL copies them, at 4 µs and a few hundred bytes each, and no other thread runs meanwhile.
     """
 
     __slots__ = ("left",)
@@ -50,12 +50,12 @@ class Budget:
 
 
 def handed_over(value: Any, tree: dict[str, Any] | None, budget: Budget) -> Any:
-    """Return what an expression names of a value, as CEL takes it.
+    """Return the parts of a value that an expression names, in CEL's types.
 
     Raises
     ------
     TooManyValuesError
-        There are more than the budget has left.
+        The parts exceed the rest of the budget.
     """
     if tree is None:
         return _plain(value, 0, budget)

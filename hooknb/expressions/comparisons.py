@@ -1,19 +1,18 @@
-"""How rules compare two values, whatever they are: always true or false, never an error.
+"""How rules compare two values of any types: the result is a boolean, never an error.
 
-The rules:
+* Values of one type compare directly, strings by code points. All numbers are one type and compare
+  exactly. Lists and objects are equal if their elements are; inside them, strings are not
+  converted to numbers. They have no order.
+* A number and a numeric string compare as numbers. The string is read as a JSON number, but may
+  have surrounding whitespace, a plus sign and leading zeros.
+* A boolean and ``"true"`` or ``"false"`` compare as booleans. A boolean never equals a number.
+* ``null`` equals only ``null`` and missing, and has no order, not even with itself.
+* All other pairs of types are unequal and have no order. NaN equals nothing, not even itself.
+* A list contains a value that equals one of its elements; a string contains substrings, an object
+  its keys.
+* Missing, ``null``, and strings, bytes, lists and objects of length 0 are empty.
 
-* Values of one type compare directly; text by its characters. A whole number and any other are of
-  one type, and compare exactly. Lists and objects are equal where all that they hold is, there
-  without turning text into numbers; they have no order.
-* A number and a numeric text compare as numbers: the text is read as JSON would read it, blanks
-  around it, a plus sign and leading zeros allowed.
-* A boolean and ``"true"`` or ``"false"`` compare as booleans. A boolean and a number are unequal.
-* ``null`` equals only ``null`` and missing, and has no order, also none beside itself.
-* Anything else is unequal, and an order across types is false. NaN equals nothing, itself included.
-* A list contains what equals one of its elements, text contains text, an object its keys.
-* Empty are missing, ``null``, and text, bytes, lists and objects that hold nothing.
-
-A comparison that cannot be made is false, and its negation true: ``!=`` is always ``not ==``.
+A comparison without a meaning is false and its negation true: ``!=`` is always ``not ==``.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from hooknb.paths import MISSING
 
 __all__ = ["OPERATORS", "UNARY", "check_pattern", "compare"]
 
-# No digits of other scripts, no "nan" and no "1_000", which `float` would take. CPython refuses
-# to convert more than 4,300 digits.
+# Excludes digits of other scripts, "nan" and "1_000", which `float` accepts. CPython refuses to
+# convert more than 4,300 digits.
 _NUMERAL: Final = re.compile(r"([+-]?)([0-9]{1,4000})(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,9})?")
 _BLANKS: Final = " \t\r\n"
 _MAX_NUMERAL_CHARACTERS: Final = 8_100
@@ -50,14 +49,14 @@ def compare(left: Any, operator: str, right: Any = None) -> bool:
     Parameters
     ----------
     left, right
-        Any values; ``MISSING`` where a path led nowhere.
+        Any values; ``MISSING`` for a path that resolves to nothing.
     operator
-        Its name: ``"=="``, ``"starts with"``.
+        Its name, such as ``"=="`` or ``"starts with"``.
 
     Raises
     ------
     SettingError
-        The operator is unknown; never because of the values.
+        The operator is unknown. No values raise an error.
     """
     test = OPERATORS.get(operator) if isinstance(operator, str) else None
     if test is None:
@@ -66,24 +65,23 @@ def compare(left: Any, operator: str, right: Any = None) -> bool:
 
 
 def check_pattern(pattern: Any, place: str = "right") -> None:
-    """Refuse what is not a regular expression with a ``SettingError`` that names its place."""
+    """Raise a ``SettingError`` that names ``place`` unless ``pattern`` is a regular expression."""
     if not isinstance(pattern, str):
-        raise SettingError(place, f"{pattern!r} is not a regular expression; write it as text")
+        raise SettingError(place, f"{pattern!r} is not a regular expression; write a string")
     try:
         _matcher().execute({"text": "", "pattern": pattern})
     except Exception as error:
-        # The regex engine shows the pattern with a pointer below it, its reason last.
+        # The regex engine shows the pattern, a pointer below it, and its reason last.
         lines = str(error).split(". Check function arguments")[0].splitlines()
         reason = lines[-1].removeprefix("error: ") if lines else "it cannot be read"
         raise SettingError(place, f"{pattern!r} is not a regular expression: {reason}") from error
 
 
-# -- values that compare
-# ---------------------------------------------------------------------------
+# -- values that compare --------------------------------------------------------------------
 
 
 def _scalar(value: Any) -> Any:
-    """Return Python's own value for one of numpy's and the like, and ``None`` for missing."""
+    """Return the Python scalar for a NumPy scalar or the like, and ``None`` for missing."""
     if value is MISSING:
         return None
     if value is None or isinstance(value, (str, bool, int, float, Decimal)):
@@ -102,10 +100,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any, beside: Any) -> Any:
-    """Return the number that a value is or stands for beside another, or ``None``."""
+    """Return a value as the number to compare with ``beside``, or ``None``."""
     if _is_number(value):
         if isinstance(value, float) and isinstance(beside, Decimal):
-            return Decimal(repr(value))  # 0.1 and Decimal("0.1") are one number to people
+            return Decimal(repr(value))  # users expect 0.1 to equal Decimal("0.1")
         return value
     if not isinstance(value, str) or len(value) > _MAX_NUMERAL_CHARACTERS:
         return None
@@ -124,7 +122,7 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _pair(left: Any, right: Any) -> tuple[Any, Any] | None:
-    """Return two scalars as one type that can be compared, or ``None``."""
+    """Return two scalars converted to one comparable type, or ``None``."""
     if isinstance(left, str) and isinstance(right, str):
         return left, right
     if isinstance(left, bool) or isinstance(right, bool):
@@ -138,15 +136,14 @@ def _pair(left: Any, right: Any) -> tuple[Any, Any] | None:
     return None if pair[0] is None or pair[1] is None else pair
 
 
-# -- the operators
-# ---------------------------------------------------------------------------
+# -- the operators --------------------------------------------------------------------------
 
 
 def _quietly(test: _Test) -> _Test:
     def ask(left: Any, right: Any) -> bool:
         try:
             return bool(test(left, right))
-        except Exception:  # noqa: BLE001 - a value of somebody's own class may raise anything
+        except Exception:  # noqa: BLE001 - a user's class may raise anything
             return False
 
     return ask
@@ -167,12 +164,12 @@ def _equal_scalars(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return left is right
     pair = _pair(left, right)
-    # Either may be the one whose class knows how to compare.
+    # Only one of the two classes may implement the comparison.
     return pair is not None and (bool(pair[0] == pair[1]) or bool(pair[1] == pair[0]))
 
 
 def _same_tree(left: Any, right: Any) -> bool:
-    """Compare lists and objects, however deep, and also such as hold themselves."""
+    """Compare lists and objects of any depth, including those that contain themselves."""
     waiting = [(left, right)]
     seen: dict[tuple[int, int], Any] = {}
     while waiting:
@@ -194,7 +191,7 @@ def _same_tree(left: Any, right: Any) -> bool:
             return False
         pair = (id(one), id(other))
         if pair not in seen:
-            seen[pair] = one, other  # kept alive, so that no other object gets an id of theirs
+            seen[pair] = one, other  # kept alive, so that their ids are not reused
             waiting.extend(inner)
     return True
 
@@ -232,8 +229,8 @@ def _is_empty(value: Any, _unused: Any) -> bool:
 
 @cache
 def _matcher() -> Any:
-    # CEL's regular expressions do not backtrack: their time grows with the text, not faster. In
-    # return they have no look-around and no back references, and are compiled for each call.
+    # CEL's regular expressions run in linear time. In exchange they have no lookaround and no
+    # backreferences, and are compiled on each call.
     return cel.compile("text.matches(pattern)")
 
 
@@ -266,4 +263,4 @@ for _name, (_negation, _test) in _POSITIVE.items():
     OPERATORS[_negation] = _not(_quietly(_test))
 
 UNARY: Final = frozenset({"is empty", "is not empty"})
-"""The operators that look at the left value only."""
+"""The operators that use only the left value."""

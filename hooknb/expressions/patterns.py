@@ -1,8 +1,8 @@
-"""Regular expressions whose time grows with the text and not faster: RE2's, of ``google-re2``.
+"""Regular expressions that run in linear time: RE2's, from ``google-re2``.
 
-Python's own engine backtracks: ``(a+)+$`` takes twice as long for each letter more, and no other
-thread runs meanwhile. RE2 has no look-around and no back references in return; a pattern with
-one is refused.
+Python's engine backtracks: ``(a+)+$`` takes twice as long for each additional letter, and no other
+thread runs meanwhile. In exchange, RE2 has no lookaround and no backreferences; it refuses
+patterns that use them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class LinearPattern:
     pattern
         In RE2's syntax.
     ignore_case, multiline
-        As :data:`re.IGNORECASE` and :data:`re.MULTILINE`.
+        Like :data:`re.IGNORECASE` and :data:`re.MULTILINE`.
 
     Raises
     ------
     SettingError
-        The pattern is not a regular expression that RE2 knows.
+        The pattern is not a valid RE2 regular expression.
     ImportError
         ``google-re2`` is not installed.
     """
@@ -48,7 +48,7 @@ class LinearPattern:
             reason = error.args[0] if error.args else error
             if isinstance(reason, bytes):
                 reason = reason.decode("utf-8", "replace")
-            problem = f"{pattern!r} is not a regular expression without backtracking: {reason}"
+            problem = f"{pattern!r} is not a valid RE2 regular expression: {reason}"
             raise SettingError("pattern", problem) from error
 
     def search(self, text: str) -> Any:
@@ -72,9 +72,8 @@ class LinearPattern:
     def sub(self, replacement: str | Callable[[Any], str], text: str, count: int = 0) -> str:
         r"""Replace the matches.
 
-        In a text as replacement ``\g<1>`` stands for a group; of a number that no group has, the
-        longest beginning that one has is taken, and the other digits stay. Nothing else in it
-        has a meaning.
+        In a replacement string, ``\g<1>`` inserts a group; nothing else is special. If no group has
+        the number, its longest prefix that a group has is used, and the other digits stay.
         """
         make = replacement if callable(replacement) else self._filled(replacement)
         replaced: str = self._pattern.sub(make, _encodable(text), count)

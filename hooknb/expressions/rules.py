@@ -1,6 +1,6 @@
-"""Rule groups: conditions as plain data, for people who click them together.
+"""Rule groups: conditions as plain data, which can be built in a form.
 
-A group is ``{"all": [...]}`` or ``{"any": [...]}``, nested at will; a leaf compares two sides::
+A group is ``{"all": [...]}`` or ``{"any": [...]}``, and may be nested; a rule compares two sides::
 
     {"all": [
         {"left": "{{ body.status }}", "operator": "==", "right": "paid"},
@@ -10,7 +10,7 @@ A group is ``{"all": [...]}`` or ``{"any": [...]}``, nested at will; a leaf comp
         ]},
     ]}
 
-Both sides may hold templates. How they compare is written in :mod:`hooknb.expressions.comparisons`.
+Both sides may contain templates. :mod:`hooknb.expressions.comparisons` defines the operators.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def rule(left: Any, operator: str, right: Any = None) -> dict[str, Any]:
     Parameters
     ----------
     left, right
-        Values, or text with templates. ``is empty`` and ``is not empty`` take no right side.
+        Values, or strings with templates. ``is empty`` and ``is not empty`` take no right side.
     operator
-        A name of :data:`hooknb.expressions.comparisons.OPERATORS`.
+        A name in :data:`hooknb.expressions.comparisons.OPERATORS`.
 
     Raises
     ------
     SettingError
-        The operator is unknown, or ``right`` is not a regular expression where it must be one.
+        The operator is unknown, or requires a regular expression that ``right`` is not.
     """
     made = {"left": left, "operator": operator, "right": right}
     if isinstance(operator, str) and operator in UNARY and right is None:
@@ -53,32 +53,33 @@ def rule(left: Any, operator: str, right: Any = None) -> dict[str, Any]:
 
 
 def check_rules(rules: Any, place: str = "rules") -> None:
-    """Refuse what is neither a rule nor a group of rules.
+    """Check a rule or a group of rules.
 
     Parameters
     ----------
     rules
-        As in the head of this module.
+        In the form that this module's docstring shows.
     place
-        Where they stand, for the message: ``nodes[1].condition``.
+        The setting that holds them, for the message, such as ``nodes[1].condition``.
 
     Raises
     ------
     SettingError
-        Names the place of what is wrong: ``nodes[1].condition.all[0].operator``.
+        The rules are invalid; the error names the place, such as
+        ``nodes[1].condition.all[0].operator``.
     """
     _check(rules, place, 1)
 
 
 def holds(rules: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
-    """Tell whether rules hold; an empty ``all`` does, an empty ``any`` does not.
+    """Return whether rules hold; an empty ``all`` does, an empty ``any`` does not.
 
     Parameters
     ----------
     rules
-        What :func:`check_rules` has let pass; no values make it raise then.
+        Rules that :func:`check_rules` accepts; with them, no values raise an error.
     scope
-        The roots of templates. A side that is missing compares as such.
+        The roots of templates. A side that resolves to nothing compares as missing.
     """
     if "all" in rules:
         return all(holds(inner, scope) for inner in rules["all"])
@@ -94,7 +95,7 @@ def holds(rules: Mapping[str, Any], scope: Mapping[str, Any]) -> bool:
 def _check(rules: Any, place: str, depth: int) -> None:
     if depth > _MAX_LEVELS:
         raise SettingError(
-            place, f"the rules are nested too deep; {_MAX_LEVELS} levels are the most"
+            place, f"the rules are nested too deep; at most {_MAX_LEVELS} levels are allowed"
         )
     if not isinstance(rules, dict):
         raise SettingError(
@@ -142,6 +143,6 @@ def _check_leaf(rules: dict[str, Any], place: str) -> None:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a repr of somebody's own may raise anything
+    except Exception:  # noqa: BLE001 - a user's repr may raise anything
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004 - a message fits on a line

@@ -1,17 +1,17 @@
 """Templates: ``{{ path }}`` anywhere in a node's settings.
 
-A text is read once and rendered for each execution against a *scope*: a mapping of the roots
+A text is compiled once and rendered in each execution against a *scope*: a mapping from the roots
 ``headers``, ``query``, ``body``, ``nodes``, ``item``, ``index``, ``now`` and ``env`` to their
-values. A root that is not in it is missing. The grammar::
+values. A root that is not in the scope is missing. The grammar::
 
-    template  =  "{{" path [ "|" default ] "}}"      with blanks around each part
-    path      =  the grammar of hooknb.paths; a key that holds { } or | is quoted in brackets
+    template  =  "{{" path [ "|" default ] "}}"      with optional whitespace around each part
+    path      =  the grammar of hooknb.paths; a key that contains { } or | is quoted in brackets
     default   =  JSON: "friend", 0, null, []
 
-``$context.body…`` and ``$jobsMapByNodeKey.<key>…`` are other names of ``body…`` and
-``nodes.<key>…``. A default stands for a missing value only, not for ``null``. What is inserted is
-never read again as a template. Text that is not quite a template stays as it is, and so does one
-of more than 10,000 characters.
+``$context.body…`` and ``$jobsMapByNodeKey.<key>…`` are aliases for ``body…`` and
+``nodes.<key>…``. A default replaces only a missing value, not ``null``. Inserted values are never
+read as templates. A malformed template stays as written, and so does one of more than 10,000
+characters.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from hooknb.paths import MISSING
 __all__ = ["ROOTS", "has_templates", "lookup", "render", "write_out"]
 
 ROOTS: Final = ("headers", "query", "body", "nodes", "item", "index", "now", "env")
-"""What a scope may hold."""
+"""The names that a scope may contain."""
 
 Scope = Mapping[str, Any]
 _Getter = Callable[[Scope], Any]
 
-# The bound keeps a text of nothing but beginnings of templates from costing its square.
+# Without a bound, a text of nothing but opening braces would take quadratic time.
 _MAX_CHARACTERS: Final = 10_000
-# Possessive throughout: it never goes back, so that a match costs no more than its length.
+# Possessive quantifiers prevent backtracking, so that a match takes linear time.
 _OPENING: Final = re.compile(
     r"""\{\{\s*+(?P<path>(?:[^{}|\[\]"']|\[(?:\*|-?[0-9]++|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')\])++)"""
     r"""(?P<next>\}\}|\|)""",
@@ -56,45 +56,45 @@ def render(value: Any, scope: Scope) -> Any:
     Parameters
     ----------
     value
-        Text, or lists and objects with text in them; anything else stays as it is, and so do the
-        keys of objects. What is nested deeper than Python can follow stays as it is, too.
+        A string, or lists and objects that contain strings. Other values and the keys of objects
+        stay unchanged, and so does a value that is nested too deep for Python's recursion limit.
     scope
         The roots.
 
     Returns
     -------
     Any
-        A text that is exactly one template becomes its value with its type, or ``MISSING``; in an
-        object a missing value drops its key, in a list it leaves ``None`` in its place, so that
-        what stands behind it keeps its position. Lists and objects are new, tuples become lists.
+        A string that is exactly one template becomes its value, with its type, or ``MISSING``. A
+        missing value in an object drops its key; in a list it becomes ``None``, so that the other
+        elements keep their positions. Lists and objects are new, and tuples become lists.
     """
     try:
         return _render(value, scope)
-    except Exception:  # noqa: BLE001 - too deep, or a value of somebody's own class that raises
+    except Exception:  # noqa: BLE001 - too deep, or a user's class that raises
         return value
 
 
 def has_templates(value: Any) -> bool:
-    """Whether there is any template inside a value; never raises."""
+    """Return whether a value contains a template; never raises."""
     try:
         return _has_templates(value)
-    except Exception:  # noqa: BLE001 - as in `render`, which leaves such a value as it is
+    except Exception:  # noqa: BLE001 - `render` leaves such a value unchanged
         return False
 
 
 def lookup(path: str) -> Callable[[Mapping[str, Any]], Any] | None:
-    """Make the function that takes a path with its root out of a scope.
+    """Return a function that resolves a path, root included, in a scope.
 
     Parameters
     ----------
     path
-        ``body.order.id``, or one of the long forms.
+        Such as ``body.order.id`` or ``$context.body.order.id``.
 
     Returns
     -------
     Callable or None
-        Takes a scope, returns the value or ``MISSING``, and never raises. ``None`` where the text
-        is not a path that starts with a name.
+        Takes a scope, returns the value or ``MISSING``, and never raises. ``None`` if the text is
+        not a path that starts with a name.
     """
     try:
         parts = paths.parse(path)
@@ -113,21 +113,21 @@ def lookup(path: str) -> Callable[[Mapping[str, Any]], Any] | None:
     def take(scope: Scope) -> Any:
         try:
             value = scope.get(root, MISSING)
-            # Headers are found whatever their case, and an environment is not a dict.
+            # Headers have case-insensitive names, and an environment is not a dict.
             if key is not None and type(value) is not dict and isinstance(value, Mapping):
                 return get_inner(value.get(key, MISSING))
             return get(value)
-        except Exception:  # noqa: BLE001 - a mapping of somebody's own class may raise anything
+        except Exception:  # noqa: BLE001 - a user's mapping may raise anything
             return MISSING
 
     return take
 
 
 def write_out(value: Any) -> str:
-    """Write a value into a longer text; never raises.
+    """Return a value as text to insert into a longer one; never raises.
 
-    Text stays as it is, ``null`` and missing write nothing, dates are in ISO 8601, bytes are read
-    as UTF-8, and anything else is JSON. What JSON cannot hold is written as ``str`` does it.
+    Strings stay unchanged, ``null`` and missing become ``""``, dates use ISO 8601, bytes are
+    decoded as UTF-8, and other values are JSON. Values that JSON cannot represent use ``str``.
     """
     if value is MISSING or value is None:
         return ""
@@ -137,7 +137,7 @@ def write_out(value: Any) -> str:
         return value.isoformat()
     try:
         return _as_json(value)
-    except Exception:  # noqa: BLE001 - a value of somebody's own class may raise anything
+    except Exception:  # noqa: BLE001 - a user's class may raise anything
         return f"<{type(value).__name__}>"
 
 
@@ -150,7 +150,7 @@ def _as_json(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     written = msgspec.json.encode(value, enc_hook=_plain)
-    # Decimals, UUIDs and the like are text to JSON; here they stand in a text already.
+    # JSON quotes Decimals, UUIDs and the like, which need no quotes inside a text.
     return str(json.loads(written)) if written.startswith(b'"') else written.decode()
 
 
@@ -200,13 +200,13 @@ def _compile(text: str) -> _Getter:
 
 @lru_cache(maxsize=4096)
 def _pieces(text: str) -> tuple[str | _Getter, ...]:
-    """Split a text into what stays as it is and the getters of its templates."""
+    """Split a text into its literal parts and the getters of its templates."""
     pieces: list[str | _Getter] = []
     literal = at = 0
     while (at := text.find("{{", at)) >= 0:
         getter, end = _template(text, at)
         if getter is None:
-            at += 1  # of "{{{ path }}" the inner braces are the template's
+            at += 1  # in "{{{ path }}", the inner braces open the template
             continue
         if literal < at:
             pieces.append(text[literal:at])
@@ -238,7 +238,7 @@ def _template(text: str, start: int) -> tuple[_Getter | None, int]:
 def _with_default(getter: _Getter, default: Any) -> _Getter:
     def get(scope: Scope) -> Any:
         came = getter(scope)
-        # A copy, so that whoever changes what he got does not change the next one's.
+        # A copy, so that a caller who changes it does not change later results.
         return deepcopy(default) if came is MISSING else came
 
     return get

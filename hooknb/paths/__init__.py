@@ -1,6 +1,6 @@
-"""Paths: where in a value another value stands.
+"""Paths: the location of one value inside another.
 
-A path is written as text and used as a tuple of parts; both say the same. The grammar::
+A path is written as text and used as a tuple of parts; the two forms are equivalent. The grammar::
 
     path      =  [ first ] { next }
     first     =  key | bracket
@@ -10,18 +10,17 @@ A path is written as text and used as a tuple of parts; both say the same. The g
     position  =  an integer without leading zeros; -1 is the last
     quoted    =  a key in quotes, either kind, with the escapes of JSON strings
 
-``""`` is the root, the value itself. A key that holds a dot, a bracket or a quote, or that is
-empty, has to be quoted; :func:`format` quotes no others. Digits after a dot are a key (``a.0``),
-digits in brackets are a position (``a[0]``).
+``""`` is the root, the value itself. A key that contains a dot, a bracket or a quote, or that is
+empty, must be quoted; :func:`format` quotes only such keys. Digits after a dot are a key
+(``a.0``), digits in brackets are a position (``a[0]``).
 
-What a path gives:
+A path resolves as follows:
 
-* A key on an object gives its value. A key on a list gives the values of every element that has it,
-  flattened one level, as NocoBase does; elements that are lists themselves are looked into
-  likewise.
-* A position on a list gives that element.
-* ``[*]`` on a list gives the list of what the rest of the path gives for each element.
-* Everything else is :data:`MISSING`, which is not ``None``: ``null`` is a value that came.
+* A key on an object resolves to its value. A key on a list resolves to the values of all elements
+  that have it, flattened one level, as in NocoBase; elements that are lists are searched likewise.
+* A position on a list resolves to that element.
+* ``[*]`` on a list resolves to a list: the rest of the path, resolved in each element.
+* Everything else resolves to :data:`MISSING`, which is not ``None``: JSON's ``null`` is a value.
 """
 
 from __future__ import annotations

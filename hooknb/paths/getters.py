@@ -1,4 +1,4 @@
-"""Following a path: functions made once for each, since they run over every body that came."""
+"""Resolving paths: each is compiled once to a function, since it runs on every request body."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from hooknb.paths.grammar import MISSING, Every, Part, Path, format, parse
 __all__ = ["Getter", "compile", "get"]
 
 Getter: TypeAlias = Callable[[Any], Any]
-"""Takes a value, returns what stands at the path in it, or :data:`MISSING`."""
+"""Takes a value, and returns the value at the path in it or :data:`MISSING`."""
 
 
 def get(value: Any, path: str | Sequence[Part], default: Any = MISSING) -> Any:
-    """Return what stands at a path in a value.
+    """Return the value at a path in a value.
 
     Parameters
     ----------
     value
-        Any Python value; dicts are objects, lists and tuples are lists, nothing else is looked
-        into.
+        Any Python value; dicts are objects, lists and tuples are lists, and other values have no
+        elements.
     path
         As text or as parts.
     default
-        Returned for a path that leads nowhere.
+        Returned if the path resolves to nothing.
 
     Raises
     ------
     PathError
-        The text is not a path; whatever the value is, nothing is raised.
+        The text is not a path. No value raises an error.
     """
     found = compile(path)(value)
     return default if found is MISSING else found
 
 
 def compile(path: str | Sequence[Part]) -> Getter:  # noqa: A001 - the word of the field, as in re.compile
-    """Return the function that takes a path out of a value.
+    """Return the function that resolves a path in a value.
 
-    It is made once for each path and kept, so that calling this again costs a dictionary's look-up.
+    Functions are cached by path, so calling this again costs one dictionary lookup.
 
     Parameters
     ----------
@@ -66,10 +66,10 @@ def _compiled_text(text: str) -> Getter:
 
 @lru_cache(maxsize=4096)
 def _compiled(path: Path) -> Getter:
-    format(path)  # refuses what is not a part, before it is used
+    format(path)  # refuses invalid parts
     rest: Getter | None = None
     steps: list[str | int] = []
-    for part in reversed(path):  # since what follows a [*] is a getter of its own
+    for part in reversed(path):  # the parts after a [*] form the getter for its elements
         if isinstance(part, Every):
             rest = _every(_chain(steps, rest))
             steps = []
@@ -129,7 +129,7 @@ def _every(rest: Getter) -> Getter:
             return MISSING
         try:
             found = [taken for element in value if (taken := rest(element)) is not MISSING]
-        except RecursionError:  # hundreds of [*] into a list that holds itself
+        except RecursionError:  # hundreds of [*] in a list that contains itself
             return MISSING
         return found if found or not value else MISSING
 
@@ -139,22 +139,21 @@ def _every(rest: Getter) -> Getter:
 def _by_key(value: Any, key: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return _from_elements(value, key)
-    # dict.get, because a subclass may make up a value for a key that it has not.
+    # dict.get, because a subclass may invent values for missing keys.
     return dict.get(value, key, MISSING) if isinstance(value, dict) else MISSING
 
 
 def _from_elements(value: Sequence[Any], key: str) -> Any:
-    """Take a key out of every element of a list, and out of those of the lists in it."""
+    """Return the values of a key in all elements of a list and of the lists in it."""
     found: list[Any] = []
     came = not value
-    lists: dict[int, Iterator[Any]] = {
-        id(value): iter(value)
-    }  # those being looked into, the innermost last
+    # The lists being searched, the innermost last.
+    lists: dict[int, Iterator[Any]] = {id(value): iter(value)}
     while lists:
         for element in lists[next(reversed(lists))]:
             if isinstance(element, (list, tuple)):
                 came = came or not element
-                if id(element) not in lists:  # else it holds itself
+                if id(element) not in lists:  # otherwise it contains itself
                     lists[id(element)] = iter(element)
                     break
             elif (

@@ -43,10 +43,10 @@ class Every:
 
 
 MISSING: Final = Missing()
-"""The value at a path that leads nowhere: falsy, and a copy or pickle of it is itself."""
+"""The value of a path that resolves to nothing: falsy, and identical to its copies and pickles."""
 
 EVERY: Final = Every()
-"""The part that ``[*]`` stands for."""
+"""The part written ``[*]``."""
 
 Part: TypeAlias = str | int | Every
 """A key, a position, or every element."""
@@ -68,8 +68,7 @@ _QUOTED = {
     '"': re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL),
     "'": re.compile(r"'((?:[^'\\]|\\.)*+)'", re.DOTALL),
 }
-# CPython refuses to convert more than 4,300 digits, and no list has as many elements.
-_MOST_DIGITS = 4_000
+_MAX_DIGITS = 4_000  # CPython refuses to convert more than 4,300
 
 
 @lru_cache(maxsize=4096)
@@ -111,7 +110,7 @@ def parse(text: str) -> Path:
                 )
         elif parts:
             raise PathError(
-                text, at + 1, "after a bracket comes a dot, another bracket, or the end"
+                text, at + 1, "a bracket is followed by a dot, another bracket, or the end"
             )
         key = _PLAIN.match(text, at)
         start, at = at, at if key is None else key.end()
@@ -120,7 +119,7 @@ def parse(text: str) -> Path:
             raise PathError(
                 text,
                 at + 1,
-                f"{text[at]} cannot stand in a key as it is; quote the key: [{quoted}]",
+                f"{text[at]} is not allowed in an unquoted key; quote it: [{quoted}]",
             )
         parts.append(text[start:at])
     return tuple(parts)
@@ -143,10 +142,9 @@ def format(parts: Sequence[Part]) -> str:
 
 
 def join(text: str, part: Part) -> str:
-    """Write the path that goes one part further than ``text``.
+    """Write a path extended by one part.
 
-    The same as ``format((*parse(text), part))`` and raises the same, without reading ``text``
-    again.
+    Equivalent to ``format((*parse(text), part))`` for a valid ``text``, which is not parsed.
     """
     return text + _written(part, first=not text)
 
@@ -164,7 +162,7 @@ def _written(part: Part, *, first: bool) -> str:
         return "[*]"
     if isinstance(part, int) and not isinstance(part, bool):
         return f"[{part}]"
-    raise SettingError("path", f"a part is a text, a whole number or paths.EVERY, not {part!r}")
+    raise SettingError("path", f"a part is a str, an int or paths.EVERY, not {part!r}")
 
 
 def _bracket(text: str, start: int) -> tuple[Part, int]:
@@ -204,9 +202,9 @@ def _bracket(text: str, start: int) -> tuple[Part, int]:
 
 def _position(text: str, position: re.Match[str]) -> int:
     digits = position[0].removeprefix("-")
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise PathError(
-            text, position.start() + 1, f"a position has at most {_MOST_DIGITS:,} digits"
+            text, position.start() + 1, f"a position has at most {_MAX_DIGITS:,} digits"
         )
     number = int(position[0])
     if str(number) != position[0]:
@@ -235,7 +233,7 @@ def _unescaped(text: str, start: int, end: int) -> str:
             )
         return _SIMPLE_ESCAPES[letter]
 
-    # Matched in the whole text, so that the columns of errors are those of the path.
+    # Matched in the whole text, so that errors state the column in the path.
     pieces: list[str] = []
     at = start
     for escape in _ESCAPE.finditer(text, start, end):

@@ -1,4 +1,4 @@
-"""Bodies and queries: from bytes to plain Python values. Knows nothing of servers and of stores."""
+"""Payloads: bodies, queries and headers, from bytes to plain Python values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to text, by the charset that was declared and by what the bytes are."""
+"""Bytes to text, by the declared charset or by the bytes themselves."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Final
 
 __all__ = ["declared_codec", "decode_text", "has_control"]
 
-# Codecs that no sender declares, and slow or surprising on hostile bytes.
+# Codecs that no real sender declares, and that are slow or surprising on hostile bytes.
 _REFUSED_CODECS: Final = frozenset(
     {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"}
 )
 
 
 def declared_codec(charset: str | None) -> str | None:
-    """Return Python's name of a declared charset, or ``None`` for an unknown one."""
+    """Return Python's name for a declared charset, or ``None`` if it is unknown."""
     if not charset:
         return None
     try:
         name = codecs.lookup(charset).name
-        b"\0\0\0\0".decode(name, "replace")  # codecs such as "hex" make no text
+        b"\0\0\0\0".decode(name, "replace")  # codecs such as "hex" do not decode to text
     except (LookupError, ValueError):
         return None
     return None if name.replace("-", "_") in _REFUSED_CODECS else name
 
 
 def decode_text(raw: bytes, charset: str | None = None) -> str:
-    """Read text: by its declared charset, else as UTF-8, else as Latin-1, which reads any bytes.
+    """Decode text by its declared charset, else as UTF-8, else as Latin-1, which never fails.
 
     Parameters
     ----------
     raw
-        The bytes; a byte order mark of UTF-8 is left out.
+        The bytes; a UTF-8 byte order mark is dropped.
     charset
-        What the sender declared, if anything. One that is unknown, or that the bytes are not in, is
-        passed over.
+        The charset that the sender declared, if any. It is ignored if it is unknown or does not
+        fit the bytes.
     """
     for codec in (declared_codec(charset), "utf-8"):
         if codec is None:
@@ -48,5 +48,5 @@ def decode_text(raw: bytes, charset: str | None = None) -> str:
 
 
 def has_control(text: str) -> bool:
-    """Return whether a text holds control characters, or halves of characters."""
+    """Return whether a text contains control characters or lone surrogates."""
     return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)

@@ -1,4 +1,4 @@
-"""Content codings undone (RFC 9110, section 8.4), never making more than is allowed."""
+"""Decoding of content codings (RFC 9110, section 8.4), with a bound on the output."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ __all__ = ["decompress"]
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
-# What follows a gzip member is copied for each of them: small pieces keep a body of tiny members
-# cheap.
+# zlib copies the rest of a piece after each gzip member: small pieces keep many members cheap.
 _PIECE: Final = 8 * 2**10
 _METHOD: Final = 8
 _MAX_CODINGS: Final = 4
 
 
 def decompress(raw: bytes, content_encoding: str | None, max_size: int) -> bytes:
-    """Undo the content codings of a body.
+    """Decode the content codings of a body.
 
     Parameters
     ----------
     raw
-        The body as it came. Zero bytes are zero bytes in every coding.
+        The body as received. An empty body is valid in every coding.
     content_encoding
-        The header: ``gzip``, ``x-gzip``, ``deflate`` (in zlib's wrapping or, as some senders have
-        it, without) or ``identity``, in any case; several, separated by commas, are undone from the
-        last to the first.
+        The header: ``gzip``, ``x-gzip``, ``deflate`` (with zlib's wrapper or, as some senders
+        write it, without) or ``identity``, in any case. Several codings, separated by commas, are
+        decoded from the last to the first.
     max_size
-        Bytes that may come out.
+        Maximum size of the output in bytes.
 
     Returns
     -------
     bytes
-        The body itself.
+        The decoded body.
 
     Raises
     ------
     PayloadError
-        413 ``too large`` as soon as more than ``max_size`` bytes have come out; 415 ``content
-        encoding`` for one that is not known, or more than four; 400 ``invalid compression`` for
-        bytes that are not what the header says, or end too early.
+        413 ``too large`` as soon as the output exceeds ``max_size`` bytes; 415 ``content
+        encoding`` for an unknown coding, or for more than four; 400 ``invalid compression`` for
+        bytes that do not match the header or end too early.
     """
     codings = [
         coding for part in (content_encoding or "").split(",") if (coding := part.strip().lower())
@@ -52,7 +51,7 @@ def decompress(raw: bytes, content_encoding: str | None, max_size: int) -> bytes
     for coding in codings:
         if coding not in {"gzip", "x-gzip", "deflate"}:
             detail = (
-                f"The content encoding {coding!r} is not understood; send gzip, deflate, or none."
+                f"The content encoding {coding!r} is not supported; send gzip, deflate, or none."
             )
             raise PayloadError(415, "content encoding", detail)
     if len(codings) > _MAX_CODINGS:
@@ -100,9 +99,9 @@ def _inflate(raw: bytes, wbits: int, max_size: int) -> bytes:
             at += len(piece) - len(stream.unused_data)
             if stream.eof and at < len(raw):
                 if wbits != _GZIP:
-                    _corrupt(f"something follows the {name} stream at byte {at}")
+                    _corrupt(f"extra bytes follow the {name} stream at byte {at}")
                 if raw[at] == 0 and raw.count(0, at) == len(raw) - at:
-                    break  # padding, which gzip's own tools pass over
+                    break  # padding, which gzip's tools ignore
                 stream = zlib.decompressobj(wbits)  # another member (RFC 1952, section 2.2)
     except zlib.error as error:
         _corrupt(f"it is not {name}", error)

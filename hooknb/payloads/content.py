@@ -1,4 +1,4 @@
-"""What a body is by its headers, whether a hook takes it, and its value."""
+"""Content types: how a body is read, whether a hook accepts it, and its value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPENS_JSON: Final = re.compile(r"\ufeff?[ \t\r\n]*[\[{]")
 
 @lru_cache(maxsize=256)
 def media_type(content_type: str | None) -> str:
-    """Return the media type in lower case, without parameters; ``""`` where there is none."""
+    """Return the media type in lower case, without parameters; ``""`` if there is none."""
     return (content_type or "").partition(";")[0].strip().lower()
 
 
@@ -43,8 +43,8 @@ def kind(content_type: str | None) -> Kind:
     -------
     Kind
         ``json`` for ``application/json`` and every ``+json`` type (RFC 6839), ``form`` and
-        ``multipart`` for the two kinds of HTML forms, ``text`` for ``text/*``, and ``bytes`` for
-        everything else, such as no type at all.
+        ``multipart`` for the two encodings of HTML forms, ``text`` for ``text/*``, and ``bytes``
+        for all other types and for none.
     """
     name = media_type(content_type)
     if _is_json(name):
@@ -58,14 +58,14 @@ def kind(content_type: str | None) -> Kind:
 
 @lru_cache(maxsize=256)
 def accepts(accept: tuple[str, ...], content_type: str | None) -> bool:
-    """Return whether media ranges take a ``Content-Type``.
+    """Return whether media ranges match a ``Content-Type``.
 
     Parameters
     ----------
     accept
-        As :func:`check_accept` returns them. ``application/json`` also takes every ``+json`` type.
+        As :func:`check_accept` returns them. ``application/json`` also matches ``+json`` types.
     content_type
-        The header; where there is none, or nothing in it, only ``*/*`` takes it.
+        The header; only ``*/*`` matches an absent or empty one.
     """
     name = media_type(content_type)
     for media_range in accept:
@@ -89,7 +89,7 @@ def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
     Raises
     ------
     SettingError
-        A lone text, nothing at all, or something that is not a media range; the error says which.
+        The value is a single string, is empty, or contains something other than a media range.
     """
     if isinstance(accept, str):
         raise SettingError(
@@ -102,7 +102,7 @@ def check_accept(accept: Iterable[str]) -> tuple[str, ...]:
     if not ranges:
         raise SettingError(
             "accept",
-            'no media type is in it; write accept=["application/json"], or ["*/*"] for any',
+            'the list is empty; write accept=["application/json"], or ["*/*"] for any type',
         )
     for media_range in ranges:
         if not isinstance(media_range, str) or not _MEDIA_RANGE.fullmatch(
@@ -124,30 +124,30 @@ def parse(
     Parameters
     ----------
     raw
-        The bytes as they came, chunks joined.
+        The received bytes, with chunks joined.
     content_type
-        The header. It decides how the body is read (see :func:`kind`); whether the hook takes such
-        a type is for :func:`accepts` to say.
+        The header, which decides how the body is read (see :func:`kind`). :func:`accepts` decides
+        whether the hook accepts it.
     content_encoding
         The header.
     max_size
-        Bytes that the body may have, also once it is decompressed.
+        Maximum size in bytes, before and after decompression.
 
     Returns
     -------
     value
-        :data:`hooknb.paths.MISSING` for no bytes at all; for JSON any of its values; for forms a
-        dict, nested by :func:`~hooknb.payloads.query_strings.nest`; for text a ``str``, read by
-        its charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, and a body without
-        a type, is read as JSON where it is a JSON object or list: real senders, such as Amazon
-        SNS, label theirs ``text/plain``.
+        :data:`hooknb.paths.MISSING` for an empty body; for JSON its value; for forms a dict,
+        nested by :func:`~hooknb.payloads.query_strings.nest`; for text a ``str``, decoded by its
+        charset, else as UTF-8, else as Latin-1; otherwise the bytes. Text, or a body without a
+        type, that is a JSON object or list is read as JSON, because some senders, such as Amazon
+        SNS, label JSON ``text/plain``.
 
     Raises
     ------
     PayloadError
-        400 for a body that is not what its type says, 413 for one that is too large or has too
-        many fields, 415 for an unknown content coding. Never for text or bytes that merely look
-        like JSON.
+        400 for a body that does not match its type, 413 for one that is too large or has too many
+        fields, 415 for an unknown content coding. Text and bytes that merely look like JSON raise
+        nothing.
     """
     body = decompress(raw, content_encoding, max_size)
     if not body:
@@ -164,7 +164,7 @@ def parse(
     if name == "multipart":
         boundary = _parameter(content_type, "boundary")
         if not boundary:
-            detail = "The content type names no boundary; add boundary=…, as HTTP clients do."
+            detail = "The content type has no boundary; add boundary=…, as HTTP clients do."
             raise PayloadError(400, "invalid multipart", detail)
         return multipart.decode(body, boundary, _parameter(content_type, "charset"))
     if name == "text":
@@ -189,15 +189,14 @@ def _json_or(text: str, otherwise: str | bytes) -> Any:
 @lru_cache(maxsize=256)
 def _parameter(content_type: str | None, name: str) -> str | None:
     """Return a parameter of a ``Content-Type``."""
-    # Nobody names a charset or a boundary behind a thousand characters; reading more takes a time
-    # that grows with its square.
+    # Parsing time grows with the square of the length, and real headers are short.
     if content_type is None or ";" not in content_type or len(content_type) > _MAX_TYPE:
         return None
     message = Message()
     message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
     try:
         found = message.get_param(name)
-    except (TypeError, ValueError):  # of parts in the notation of RFC 2231 that do not go together
+    except (TypeError, ValueError):  # inconsistent continuations in the notation of RFC 2231
         return None
-    # A tuple is one in the extended notation of RFC 2231: charset, language, text.
+    # A tuple is in the extended notation of RFC 2231: charset, language, text.
     return found[2] if isinstance(found, tuple) else found

@@ -1,4 +1,4 @@
-"""Header fields: as they came, by name, and without the credentials that they carry."""
+"""Header fields: as received, by name, and with masked credentials."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ SECRET_HEADERS: Final = frozenset(
 )
 """Headers that carry credentials; their values are masked wherever records are shown."""
 
-
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What the name of a field and a method look like (RFC 9110, section 5.6.2)."""
+"""The syntax of field names and methods (RFC 9110, section 5.6.2)."""
 
 
 class Headers(list[tuple[str, str]]):
-    """Header fields as they came, in order, names as written; its text form masks credentials."""
+    """Header fields as received, in order, names as written; ``repr`` masks credentials."""
 
     def masked(self) -> list[tuple[str, str]]:
         """Return a plain list in which credentials are masked."""
@@ -35,19 +34,19 @@ class Headers(list[tuple[str, str]]):
         return repr(self.masked())
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a field, or headers again where it is a slice."""
+        """Return a field, or :class:`Headers` for a slice."""
         found = super().__getitem__(index)
         return Headers(found) if isinstance(index, slice) else found
 
     def copy(self) -> Headers:
-        """Return the same fields in a list of their own."""
+        """Return a new list of the same fields."""
         return Headers(self)
 
 
 class HeaderMap(dict[str, str]):
-    """Headers by name, whatever its case; several of one name joined by ``", "`` (RFC 9110).
+    """Headers by case-insensitive name; values of one name are joined by ``", "`` (RFC 9110).
 
-    Iterating gives each name as it was first written.
+    Iterating yields each name as it was first written.
     """
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
@@ -62,11 +61,11 @@ class HeaderMap(dict[str, str]):
         return self._names.get(name.lower(), name)
 
     def __getitem__(self, name: str) -> str:
-        """Return a header, whatever the case of its name."""
+        """Return a header; the name is case-insensitive."""
         return super().__getitem__(self._known(name))
 
     def __contains__(self, name: object) -> bool:
-        """Return whether the header is there, whatever the case of its name."""
+        """Return whether a header exists; the name is case-insensitive."""
         return isinstance(name, str) and super().__contains__(self._known(name))
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -74,9 +73,9 @@ class HeaderMap(dict[str, str]):
         return super().get(self._known(name), default)
 
     def lower_names(self) -> dict[str, str]:
-        """Return a plain ``dict`` with each header under its name as written and in lower case.
+        """Return a plain ``dict`` with each header under its name, as written and in lower case.
 
-        Its values are not masked: it is for computing, not for showing.
+        Values are not masked: use it to compute, not to display.
         """
         return {**self, **{name: self[name] for name in self._names}}
 
@@ -90,9 +89,9 @@ class HeaderMap(dict[str, str]):
 
 
 def masked(name: str, value: str) -> str:
-    """Return the value, or a mask where the header carries credentials.
+    """Return the value, or a mask if the header carries credentials.
 
-    The scheme (``Basic``, ``Bearer``) stays, since a wrong scheme is what people look for.
+    The scheme (``Basic``, ``Bearer``) stays visible, since a wrong scheme is a common mistake.
     """
     if name.lower() not in SECRET_HEADERS:
         return value
@@ -102,9 +101,9 @@ def masked(name: str, value: str) -> str:
 
 @lru_cache(maxsize=64)
 def parse_head(head: bytes) -> Headers:
-    """Split a block of header fields as it stood on the wire (RFC 9112, section 5).
+    """Split a block of header fields as received (RFC 9112, section 5).
 
-    Values are read as Latin-1, which loses no byte; a folded line is joined to its field by one
+    Values are decoded as Latin-1, which loses no byte; a folded line is joined to its field by one
     space.
     """
     fields = Headers()

@@ -1,4 +1,4 @@
-"""Where a text stops being JSON, and why: looked for once a body has been refused."""
+"""Locating faults: where a refused body stops being JSON, and why."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 __all__ = ["MAX_DEPTH", "MAX_DIGITS", "Fault", "find_fault"]
 
 MAX_DEPTH: Final = 500
-"""Levels of nesting that are read; a lone array or object is one."""
+"""Maximum levels of nesting; an array or object of scalars is one level."""
 
 MAX_DIGITS: Final = 4_000
-"""Digits of an integer that are read."""
+"""Maximum digits of an integer."""
 
-# About 0.1 s: a sender of faulty bodies shall not keep the server busy with the search for words.
+# About 0.1 s, so that faulty bodies cannot keep the server busy composing error messages.
 _MAX_TOKENS: Final = 200_000
 
 _TOKEN: Final = re.compile(
@@ -40,17 +40,17 @@ _WORD: Final = re.compile(rb"-?[A-Za-z]++")
 
 
 class Fault(NamedTuple):
-    """A place in a body, and what is wrong there."""
+    """A position in a body, and what is wrong there."""
 
     at: int  # the byte, from 0
-    problem: str  # to be followed by where
+    problem: str  # a phrase that the position follows
 
 
 def find_fault(utf8: bytes) -> Fault | None:  # noqa: C901 - one branch for each kind of token
-    """Return the first fault of a text that should be JSON, if 200,000 tokens have one."""
+    """Return the first fault among the first 200,000 tokens of a text that should be JSON."""
     nesting: list[bytes] = []
-    # What may come: "value", "first" (a value, or the end of the list), "key", "first key",
-    # "colon", "next", "end".
+    # The next token: "value", "first" (a value or the end of the list), "key", "first key" (a key
+    # or the end of the object), "colon", "next" (a comma or the end), "end".
     expected = "value"
     at = 0
     for _ in range(_MAX_TOKENS):
@@ -104,12 +104,12 @@ def _expectation(expected: str, nesting: list[bytes]) -> str:
         "key": "a key in double quotes is expected",
         "first key": 'a key in double quotes or "}" is expected',
         "colon": "a colon is expected after the key",
-        "end": "the value has ended, but there is more",
+        "end": "the value has ended, but more text follows",
     }["next in object" if expected == "next" and nesting[-1] == b"{" else expected]
 
 
 def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Fault | None:
-    """Return why no token begins here; no fault where the text ends as it should."""
+    """Return why no token begins here; ``None`` at the proper end of the text."""
     space = _SPACE.match(utf8, at)
     at = space.end() if space else at
     if at == len(utf8):
@@ -132,7 +132,7 @@ def _no_token(utf8: bytes, at: int, expected: str, nesting: list[bytes]) -> Faul
 
 
 def _open_text(utf8: bytes, start: int) -> Fault:
-    """Return why the text that begins here is not one."""
+    """Return why the string that begins here is invalid."""
     good = _STRING_PART.match(utf8, start + 1)
     at = good.end() if good else start + 1
     if (fault := _text_fault(utf8[start:at], start)) is not None:
@@ -140,8 +140,8 @@ def _open_text(utf8: bytes, start: int) -> Fault:
     if at == len(utf8):
         return Fault(at, "the text ends too early, inside quotes")
     if utf8[at : at + 1] == b"\\":
-        return Fault(at, "no such escape")
-    return Fault(at, "a control character that is not escaped")
+        return Fault(at, "an invalid escape")
+    return Fault(at, "an unescaped control character")
 
 
 def _text_fault(content: bytes, start: int) -> Fault | None:
@@ -150,9 +150,7 @@ def _text_fault(content: bytes, start: int) -> Fault | None:
     if b"\\u" in content:
         for escape in _SURROGATE.finditer(content):
             if escape["lone"] is not None:
-                return Fault(
-                    start + escape.start(), "half of a surrogate pair, which is not a character,"
-                )
+                return Fault(start + escape.start(), "half of a surrogate pair")
     return None
 
 

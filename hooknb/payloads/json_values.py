@@ -1,7 +1,7 @@
-"""JSON bodies: bytes to a value, as RFC 8259 has it and no further.
+"""JSON bodies: bytes to a value, strictly by RFC 8259.
 
-The ordinary body costs one decoding by msgspec and a few looks at its bytes. Encodings other than
-UTF-8, and the place of a fault, are worked out only after msgspec has refused the bytes.
+An ordinary body costs one decoding by msgspec and a few scans of its bytes. Encodings other than
+UTF-8 are detected, and faults located, only after msgspec has refused the bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder().decode
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 _TOO_LARGE: Final = 10**MAX_DIGITS
 _BYTE: Final = re.compile(r"\(byte (\d+)\)$")
-# More than 4,000 digits in a row cover four samples at this distance.
+# A run of more than 4,000 digits covers four samples at this distance.
 _STRIDE: Final = 1_000
 _DIGITS: Final = re.compile(rb"[0-9]{4}")
 
@@ -34,26 +34,24 @@ def decode(raw: bytes, charset: str | None = None) -> Any:
     Parameters
     ----------
     raw
-        The bytes, without their content coding. UTF-8, UTF-16 or UTF-32, with or without a byte
-        order mark; without one they are told apart by where the zero bytes are (RFC 4627, section
-        3).
+        The decompressed bytes, in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+        Without one, the positions of zero bytes tell the encodings apart (RFC 4627, section 3).
     charset
         The charset that the sender declared. JSON has no such parameter (RFC 8259, section 11), so
-        it only counts where the bytes are in none of the above: a sender that declares
-        ``iso-8859-1`` and means it.
+        it is used only if the bytes are in none of these encodings, as with ``iso-8859-1``.
 
     Returns
     -------
     value
-        ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``. Of duplicate keys the
-        last wins; integers keep every digit.
+        ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``. The last of duplicate
+        keys wins; integers keep every digit.
 
     Raises
     ------
     PayloadError
         400 ``invalid json``, with line, column (in characters, from 1) and byte (from 0): the text
-        is not JSON, or goes beyond what can be kept exactly (a number too large for a float, more
-        than 4,000 digits in an integer, more than 500 levels, half of a surrogate pair).
+        is not JSON, or exceeds a limit (a number too large for a float, an integer of more than
+        4,000 digits, more than 500 levels, half of a surrogate pair).
     """
     try:
         return _checked(raw)
@@ -75,18 +73,18 @@ def decode(raw: bytes, charset: str | None = None) -> Any:
 
 
 def as_python(value: object) -> Any:
-    """Return a scalar or array of numpy, or a series of pandas, as Python's numbers and lists.
+    """Return a NumPy scalar or array, or a pandas series, as Python numbers and lists.
 
-    Neither package is loaded for it.
+    Loads neither package.
 
     Raises
     ------
     TypeError
-        It is something else.
+        The value is of another type.
     """
     if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
         made = listed()
-        if type(made) is not type(value):  # a long double stays one
+        if type(made) is not type(value):  # numpy.longdouble returns itself
             return made
     message = f"{type(value).__name__} is not a JSON value"
     raise TypeError(message)
@@ -104,7 +102,7 @@ def _checked(utf8: bytes) -> Any:
 
 
 def _codec(raw: bytes, charset: str | None) -> str:
-    """Return the encoding of bytes that are not JSON in UTF-8 as they stand."""
+    """Return the encoding of bytes that msgspec refused as UTF-8 JSON."""
     codec = json.detect_encoding(raw)
     if codec == "utf-8":
         try:
@@ -128,7 +126,7 @@ def _has_many(utf8: bytes, bracket: bytes) -> bool:
 
 
 def _is_too_deep(value: Any, brackets: int) -> bool:
-    """Go through a value level by level, while enough of its brackets are left to be too deep."""
+    """Return whether a value is too deep; stop once too few of its brackets are left for that."""
     level = [value] if type(value) is dict or type(value) is list else []
     for depth in range(1, MAX_DEPTH + 1):
         brackets -= len(level)
@@ -160,15 +158,14 @@ def _has_too_long(value: Any) -> bool:
 
 
 def _refusal(utf8: bytes, codec: str, error: Exception) -> PayloadError:
-    """Return what is wrong and where; ``utf8`` is the body in UTF-8, ``codec`` what it came in."""
+    """Return what is wrong and where, for a body received in ``codec`` and converted to UTF-8."""
     fault = find_fault(utf8) or _fault_of(utf8, error)
     before = utf8[: fault.at].decode(errors="replace")
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
     byte = fault.at
     if codec != "utf-8":
-        # Encoding with the codec that decoded it puts the byte order mark back, where there was
-        # one.
+        # The codec that decoded the body restores its byte order mark, if it had one.
         byte = len(before.encode(codec, errors="replace"))
     return PayloadError(
         400,
@@ -178,10 +175,10 @@ def _refusal(utf8: bytes, codec: str, error: Exception) -> PayloadError:
 
 
 def _fault_of(utf8: bytes, error: Exception) -> Fault:
-    """Take from msgspec's error what it says; for bodies that are too long to look through."""
+    """Return the fault that msgspec reports, for bodies with too many tokens to search."""
     message = str(error)
     if isinstance(error, RecursionError):
-        return Fault(0, f"more than {MAX_DEPTH} levels of nesting in what begins")
+        return Fault(0, f"more than {MAX_DEPTH} levels of nesting in the value")
     if isinstance(error, UnicodeDecodeError):
         try:
             utf8.decode()

@@ -20,8 +20,7 @@ _EXTENDED_NAME: Final = re.compile(
     rb"""filename\*\s*=\s*"?([\w.:+-]+)'[^']*'([^;\s"]*)""", re.IGNORECASE
 )
 
-# Without a handler of its own the parser's warnings about hostile bodies would be printed into a
-# notebook's cell.
+# Without a handler, the parser's warnings about hostile bodies would be printed in notebook cells.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
@@ -31,26 +30,26 @@ def decode(raw: bytes, boundary: str, charset: str | None = None) -> dict[str, A
     Parameters
     ----------
     raw
-        The body. What stands before the first boundary and after the last is passed over (RFC 2046,
-        section 5.1.1).
+        The body. Text before the first boundary and after the last is ignored (RFC 2046, section
+        5.1.1).
     boundary
-        From the content type, without its dashes.
+        From the content type, without the leading dashes of its lines.
     charset
-        Declared for the whole body; a part's own goes before it.
+        Declared for the whole body; a part's charset takes precedence.
 
     Returns
     -------
     dict
         The fields, nested by the brackets in their names; see
         :func:`~hooknb.payloads.query_strings.nest`. A part with a file name is ``{"filename": str,
-        "content_type": str | None, "content": bytes}``; any other is a ``str``, read by its
+        "content_type": str | None, "content": bytes}``; any other is a ``str``, decoded by its
         charset, else as UTF-8, else as Latin-1.
 
     Raises
     ------
     PayloadError
-        400 ``invalid multipart``: the body is not made of such parts, ends too early, a part has no
-        name, or there are more than 10,000 of them.
+        400 ``invalid multipart``: the body is malformed or ends too early, a part has no name, or
+        there are more than 10,000 parts.
     """
     reader = _Reader(charset)
     try:
@@ -70,9 +69,7 @@ def decode(raw: bytes, boundary: str, charset: str | None = None) -> dict[str, A
     except FormParserError as error:
         raise _malformed(f"{error}".rstrip(".")) from error
     except UnicodeEncodeError as error:
-        raise _malformed(
-            "the boundary in the content type has characters that no boundary has"
-        ) from error
+        raise _malformed("the boundary in the content type has invalid characters") from error
     if not reader.complete:
         raise _malformed("it ends before the last boundary")
     return nest(reader.fields)
@@ -90,12 +87,12 @@ def _start(raw: bytes, delimiter: bytes) -> int:
     while at > 0 and raw[at - 1 : at] != b"\n":
         at = raw.find(delimiter, at + 1)
     if at == -1:
-        raise _malformed("the boundary that the content type names does not occur in it")
+        raise _malformed("the boundary in the content type does not occur in it")
     return at
 
 
 class _Reader:
-    """Collects what the parser calls out."""
+    """Collects the fields from the parser's callbacks."""
 
     def __init__(self, charset: str | None) -> None:
         self.fields: list[tuple[str, Any]] = []
@@ -155,7 +152,7 @@ class _Reader:
 
 
 def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
-    """Read the file's name; also ``filename*``, which clients send though RFC 7578 forbids it."""
+    """Return the file name, or that of ``filename*``, which some send against RFC 7578."""
     if b"filename" in options:
         return decode_text(options[b"filename"])
     extended = _EXTENDED_NAME.search(disposition)

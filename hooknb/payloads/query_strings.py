@@ -1,15 +1,13 @@
-"""Query strings and form fields: flat pairs to nested values, as npm ``qs`` makes them.
+"""Query strings and form fields: flat pairs to nested values, as npm's ``qs`` nests them.
 
 The rules are those of ``qs`` 6.17 with its default options:
 
-* ``a[b]=1`` nests, five levels deep; what is deeper stays one key, brackets included.
-* ``a=1&a=2``, ``a[]=1&a[]=2`` and ``a[0]=1&a[1]=2`` are lists. Gaps close up. A list that would
-  have more than 20 elements, or a position beyond 19, becomes an object with the positions as its
-  keys.
-* Dots are not split, ``+`` is a space, ``a`` alone is ``""``, a pair without a name is left out.
-* A name or value whose percent escapes are not UTF-8 is kept as it is written.
-* Names that every JavaScript object has (``constructor``, ``__proto__`` and ten more) are left out,
-  as ``qs`` does.
+* ``a[b]=1`` nests up to five levels; deeper brackets stay part of one key.
+* ``a=1&a=2``, ``a[]=1&a[]=2`` and ``a[0]=1&a[1]=2`` are lists, and gaps are closed. A list with
+  more than 20 elements, or a position beyond 19, becomes an object with the positions as keys.
+* Dots do not nest, ``+`` is a space, ``a`` alone is ``""``, and pairs without a name are dropped.
+* A name or value whose percent escapes are not UTF-8 stays as written.
+* Names that every JavaScript object has (``constructor``, ``__proto__`` and ten more) are dropped.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FIELDS", "nest", "parse_query_string"]
 
 MAX_FIELDS: Final = 10_000
-"""Fields of a form that are read; one with more is refused."""
+"""Maximum fields of a form; a form with more is refused."""
 
 _MAX_DEPTH: Final = 5
 _MAX_ELEMENTS: Final = 20
@@ -52,7 +50,7 @@ _BRACKETS: Final = re.compile(r"%5([BbDd])")
 _ESCAPES: Final = re.compile(r"((?:%[0-9a-fA-F]{2})+)")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
 _ANY_BRACKET: Final = re.compile(r"[\[\]]")
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # JavaScript writes larger numbers in another way
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # JavaScript writes larger numbers differently
 
 
 def parse_query_string(text: str, *, charset: str | None = None) -> dict[str, Any]:
@@ -61,16 +59,16 @@ def parse_query_string(text: str, *, charset: str | None = None) -> dict[str, An
     Parameters
     ----------
     text
-        Without the question mark. All pairs are read, since nothing received is to be lost; ``qs``
-        drops those behind the first 1,000 without a word.
+        The query without its question mark. All pairs are read, whereas ``qs`` silently drops
+        those after the first 1,000.
     charset
-        Tried for percent escapes that are not UTF-8, such as ``iso-8859-1`` for ``%E9``. ``qs`` has
-        that as an option.
+        Tried for percent escapes that are not UTF-8, such as ``iso-8859-1`` for ``%E9``; an option
+        in ``qs``.
 
     Returns
     -------
     dict
-        Strings, and lists and dicts of such. It never raises.
+        Strings, and lists and dicts of strings. No text raises an error.
     """
     return nest(_pairs(text, declared_codec(charset))) if text else {}
 
@@ -81,13 +79,13 @@ def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     Parameters
     ----------
     pairs
-        Names, already decoded, and values. A value that is a dict or a list is kept as it is, never
-        merged into.
+        Decoded names, and values. A value that is a dict or a list is kept unchanged; other values
+        are never merged into it.
 
     Returns
     -------
     dict
-        In the order in which the names first came. (JavaScript puts names that are numbers first.)
+        In the order in which the names first occur. (JavaScript puts numeric names first.)
     """
     flat: defaultdict[str, list[Any]] = defaultdict(list)
     for name, value in pairs:
@@ -119,7 +117,7 @@ def _pairs(text: str, charset: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(text: str, charset: str | None) -> str:
-    """Undo ``+`` and percent escapes, all of them or none (decodeURIComponent of ECMA-262)."""
+    """Decode ``+`` and either all percent escapes or none (ECMA-262's decodeURIComponent)."""
     if "+" in text:
         text = text.replace("+", " ")
     if "%" not in text or _BAD_ESCAPE.search(text):
@@ -143,7 +141,7 @@ def _decoded(text: str, charset: str | None) -> str:
 
 
 def _split(name: str) -> list[str] | None:
-    """Split ``a[b][c]`` into ``a``, ``[b]``, ``[c]``; None for a name that is left out."""
+    """Split ``a[b][c]`` into ``a``, ``[b]``, ``[c]``; ``None`` for a name that is dropped."""
     opening = name.find("[")
     if opening == -1:
         return None if name in _OBJECT_PROTOTYPE else [name]
@@ -166,7 +164,7 @@ def _split(name: str) -> list[str] | None:
 
 
 def _closing(name: str, opening: int) -> int:
-    """Find the bracket that closes the one at ``opening``; -1 where none does."""
+    """Find the bracket that closes the one at ``opening``; -1 if there is none."""
     closing = name.find("]", opening)
     if closing == -1 or name.find("[", opening + 1, closing) == -1:
         return closing
@@ -182,14 +180,14 @@ def _closing(name: str, opening: int) -> int:
 
 
 class _Hole:
-    """What stands in a list where no element came."""
+    """Fills a position of a list for which no element was received."""
 
 
 _HOLE: Final = _Hole()
 
 
 class _List(list[Any]):
-    """A list in the making; ``conflict`` where it holds an object and a text of one name."""
+    """An unfinished list; ``conflict`` if it holds an object and a string of the same name."""
 
     __slots__ = ("conflict",)
 
@@ -199,10 +197,10 @@ class _List(list[Any]):
 
 
 class _Object(dict[str, Any]):
-    """An object in the making.
+    """An unfinished object.
 
-    ``last`` is the largest position among the keys of a list that grew too long (-1: it was none),
-    ``conflict`` the same of an object that was a list with a conflict.
+    ``last`` is the largest position among the keys if it was a list that grew too long, otherwise
+    -1; ``conflict`` is the same for a list with a conflict.
     """
 
     __slots__ = ("conflict", "last")
@@ -236,7 +234,7 @@ def _concatenated(first: Any, second: Any) -> list[Any]:
 
 
 def _wrapped(keys: list[str], value: Any) -> Any:
-    """Make the value that has ``value`` at ``keys`` and nothing else."""
+    """Return a value that contains only ``value``, at ``keys``."""
     for key in reversed(keys):
         if key == "[]":
             if not (isinstance(value, _Object) and value.last >= 0):
@@ -259,7 +257,7 @@ def _count(elements: _List) -> int:
 
 
 def _merged(target: Any, source: Any) -> Any:
-    """Merge a value into another of the same name; the target is changed where it can be."""
+    """Return two values of one name merged; the target may be changed in place."""
     if not isinstance(source, (_List, _Object)):
         return target if source == "" else _with_leaf(target, source)
     if not isinstance(target, (_List, _Object)):
@@ -295,7 +293,7 @@ def _with_leaf(target: Any, leaf: Any) -> Any:
 
 
 def _before(leaf: Any, source: _List | _Object) -> _List | _Object:
-    """Put a leaf before what came later under its name."""
+    """Put a leaf before the later values of its name."""
     if isinstance(source, _Object) and source.last >= 0:
         shifted = ((str(int(key) + 1), value) for key, value in source.items())
         return _Object([("0", leaf), *shifted], last=source.last + 1)

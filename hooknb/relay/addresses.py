@@ -1,7 +1,7 @@
-"""The URLs of Jupyter servers: on this machine, and the public one, which senders use.
+"""The URLs of Jupyter servers: the local ones, and the public one that senders use.
 
-The public URL is the first of these that is known: the user's setting (``HOOKNB_PUBLIC_URL``), what
-JupyterHub says, the URL that logged-in browsers use, and the server's own.
+The public URL is the first known of these: the user's setting (``HOOKNB_PUBLIC_URL``), the URL that
+JupyterHub states, the URL that logged-in browsers use, and the server's local URL.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class JupyterServer(msgspec.Struct, frozen=True, kw_only=True):
     pid
         The id of its process.
     url
-        Its own URL, with its base path and a slash at the end.
+        Its local URL, with its base path and a trailing slash.
     """
 
     pid: int
@@ -58,7 +58,7 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def running_servers(runtime: Path) -> list[JupyterServer]:
-    """Return the running Jupyter servers that this user started, by process id."""
+    """Return the running Jupyter servers of this user, ordered by process id."""
     found = []
     try:
         names = os.listdir(runtime)  # noqa: PTH208 - names are all that is needed
@@ -78,7 +78,7 @@ def running_servers(runtime: Path) -> list[JupyterServer]:
 
 
 def own_server(runtime: Path) -> JupyterServer | None:
-    """Return the Jupyter server that started this process, directly or through others."""
+    """Return the Jupyter server that started this process, directly or indirectly."""
     servers = {server.pid: server for server in running_servers(runtime)}
     return next((servers[pid] for pid in _processes.ancestors() if pid in servers), None)
 
@@ -86,14 +86,14 @@ def own_server(runtime: Path) -> JupyterServer | None:
 def find_public_url(
     public_url: str | None, runtime: Path, environ: Mapping[str, str] = os.environ
 ) -> str:
-    """Return the public URL of the Jupyter server, with a slash at its end.
+    """Return the public URL of the Jupyter server, with a trailing slash.
 
-    ``public_url`` is the user's setting; JupyterHub sets some of the environment variables.
+    ``public_url`` is the user's setting; ``environ`` holds the variables that JupyterHub sets.
 
     Raises
     ------
     PublicationError
-        It is not known; the message says how to set it.
+        The URL is not known; the message says how to set it.
     """
     if public_url is not None:
         return _with_slash(public_url)
@@ -101,20 +101,20 @@ def find_public_url(
     server = own_server(runtime)
     found = _of_hub(prefix, environ) or (None if server is None else _noted(runtime, server.pid))
     if found is None and not prefix and server is not None:
-        found = server.url  # inside JupyterHub that is not reached from outside
+        found = server.url  # unreachable from outside JupyterHub, hence the check of the prefix
     if found is None:
         why = f"no running Jupyter server has started this process; {_REMEDY}"
         if prefix:
             why = (
-                "JupyterHub does not tell it, and no browser has opened this server since it was "
-                f"started; open it in a browser and publish again, or {_REMEDY}"
+                "JupyterHub does not state it, and no browser has opened this server since it "
+                f"started; open the server in a browser and publish again, or {_REMEDY}"
             )
         raise PublicationError(f"the public URL of the Jupyter server is not known: {why}")
     return _with_slash(found)
 
 
 def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
-    """Return what JupyterHub says: the server's public URL, or the hub's host with the prefix."""
+    """Return the public URL from JupyterHub's variables: the server's, or hub host and prefix."""
     whole = environ.get("JUPYTERHUB_PUBLIC_URL", "")
     if is_address(whole):
         return whole
@@ -127,7 +127,7 @@ def _of_hub(prefix: str, environ: Mapping[str, str]) -> str | None:
 
 
 def note(folder: Path, url: str) -> None:
-    """Write down the URL, with its base path, that browsers use; kernels read it.
+    """Write down the URL, with its base path, that browsers use, for kernels to read.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def _noted(runtime: Path, pid: int) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is a web server's URL: scheme and host, no user, query or fragment."""
+    """Return whether a text is an HTTP(S) URL without user, query or fragment."""
     try:
         parts = urlsplit(text)
         known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -60,7 +60,7 @@ def add_to(
 ) -> None:
     """Add the handlers to a Tornado application, and deliver the spool once its loop runs.
 
-    ``secrets`` returns the tokens of the server, which are removed from every request.
+    ``secrets`` returns the server's tokens, which are removed from every request.
     """
     at = base_url.rstrip("/") + "/hooknb"
     application.add_handlers(
@@ -76,7 +76,7 @@ def add_to(
     )
 
     def start() -> None:
-        # The loop keeps no hold of what runs on it.
+        # The loop holds tasks only weakly.
         application.settings["hooknb_relay"] = asyncio.create_task(passage.watch())
 
     IOLoop.current().add_callback(start)
@@ -90,10 +90,10 @@ def _secrets(app: Any) -> list[str]:
 
 
 def _observe(application: Any, observer: _AddressObserver) -> None:
-    """Show each finished request to an observer.
+    """Pass each finished request to an observer.
 
-    Not by ``settings["log_function"]``: extensions that are loaded later replace it, as that of
-    JupyterHub does. The method that looks the setting up is replaced by nobody.
+    This wraps ``log_request`` because extensions loaded later, JupyterHub's among them, replace
+    ``settings["log_function"]``.
     """
     log_request = application.log_request
 
@@ -105,7 +105,7 @@ def _observe(application: Any, observer: _AddressObserver) -> None:
 
 
 class _AddressObserver:
-    """Notes the address that logged-in browsers use for the server: kernels cannot know it."""
+    """Writes down the URL that logged-in browsers use for the server, for its kernels to read."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self._folder = folder
@@ -114,7 +114,7 @@ class _AddressObserver:
         self._next = 0.0
 
     def observe(self, handler: Any) -> None:
-        """Look at a request once its response is sent."""
+        """Examine a request whose response has been sent."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -122,18 +122,18 @@ class _AddressObserver:
         if origin is None or origin == self._last or (_is_local(origin) and self._last):
             return
         self._last, self._next = origin, now + _NOTE_EVERY
-        # It waits for the disk, which the server's loop must not.
+        # Writing blocks on the disk, which must not hold up the server's loop.
         IOLoop.current().run_in_executor(None, self._note, origin + self._base_url)
 
     def _note(self, address: str) -> None:
         try:
             addresses.note(self._folder, address)
         except (PublicationError, OSError) as error:
-            _LOG.warning("the server's address cannot be noted: %s", error)
+            _LOG.warning("the server's URL cannot be written down: %s", error)
 
 
 def _origin(handler: Any) -> str | None:
-    """Return the origin of the page of this server from which a logged-in user sent a request."""
+    """Return the origin of a request that a logged-in user sent from a page of this server."""
     headers = handler.request.headers
     page = headers.get("Origin") or headers.get("Referer")
     if not page or handler.get_status() >= 400 or isinstance(handler, RelayHandler):  # noqa: PLR2004
@@ -141,7 +141,7 @@ def _origin(handler: Any) -> str | None:
     try:
         parts = urlsplit(page)
         user = handler.current_user
-    except Exception:  # noqa: BLE001 - whatever a handler of somebody else's does here
+    except Exception:  # noqa: BLE001 - the handler may be another extension's
         return None
     origin = f"{parts.scheme}://{parts.netloc}"
     same = parts.netloc in {headers.get("Host"), headers.get("X-Forwarded-Host")}

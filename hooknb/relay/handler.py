@@ -1,7 +1,7 @@
 """The handlers in the Jupyter server for requests to ``<base_url>hooknb/…``.
 
-They are plain Tornado handlers: those of Jupyter would ask for its token. Nothing is reached
-through them but the port of a kernel that registered itself.
+They are plain Tornado handlers, since Jupyter's would require its token. They connect only to the
+port of a kernel that registered itself.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from hooknb.relay.sanitizing import (
 __all__ = ["MARKER", "METHODS", "MarkerHandler", "RelayHandler"]
 
 MARKER: Final = {"hooknb": "relay", "version": 1}
-"""The response of the relay at its own URL."""
+"""The relay's response at ``<base_url>hooknb/``."""
 
 METHODS: Final = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
     *("QUERY", "SEARCH", "REPORT", "PURGE", "LINK", "UNLINK"),
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"),
 )
-"""Methods that pass. Tornado finds a handler's method by the request's, so there must be a list."""
+"""HTTP methods that pass; Tornado needs a handler method for each."""
 
-# What is beyond a limit is read and thrown away, so that a sender which writes before it reads
-# gets its response and not a broken pipe.
+# Bytes beyond a limit that are read and discarded, so that a sender which writes its whole body
+# before it reads gets its response instead of a broken pipe.
 _MAX_DRAINED: Final = 64 * 2**20
 _NUMBER: Final = re.compile(r"[0-9]+")
-_MAX_DIGITS: Final = 18  # of a length; Python reads no number of thousands
-_MAX_HEAD: Final = 60_000  # bytes; the kernel takes some more, and the relay adds some
+_MAX_DIGITS: Final = 18  # of a length; Python refuses to convert thousands of digits
+_MAX_HEAD: Final = 60_000  # bytes; leaves room in the kernel's limit for the relay's fields
 
 
 class _Plain(RequestHandler):
-    """A handler whose errors are problem documents, and never pages."""
+    """A handler whose errors are problem documents, never HTML pages."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -57,13 +57,13 @@ class _Plain(RequestHandler):
             self.set_header(name, value)
 
     def check_xsrf_cookie(self) -> None:
-        """Check nothing: a sender has no cookies, and none counts here."""
+        """Skip the check: the relay ignores cookies."""
 
     def compute_etag(self) -> None:
-        """Compute nothing: a response must not become a 304."""
+        """Compute no ETag, so that no response becomes a 304."""
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Send a problem document that tells no more than the status."""
+        """Send a problem document that reveals nothing but the status."""
         self._response(problem(status_code, "The request cannot be processed."))
 
     def _own_hosts(self) -> set[str]:
@@ -72,7 +72,7 @@ class _Plain(RequestHandler):
     def _response(self, response: Responded) -> Future[None]:
         fields = response_fields(response.status, response.fields, self._own_hosts)
         self.clear()
-        # Where no reason is given Tornado looks one up, and refuses a status that it does not know.
+        # Without a reason Tornado looks one up, and refuses a status that it does not know.
         reason = http.client.responses.get(response.status, "Unknown")
         self.set_status(response.status, reason)
         given: set[str] = set()
@@ -91,7 +91,7 @@ class _Plain(RequestHandler):
 
 
 class MarkerHandler(_Plain):
-    """Responds that the relay is here."""
+    """Responds that the relay is installed."""
 
     @allow_unauthenticated
     def get(self) -> None:
@@ -101,16 +101,16 @@ class MarkerHandler(_Plain):
 
 @stream_request_body
 class RelayHandler(_Plain):
-    """Takes a request to the kernel that published its hook."""
+    """Forwards a request to the kernel that published its hook."""
 
     SUPPORTED_METHODS = METHODS
 
     def initialize(self, passage: Passage, secrets: Any, above: int) -> None:
-        """Store the passage, what returns the server's tokens, and the segments above a key."""
+        """Store the passage, the function for the server's tokens, and the depth of the key."""
         self._above = above
         self._passage = passage
         self._secrets = secrets
-        self._body = bytearray()  # of pieces one would keep a copy where they are joined
+        self._body = bytearray()  # joining a list of pieces would copy them
         self._size = self._held = 0
         self._limit = 0
         self._entered: str | None = None
@@ -119,7 +119,7 @@ class RelayHandler(_Plain):
         self._received_at = time.time_ns() // 1000
 
     def prepare(self) -> None:
-        """Judge the head."""
+        """Admit or refuse the request by its head."""
         connection: Any = self.request.connection
         connection.set_max_body_size(_MAX_DRAINED + self._passage.limits.max_body)
         connection.set_body_timeout(self._passage.limits.body_timeout)
@@ -146,7 +146,7 @@ class RelayHandler(_Plain):
         return RefusedError(413, f"The body has more than {self._limit} bytes.")
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a piece of the body, unless the request is refused already."""
+        """Keep a piece of the body, unless the request is already refused."""
         if self._refused is not None:
             return
         self._size += len(chunk)
@@ -162,7 +162,7 @@ class RelayHandler(_Plain):
         self._let_go()
 
     async def _relay(self, key: str) -> None:
-        # Who hangs up meanwhile is counted until the kernel has done with the request.
+        # If the sender disconnects, the request still counts until the kernel has finished it.
         self._taken = True
         try:
             try:
@@ -176,7 +176,7 @@ class RelayHandler(_Plain):
             self._leave()
 
     async def _send(self, response: Responded) -> None:
-        """Respond, and wait until the sender has read it: until then its bytes are held here."""
+        """Respond, and hold the body's bytes as in transit until they are sent."""
         connection: Any = self.request.connection
         self._hold(len(response.body))
         sent = self._response(response)
@@ -202,12 +202,12 @@ class RelayHandler(_Plain):
         return relayed, body
 
     def on_finish(self) -> None:
-        """Count the request out where Tornado refused it."""
+        """Count out a request that Tornado itself refused."""
         if not self._taken:
             self._leave()
 
     def on_connection_close(self) -> None:
-        """Count out a sender that hung up in the middle of its body."""
+        """Count out a sender that disconnected while sending its body."""
         super().on_connection_close()
         if not self._taken:
             self._leave()
@@ -232,7 +232,7 @@ class RelayHandler(_Plain):
 
 
 def _length_of(response: Responded) -> str | None:
-    """Return the length that the kernel states of a body that it did not send."""
+    """Return the ``Content-Length`` that the kernel states for a body that it did not send."""
     said = [value for name, value in response.fields if name.lower() == "content-length"]
     is_simple = len(said) == 1 and len(said[0]) <= _MAX_DIGITS and _NUMBER.fullmatch(said[0])
     return said[0] if is_simple else None

@@ -1,4 +1,4 @@
-"""Whether the relay works here: asked of the running Jupyter servers, and read from the disk."""
+"""Whether the relay works: asks the running Jupyter servers, and reads the relay's folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from hooknb.errors import PublicationError
-from hooknb.relay.addresses import JupyterServer, find_public_url, own_server, running_servers
+from hooknb.relay.addresses import find_public_url, own_server, running_servers
 from hooknb.relay.limits import Limits
 from hooknb.relay.private_files import opened_folder
 from hooknb.relay.registrations import Registrations, runtime_folder
@@ -22,8 +22,8 @@ from hooknb.relay.spool import Spool
 
 __all__ = ["RegisteredStatus", "RelayStatus", "ServerStatus", "check_relay", "status"]
 
-_MAX_BYTES: Final = 4096  # of what the relay says of itself
-_PATIENCE: Final = 10.0  # seconds for a server that is busy
+_MAX_BYTES: Final = 4096  # of the marker document
+_TIMEOUT: Final = 10.0  # seconds; a busy server responds late
 _INSTALL: Final = (
     "install hooknb in the environment of the Jupyter server (`hooknb doctor` names it), or enable "
     "it there (`jupyter server extension enable hooknb.relay`), and restart that server"
@@ -39,11 +39,11 @@ class ServerStatus:
     pid
         The id of its process.
     url
-        Its own URL, without a token.
+        Its local URL, without a token.
     is_own
         Whether it started this process.
     problem
-        Why the relay does not respond there, and the remedy; ``None`` where it does.
+        Why the relay does not respond there, and the remedy; ``None`` if it does.
     """
 
     pid: int
@@ -89,10 +89,10 @@ class RelayStatus:
     servers
         The running Jupyter servers, the one that started this process first.
     public_url
-        The public URL of the Jupyter server, below which hooks are published; ``None`` where it is
+        The public URL of the Jupyter server, below which hooks are published; ``None`` if it is
         not known.
     problem
-        Why it is not known, and the remedy.
+        Why the public URL is not known, and the remedy.
     folder
         The folder of the registrations.
     folder_is_safe
@@ -113,7 +113,7 @@ class RelayStatus:
 
     @property
     def works(self) -> bool:
-        """Whether senders reach a hook that this process publishes."""
+        """Whether senders can reach a hook that this process publishes."""
         asked = [server for server in self.servers if server.is_own] or self.servers
         responses = any(server.has_relay for server in asked)
         return responses and self.public_url is not None and self.folder_is_safe
@@ -123,16 +123,18 @@ def status(
     public_url: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> RelayStatus:
-    """Return the state of the relay for this process. Blocks while the servers are asked.
+    """Return the state of the relay for this process. Blocks while it asks the servers.
 
-    ``public_url`` is that of the runtime; ``None`` for that of ``HOOKNB_PUBLIC_URL``.
+    ``public_url`` is the runtime's setting; ``None`` uses ``HOOKNB_PUBLIC_URL``.
     """
     folder = runtime_folder()
     own = own_server(folder.parent)
-    servers = sorted(
-        (_asked(server, own) for server in running_servers(folder.parent)),
-        key=lambda server: not server.is_own,
-    )
+    servers = [
+        ServerStatus(
+            pid=server.pid, url=server.url, is_own=server == own, problem=_problem(server.url)
+        )
+        for server in sorted(running_servers(folder.parent), key=lambda server: server != own)
+    ]
     base, problem = None, None
     try:
         base = find_public_url(
@@ -165,15 +167,15 @@ def status(
 
 
 def check_relay(public_url: str | None, runtime: Path) -> None:
-    """Check that a Jupyter server relays to this process. Blocks while the servers are asked.
+    """Check that a Jupyter server relays to this process. Blocks while it asks the servers.
 
     Raises
     ------
     PublicationError
-        None does; the message says what is missing, and what to do.
+        No server does; the message says what is missing and how to fix it.
     """
     own = own_server(runtime)
-    # The kernel of an editor is reached through any server that reads the same folder.
+    # A kernel started by an editor is reached through any server that reads the same folder.
     servers = [own] if own is not None else running_servers(runtime)
     problems = []
     for server in servers:
@@ -189,51 +191,45 @@ def check_relay(public_url: str | None, runtime: Path) -> None:
     if not servers:
         problems.insert(
             0,
-            "no Jupyter server of this user runs here, and hooks are published through one: start "
-            "JupyterLab, and run this in a kernel of it",
+            "hooks are published through a Jupyter server, and none of this user is running here; "
+            "start JupyterLab and run this in one of its kernels",
         )
     raise PublicationError("; ".join(problems))
 
 
-def _asked(server: JupyterServer, own: JupyterServer | None) -> ServerStatus:
-    return ServerStatus(
-        pid=server.pid, url=server.url, is_own=server == own, problem=_problem(server.url)
-    )
-
-
 def _problem(base: str) -> str | None:
-    """Return why the relay does not respond below a URL, and the remedy; ``None`` where it does."""
+    """Return why the relay does not respond below a URL, and the remedy; ``None`` if it does."""
     try:
         response = _get(f"{base}hooknb/")
     except urllib.error.HTTPError as error:
         error.close()
-        return f"it responds with {error.code} where the relay should; {_INSTALL}"
+        return f"it responds with {error.code} at the URL of the relay; {_INSTALL}"
     except TimeoutError:
-        return f"it did not respond within {_PATIENCE:g} seconds; try again"
+        return f"it did not respond within {_TIMEOUT:g} seconds; try again"
     except OSError as error:
         return f"it does not respond ({getattr(error, 'reason', error)}); start it again"
     except ValueError:
         response = None
     if isinstance(response, dict) and response.get("hooknb") == "relay":
         return None
-    return f"something other than the relay responds there; {_INSTALL}"
+    return f"another service responds at the URL of the relay; {_INSTALL}"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect, to a page for logging in say, as the response that it is."""
+    """Treats a redirect, for example to a login page, as the response."""
 
     def redirect_request(self, *_: Any) -> None:
         """Do not follow it."""
 
 
 def _get(url: str) -> Any:
-    # A server of this machine may have a certificate for its outside name only. Nothing secret is
-    # sent, and nothing that comes back is trusted but a yes.
-    context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as said above
+    # A local server's certificate may cover only its public name. The request has no secret, and
+    # only the marker in the response is used.
+    context = ssl._create_unverified_context()  # noqa: S323, SLF001 - for the reason above
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),  # a proxy of the environment is not for this machine
+        urllib.request.ProxyHandler({}),  # a proxy cannot reach this machine's loopback
         urllib.request.HTTPSHandler(context=context),
         _NoRedirect,
     )
-    with opener.open(url, timeout=_PATIENCE) as response:
+    with opener.open(url, timeout=_TIMEOUT) as response:
         return msgspec.json.decode(response.read(_MAX_BYTES))

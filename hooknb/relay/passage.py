@@ -1,4 +1,4 @@
-"""The passage of requests: which may pass, to which kernel, and what happens without one."""
+"""The passage of requests: which may pass, to which kernel, and what happens if none runs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ __all__ = ["Passage", "RefusedError", "problem"]
 _T = TypeVar("_T")
 
 _LOG: Final = logging.getLogger("hooknb.relay")
-_BUSY_INTERVAL: Final = 0.2  # seconds between two looks while deliveries wait
-_IDLE_INTERVAL: Final = 30.0  # seconds between two looks while none does
+_BUSY_INTERVAL: Final = 0.2  # seconds between two checks while deliveries wait
+_IDLE_INTERVAL: Final = 30.0  # seconds between two checks while none waits
 _MIN_PAUSE: Final = 0.5  # seconds
 _MAX_PAUSE: Final = 5.0  # seconds
 _MAX_ATTEMPTS: Final = 20
@@ -46,7 +46,7 @@ _EVERY: Final = ""  # the name under which all requests are counted together
 
 
 class RefusedError(Exception):
-    """A request does not pass; the detail is one sentence for the sender."""
+    """A request is refused; the detail is one sentence for the sender."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -54,7 +54,7 @@ class RefusedError(Exception):
 
 
 def problem(status: int, detail: str) -> Responded:
-    """Return a problem document (RFC 9457); one for a request that may pass later says when."""
+    """Return a problem document (RFC 9457), with ``Retry-After`` if a retry may succeed."""
     document = {
         "type": "about:blank",
         "status": status,
@@ -72,22 +72,22 @@ def _nothing() -> RefusedError:
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Refuse a request while what is published cannot be read."""
+    """Refuse a request with 503 while the registrations cannot be read."""
     try:
         yield
     except OSError as error:
-        # Not 404: senders give a hook up for it.
-        _LOG.warning("what is published cannot be read: %s", error)
+        # Not 404, after which senders may drop a hook.
+        _LOG.warning("the registrations cannot be read: %s", error)
         raise RefusedError(
             503, "The server cannot look for the hook now; send it again later."
         ) from error
 
 
 class Passage:
-    """Takes requests for published hooks to their kernels. Used on the server's loop.
+    """Forwards requests for published hooks to their kernels. Call it only on the server's loop.
 
-    ``own_hosts`` returns the host names of the server beyond those that kernels register; ``None``
-    for any.
+    ``own_hosts`` returns host names of the server in addition to those that kernels register, or
+    ``None`` to allow any.
     """
 
     def __init__(
@@ -108,24 +108,25 @@ class Passage:
         self._handing_over: dict[str, asyncio.Task[None]] = {}
         self._pauses: dict[str, tuple[float, float]] = {}
         self._attempts: Counter[str] = Counter()
-        self._settled: set[str] = set()  # what is done with, and cannot be taken away
+        self._settled: set[str] = set()  # handed over, but their files are still there
         self._woken = asyncio.Event()
         self._swept = 0.0
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="hooknb-spool")
 
-    # -- coming in ------------------------------------------------------------------------------
+    # -- admitting ------------------------------------------------------------------------------
 
     def enter(self, key: str, host: str | None) -> int:
-        """Admit a request by its head, and return the bytes that its body may have.
+        """Admit a request by its head, and return the maximum size of its body in bytes.
 
-        Whatever is admitted must :meth:`leave`.
+        Every admitted request must be counted out by :meth:`leave`.
 
         Raises
         ------
         RefusedError
-            It does not pass. All keys that are not published get the same response.
+            The request is refused. All keys that are not published get the same response.
         """
-        # Guesses do not keep the disk busy; what is published meanwhile is seen by the next look.
+        # Guessed keys must not keep the disk busy. The key of a new hook passes within the rate,
+        # and is then known.
         looks = KEY.fullmatch(key) and (
             key in self.registrations.hooks or self._rate_of_unknown.passes(_EVERY)
         )
@@ -138,11 +139,11 @@ class Passage:
         if not allowed:
             raise RefusedError(
                 403,
-                f"This server is not {host!r}. Where it is reached by that name, set "
+                f"This server is not {host!r}. If senders reach it by that name, set "
                 "HOOKNB_PUBLIC_URL before the hook is published.",
             )
-        # Counted from here on: who knows no key is not to stop those who do. A hook's own limits
-        # come first: what they refuse counts for nobody else.
+        # Only requests with a valid key count, so that others cannot use up the rates. The hook's
+        # own limit comes first: a request that it refuses does not count towards the shared one.
         if not self._rate_of_hook.passes(key):
             raise RefusedError(429, "Too many requests to this hook; send it again later.")
         if not self._rate.passes(_EVERY, spared=self._rate_of_hook.used(key) - 1):
@@ -158,14 +159,14 @@ class Passage:
             return self.registrations.find(key)
 
     def hold(self, key: str, size: int) -> None:
-        """Count bytes of bodies in transit for a hook; a negative size counts them out."""
+        """Add ``size`` bytes to a hook's bodies in transit; a negative size releases them."""
         self.buffered += size
         self._buffered_of[key] += size
         if not self._buffered_of[key]:
             del self._buffered_of[key]
 
     def is_full(self, key: str) -> bool:
-        """Return whether a hook holds as many bytes in transit as are free for all others."""
+        """Return whether a hook holds more bytes in transit than are free for all others."""
         free = self.limits.max_buffered - self.buffered
         return free <= 0 or self._buffered_of[key] > free
 
@@ -176,28 +177,28 @@ class Passage:
             del self._passing[key]
 
     def _allows(self, header: str | None) -> bool:
-        """Return whether a request may be addressed to this host; see :func:`names_host`."""
+        """Return whether a request's ``Host`` is one of this server's; see :func:`names_host`."""
         own = self._own_hosts()
         if own is None or not header or names_host(header, own):
             return True
         return any(names_host(header, known.hosts) for known in self.registrations.read().values())
 
     def hosts(self) -> set[str]:
-        """Return the host names that this server is known by; what cannot be read is left out."""
+        """Return the known host names of this server, leaving out those that cannot be read."""
         found = set(self._own_hosts() or ())
         with contextlib.suppress(OSError):
             found.update(*(known.hosts for known in self.registrations.read().values()))
         return found
 
     async def take(self, key: str, request: Relayed, body: bytes | bytearray) -> Responded:
-        """Take an admitted request to its kernel, or keep it until there is one.
+        """Forward an admitted request to its kernel, or keep it until a kernel serves the hook.
 
-        What waits on the disk for the same hook goes first.
+        Deliveries that wait on disk for the same hook go first.
 
         Raises
         ------
         RefusedError
-            No kernel takes it and it cannot be kept, or its outcome is not known.
+            No kernel takes the request and it cannot be kept, or its outcome is unknown.
         """
         found = self._find(key)
         if found is None:
@@ -237,32 +238,32 @@ class Passage:
             return None
         if response.status != 404 or _kept(response):  # noqa: PLR2004
             return response
-        # The kernel knows no such hook: it is being made, or has just been taken back.
+        # The kernel does not know the hook: it is being created, or was just withdrawn.
         if self._find(key) is None:
             raise _nothing()
         return None
 
     def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> asyncio.Future[_T]:
-        """Do disk work on a thread of its own: nothing else in the server waits for it."""
+        """Run disk work on a dedicated thread, so that it does not block the server's loop."""
         return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
     # -- handing over ---------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Deliver what waits as soon as a kernel serves its hook, until cancelled."""
+        """Deliver waiting deliveries as soon as a kernel serves their hook, until cancelled."""
         try:
             while True:
                 await self._watch_once()
         finally:
-            self._disk.shutdown(wait=False)  # what has been begun is ended
+            self._disk.shutdown(wait=False)  # submitted work still completes
 
     async def _watch_once(self) -> None:
         self._woken.clear()
         keys, pause = [], _IDLE_INTERVAL
         try:
             keys = await self._on_disk(self._look)
-        except Exception:  # noqa: BLE001 - the next look may go better
-            _LOG.exception("the relay's folder cannot be looked through")
+        except Exception:  # noqa: BLE001 - the next check may succeed
+            _LOG.exception("the relay's folder cannot be checked for waiting deliveries")
             pause = _MAX_PAUSE
         for key in keys:
             if key not in self._handing_over:
@@ -281,7 +282,7 @@ class Passage:
     def _look(self) -> list[str]:
         if time.monotonic() - self._swept > _IDLE_INTERVAL or not self._swept:
             self._swept = time.monotonic()
-            # One of its own: what the loop's one has read is not for two threads.
+            # A new instance: the loop's own is not thread-safe.
             Registrations(self.registrations.folder).sweep()
             for key in self.spool.hooks():
                 self.spool.tidy(key)
@@ -298,14 +299,14 @@ class Passage:
                     self._pauses.pop(key, None)
                     await self._on_disk(self.spool.tidy, key)
         except OSError as error:
-            _LOG.warning("what waits for a hook cannot be handed over now: %s", error)
+            _LOG.warning("a hook's waiting deliveries cannot be handed over now: %s", error)
             self._wait(key)
-        except Exception:  # noqa: BLE001 - one hook's trouble is no other's
-            _LOG.exception("what waits for a hook could not be handed over")
+        except Exception:  # noqa: BLE001 - a failure must not affect other hooks
+            _LOG.exception("a hook's waiting deliveries cannot be handed over")
             self._wait(key)
 
     async def _hand_over_all(self, key: str) -> bool:
-        """Deliver what waits for a hook, in order; return false where some must wait longer."""
+        """Deliver a hook's waiting deliveries in order; return false if some must wait longer."""
         done: set[str] = set()
         stuck = False
         while names := [
@@ -317,7 +318,7 @@ class Passage:
                     return False
                 if name not in self._settled:
                     kept = await self._on_disk(self.spool.read, key, name)
-                    if kept is None:  # it is gone, or nobody's
+                    if kept is None:  # it is gone, or not written by this package
                         await self._on_disk(self.spool.set_aside, key, name)
                     elif await self._hand_over_one(found[1], key, name, *kept):
                         self._settled.add(name)
@@ -333,7 +334,7 @@ class Passage:
         return not stuck
 
     async def _taken_away(self, key: str, name: str) -> bool:
-        """Remove a delivered delivery; where that fails, only the removal is tried again."""
+        """Remove a delivery that was handed over; if that fails, only the removal is retried."""
         try:
             await self._on_disk(self.spool.remove, key, name)
         except OSError as error:
@@ -345,26 +346,26 @@ class Passage:
     async def _hand_over_one(
         self, to: Registration, key: str, name: str, request: Relayed, body: bytes
     ) -> bool:
-        """Deliver a kept delivery; return false where the kernel is not known to have kept it."""
+        """Deliver a kept delivery; return whether the kernel is known to have kept it."""
         try:
             response = await forward(to, key, request, body, self.limits)
         except NotReachedError:
             return False
         except (CutOffError, TooSlowError, NotAResponseError):
-            # What became of it nobody knows: it may have been run.
+            # Its outcome is unknown: the kernel may have run it.
             self._attempts[name] += 1
             return False
         outcome = _outcome(response)
-        # Refused for too much work it comes again; a 503 that the hook gives to all does not.
+        # Retry a delivery refused for overload, but not one whose workflow responded with 503.
         if _kept(response) and (response.status != 503 or outcome == "accepted"):  # noqa: PLR2004
             return True
         if response.status not in {404, 503} or (_kept(response) and outcome != "refused"):
-            # No kernel of this version responds so: whoever listens there may be another by now.
+            # No hooknb kernel responds like this: another process may listen on the port by now.
             self._attempts[name] += 1
         return False
 
     async def _give_up(self, to: Registration, key: str, name: str) -> bool:
-        """Set a delivery aside after too many attempts; return false before that."""
+        """Set a delivery aside after too many attempts; return whether this one was."""
         if self._attempts[name] < _MAX_ATTEMPTS or not to.is_alive:
             return False
         _LOG.warning("a delivery is set aside: it was tried %d times", _MAX_ATTEMPTS)
@@ -378,11 +379,11 @@ class Passage:
 
 
 def _kept(response: Responded) -> bool:
-    """Return whether the kernel has kept the delivery, accepted or refused."""
+    """Return whether the kernel has stored the delivery, whether accepted or refused."""
     return any(name.lower() == "x-hooknb-delivery" for name, _ in response.fields)
 
 
 def _outcome(response: Responded) -> str | None:
-    """Return the outcome that the kernel states: a status may be of the hook's choice."""
+    """Return the outcome that the kernel states, since a workflow may choose any status."""
     said = [value for name, value in response.fields if name.lower() == "x-hooknb-outcome"]
-    return said[-1] if said else None  # the kernel's own is behind those of a Response node
+    return said[-1] if said else None  # the kernel's own follows any set by a Response node

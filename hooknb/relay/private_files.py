@@ -116,7 +116,7 @@ def opened_folder(folder: Path) -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def own_file(folder: int, name: str, most: int) -> Iterator[int | None]:
-    """Open a file in an open folder; ``None`` unless it is regular, private, at most ``most`` bytes.
+    """Open a regular, private file of at most ``most`` bytes in an open folder; otherwise ``None``.
 
     Raises
     ------

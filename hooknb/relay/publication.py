@@ -1,8 +1,8 @@
 """Publication: the kernel's side of the relay.
 
 A runtime that publishes hooks writes a registration, which the Jupyter server's relay reads. The
-relay sends the secret in it along with each request. Without the secret, a request is treated as
-one that came directly, and its statement of another sender's address is ignored.
+relay sends the registration's secret with each request. The relay's fields in a request without
+the secret, such as the sender's address, are ignored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TIME: Final = re.compile(r"[0-9]{1,19}")
 _OWN: Final = (SECRET, REMOTE, RECEIVED)
 _OWN_LINES: Final = tuple(f"{name.lower()}:".encode() for name in _OWN)
 
-# Where the relay, which is on the same machine, reaches what listens there.
+# The address at which the relay, on the same machine, reaches a runtime that listens on a host.
 _REACHED_AT: Final[dict[str, Literal["127.0.0.1", "::1"]]] = {
     "127.0.0.1": "127.0.0.1",
     "localhost": "127.0.0.1",
@@ -55,7 +55,7 @@ _REACHED_AT: Final[dict[str, Literal["127.0.0.1", "::1"]]] = {
 
 
 class _Head(Protocol):
-    """The head of a request, as the server reads it."""
+    """The head of a request as the server reads it."""
 
     headers: dict[str, str]
     head: bytes
@@ -81,7 +81,7 @@ class Publication:
     # -- hooks ----------------------------------------------------------------------------------
 
     def url(self, key: str) -> str | None:
-        """Return the public URL of a hook; ``None`` where it is not published."""
+        """Return the public URL of a hook; ``None`` if it is not published."""
         return f"{self._base}hooknb/{key}" if key in self._hooks else None
 
     def publish(self, key: str, *, sync: bool, max_body: int, while_away: Literal[202, 503]) -> str:
@@ -97,7 +97,7 @@ class Publication:
         """
         if while_away not in {202, 503}:
             raise SettingError(
-                "while_away", f"{while_away!r} is not a status for it; write 202 or 503"
+                "while_away", f"{while_away!r} is not a possible status; write 202 or 503"
             )
         if self._settings.deterministic:
             raise SettingError(
@@ -110,7 +110,7 @@ class Publication:
                 f"the relay reaches a runtime on its own machine only, and {self._settings.host!r} "
                 "is another address; leave out host (HOOKNB_HOST), or write '127.0.0.1'",
             )
-        from hooknb.relay.health import check_relay  # which asks by urllib; most never publish
+        from hooknb.relay.health import check_relay  # loads urllib; most hooks are not published
 
         runtime = runtime_folder().parent
         with _looking():
@@ -120,14 +120,14 @@ class Publication:
             if not self._name:
                 self._name = Registrations.new_name()
                 self._secret = secrets.token_urlsafe(32)
-                # Registered after that of the runtime, and so called before it at the exit.
+                # Registered after the runtime's own handler, and so called before it at exit.
                 atexit.register(self._leave)
             self._write(base, {**self._hooks, key: _entry(while_away, max_body, sync=sync)})
             self._wanted[key] = while_away
             Registrations(runtime_folder()).strike(key)
             url = self.url(key)
         if url is None:
-            raise PublicationError("the hook was closed meanwhile; make it again")
+            raise PublicationError("the hook was closed meanwhile; create it again")
         return url
 
     def renew(self, key: str, *, sync: bool, max_body: int) -> None:
@@ -147,7 +147,7 @@ class Publication:
                 self._write(self._base, self._hooks)
 
     def withdraw(self, key: str) -> None:
-        """Withdraw a hook, also one that an earlier kernel published.
+        """Withdraw a hook, even one that an earlier kernel published.
 
         Raises
         ------
@@ -163,9 +163,9 @@ class Publication:
             Registrations(runtime_folder()).strike(key)
 
     def close(self) -> None:
-        """Withdraw every hook; at the exit of the process they stay, until a kernel is back."""
+        """Withdraw every hook, except at process exit, when they wait for the next kernel."""
         with self._lock:
-            # What is on its way through the relay at the exit is not to be told that it is gone.
+            # Requests in transit through the relay at exit must not get a 404.
             if self._leaving:
                 return
             if self._name:
@@ -174,7 +174,7 @@ class Publication:
             self.let_go()
 
     def let_go(self) -> None:
-        """Forget what is published, and leave the registration as it is."""
+        """Forget the published hooks without changing the registration."""
         self._hooks, self._wanted, self._digest = {}, {}, None
 
     def _leave(self) -> None:
@@ -188,7 +188,7 @@ class Publication:
             return
         started, outside = _processes.started(pid), urlsplit(base).hostname
         before = self._base, self._hooks, self._digest
-        # The relay may come as soon as the file is there, and with what it read before.
+        # The relay may forward as soon as the file exists, or by the registration it read before.
         self._digest = hashlib.sha256(self._secret.encode()).digest()
         self._base, self._hooks = base, {**self._hooks, **hooks}
         try:
@@ -214,16 +214,15 @@ class Publication:
     # -- requests -------------------------------------------------------------------------------
 
     def admit(self, request: _Head, key: str) -> bool | None:
-        """Return how a request came, and remove the relay's own fields from its head.
+        """Return whether the relay sent a request, and remove the relay's fields from its head.
 
-        Where it came through the relay, its remote address and its time become those that the
-        relay states.
+        A request from the relay takes its remote address and its time from those fields.
 
         Returns
         -------
         bool or None
-            ``None`` where it came directly. True where it came through the relay, which knows
-            the secret, for a hook that is published; otherwise False.
+            ``None`` if the sender connected directly. True if the request has the relay's secret
+            and its hook is published; otherwise False.
         """
         headers = request.headers
         if not any(name in headers for name in _OWN):
@@ -232,7 +231,7 @@ class Publication:
         request.head = _without_own(request.head)
         if shown is None:
             return None
-        # Digests are compared, to their ends, so that the time taken tells nothing of the secret.
+        # Digests are compared in constant time, so that timing reveals nothing about the secret.
         digest = hashlib.sha256(shown.encode("latin-1", "replace")).digest()
         known = self._digest
         if known is None or not hmac.compare_digest(digest, known) or key not in self._hooks:
@@ -245,17 +244,17 @@ class Publication:
 
 @contextlib.contextmanager
 def _looking() -> Iterator[None]:
-    """Turn an error of the file system into one that says what to do."""
+    """Turn a file system error into one with a remedy."""
     try:
         yield
     except OSError as error:
         raise PublicationError(
-            f"the publications cannot be read ({error}); correct that, and try again"
+            f"the registrations cannot be read ({error}); fix the cause and try again"
         ) from error
 
 
 def _entry(wanted: Literal[202, 503], max_body: int, *, sync: bool) -> PublishedHook:
-    # The caller of a synchronous hook cannot be sent its response later.
+    # The caller of a synchronous hook waits for its response, so a delivery cannot be kept.
     return PublishedHook(status_while_away=503 if sync else wanted, max_body=max_body)
 
 
@@ -267,7 +266,7 @@ def _address(text: str | None) -> str | None:
 
 
 def _without_own(head: bytes) -> bytes:
-    """Remove the relay's lines, with what is folded under them; the others stay as they are."""
+    """Remove the relay's lines with their folded continuations; keep the others unchanged."""
     kept, dropping = [], False
     for line in head.split(b"\n"):
         if line[:1] not in {b" ", b"\t"}:

@@ -175,7 +175,7 @@ class Registrations:
     def sweep(self) -> None:
         """Mark processes that have ended; remove the registrations of those that ended long ago.
 
-        Only the 64 newest registrations of ended processes are kept.
+        Of ended processes, only the newest ``_MAX_ENDED`` registrations are kept.
         """
         ended = []
         for name, registration in self.read(None).items():

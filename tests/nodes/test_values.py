@@ -293,7 +293,7 @@ def test_a_query_does_not_make_more_of_a_value_than_memory_holds(run, language, 
     ],
 )
 def test_a_pattern_that_would_have_to_backtrack_is_refused_when_it_is_defined(language, query):
-    with pytest.raises(SettingError, match="regular expression without backtracking"):
+    with pytest.raises(SettingError, match="not a valid RE2 regular expression"):
         Query(query, language=language)
 
 
