@@ -1,7 +1,7 @@
-"""Fixtures for pytest: live hooks for each test, and snapshots of what they received.
+"""Fixtures for pytest: live hooks for each test, and snapshots of the deliveries they received.
 
-pytest loads it by itself where hooknb is installed; ``-p no:hooknb`` leaves it out. It stays
-light, since every run in that environment loads it.
+pytest loads the plugin automatically where hooknb is installed; ``-p no:hooknb`` disables it.
+Heavy imports are deferred, since every pytest run in that environment loads this module.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _WRITTEN: Final = pytest.StashKey[dict[Path, str]]()
 
 
 class Webhook(Protocol):
-    """What the fixture ``webhook`` is, for annotations."""
+    """The type of the fixture ``webhook``, for annotations."""
 
     def __call__(self, name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
         """Serve a hook; see the fixture."""
 
 
 class DeliverySnapshot(Protocol):
-    """What the fixture ``delivery_snapshot`` is, for annotations."""
+    """The type of the fixture ``delivery_snapshot``, for annotations."""
 
     def __call__(self, hook: Hook, name: str | None = None, *, headers: Sequence[str] = ()) -> None:
-        """Compare what a hook received; see the fixture."""
+        """Compare a hook's deliveries with a snapshot; see the fixture."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,19 +47,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("hooknb").addoption(
         "--hooknb-update",
         action="store_true",
-        help="write the snapshots of delivery_snapshot anew instead of comparing with them",
+        help="rewrite the snapshots of delivery_snapshot instead of comparing with them",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remember which snapshots are written in this run."""
+    """Prepare the record of the snapshots written in this run."""
     config.stash[_WRITTEN] = {}
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which snapshots were written."""
+    """List the snapshots that were written."""
     written = config.stash[_WRITTEN]
     if written:
         terminalreporter.section("hooknb: snapshots written")
@@ -69,10 +69,10 @@ def pytest_terminal_summary(
 
 @pytest.fixture
 def hook_runtime() -> Iterator[Runtime]:
-    """Yield a :class:`hooknb.Runtime` of the test's own: in memory, on a free port.
+    """Yield a :class:`hooknb.Runtime` for one test: in memory, on a free port.
 
-    Its server starts with the first hook, and it is closed after the test: running executions end,
-    for its ``drain`` of 3 s at the most.
+    Its server starts with the first hook. The runtime is closed after the test, which waits for
+    running executions for at most its ``drain`` of 3 s.
     """
     from hooknb.runtime import Runtime
 
@@ -84,9 +84,9 @@ def hook_runtime() -> Iterator[Runtime]:
 def webhook(request: pytest.FixtureRequest, hook_runtime: Runtime) -> Webhook:
     """Serve hooks on ``hook_runtime``: ``hook = webhook(body=["status"], nodes=[total])``.
 
-    The settings are those of :func:`hooknb.webhook`; the name is that of the test where none is
-    given. Another name is another hook; the same one is the same hook, with a new revision where a
-    setting differs. All of them are closed after the test.
+    The settings are those of :func:`hooknb.webhook`; the default name is that of the test. Calling
+    it again with the same name returns the same hook, with a new revision if a setting differs.
+    All hooks are closed after the test.
     """
 
     def serve(name: str | None = None, **settings: Unpack[WebhookSettings]) -> Hook:
@@ -97,19 +97,19 @@ def webhook(request: pytest.FixtureRequest, hook_runtime: Runtime) -> Webhook:
 
 @pytest.fixture
 def delivery_snapshot(request: pytest.FixtureRequest) -> DeliverySnapshot:
-    """Compare what a hook received with a file: ``delivery_snapshot(hook, name="orders")``.
+    """Compare a hook's deliveries with a file: ``delivery_snapshot(hook, name="orders")``.
 
-    The file is ``snapshots/<name>.json`` beside the test's; without a name it is called after the
-    test's file and the test. It holds method, query, content type, body, and the headers that
-    ``headers`` names, of every delivery in the order of arrival, refused ones with the reason:
-    nothing that differs from run to run. Wait for what is to come first, with ``hook.wait_for()``.
+    The file is ``snapshots/<name>.json`` beside the test's file; the default name consists of the
+    test's file and the test. For every delivery, in order of arrival, it contains the method,
+    query, content type, body, the headers that ``headers`` names, and the reason if it was refused:
+    nothing that differs between runs. Wait for the deliveries first, with ``hook.wait_for()``.
 
-    ``pytest --hooknb-update`` writes the file instead; it is to be looked at and committed.
+    ``pytest --hooknb-update`` writes the file instead; review and commit it.
     """
     config, test = request.config, request.node
 
     def compare(hook: Hook, name: str | None = None, *, headers: Sequence[str] = ()) -> None:
-        __tracebackhide__ = True  # a difference is shown at the line of the test
+        __tracebackhide__ = True  # so that pytest reports a difference at the test's own line
         _check_call(name, headers)
         chosen = _name_of(test) if name is None else name
         path = test.path.parent / _FOLDER / f"{_file_name(chosen)}.json"
@@ -126,7 +126,7 @@ def _check_call(name: object, headers: object) -> None:
     from hooknb.errors import SettingError
 
     if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise SettingError("name", f"{name!r} is not a name; write some text")
+        raise SettingError("name", f"{name!r} is not a name; write one such as 'orders'")
     if (
         isinstance(headers, str)
         or not isinstance(headers, Sequence)
@@ -136,12 +136,12 @@ def _check_call(name: object, headers: object) -> None:
 
 
 def _name_of(test: Any) -> str:
-    """Name a test as pytest does: its file, its classes, itself."""
+    """Return the name of a test: its file, its classes and the test, joined by dots."""
     return ".".join([test.path.stem, *test.nodeid.split("::")[1:]])
 
 
 def _file_name(name: str) -> str:
-    """Make the name of a file; where that changes a name, a digest tells it from others."""
+    """Return a valid file name; if it differs from the name, a digest keeps it unique."""
     file = re.sub(r"[^\w.\[\]-]+", "_", name)
     if file == name and len(file) <= _MAX_NAME:
         return file
@@ -167,8 +167,8 @@ def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
         kept = as_text(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         message = (
-            f"there is no snapshot {shown}; run pytest with --hooknb-update to write it, look at "
-            "it, and commit it"
+            f"there is no snapshot {shown}; run pytest with --hooknb-update to write it, then "
+            "review and commit it"
         )
         raise AssertionError(message) from None
     except ValueError as error:
@@ -176,9 +176,9 @@ def _check(path: Path, text: str, name: str, config: pytest.Config) -> None:
         raise AssertionError(message) from None
     if kept != text:
         message = (
-            f"what hook {name!r} received (+) is not what {shown} holds (-):\n\n"
+            f"the deliveries of hook {name!r} (+) differ from {shown} (-):\n\n"
             f"{_difference(kept, text)}\n\n"
-            "If the new one is right, run pytest with --hooknb-update and commit the file."
+            "If the deliveries are right, run pytest with --hooknb-update and commit the file."
         )
         raise AssertionError(message)
 
@@ -210,7 +210,7 @@ def _difference(kept: str, text: str) -> str:
 
 
 def _shown(path: Path, config: pytest.Config) -> str:
-    """Return a path as pytest shows those of tests."""
+    """Return a path relative to pytest's root directory, as pytest shows tests."""
     return (
         str(path.relative_to(config.rootpath))
         if path.is_relative_to(config.rootpath)

@@ -1,4 +1,4 @@
-"""One server, one store, and the hooks that they serve; the default runtime of a process."""
+"""Runtimes: one server, one store and the hooks they serve; and the default runtime."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ __all__ = [
 
 
 class Runtime:
-    """A server in this process, and the store behind it.
+    """A server in this process, and its store.
 
-    The server runs on a thread of its own: it responds while a cell runs, and a cell that calls its
-    own hook gets its response. It starts with the first hook and ends with :meth:`close`, with the
-    ``with`` block, or with the process.
+    The server runs on a dedicated thread: it responds while a cell runs, even to that cell. It
+    starts with the first hook, and stops with :meth:`close`, the end of the ``with`` block, or the
+    process.
 
     Parameters
     ----------
     store
-        A path, ``sqlite:///path`` or ``":memory:"``. Folder and file are made readable by their
-        owner only. ``None`` is ``.hooknb/store.db``, or ``":memory:"`` with ``deterministic``.
+        A path, ``sqlite:///path`` or ``":memory:"``. Only their owner can read the folder and the
+        file. ``None`` means ``.hooknb/store.db``, or ``":memory:"`` with ``deterministic``.
     host
         The address to listen on.
     port
@@ -69,7 +69,7 @@ class Runtime:
     Raises
     ------
     SettingError
-        A setting is wrong; the message names it and the remedy.
+        A setting is invalid; the message names it and the remedy.
     StoreError
         The store cannot be opened.
     """
@@ -101,10 +101,10 @@ class Runtime:
     # -- hooks ----------------------------------------------------------------------------------
 
     def webhook(self, name: str, **settings: Unpack[WebhookSettings]) -> Hook:
-        """Serve a workflow and return its hook: a live URL when this returns.
+        """Serve a workflow and return its hook, whose URL is live when this returns.
 
-        The same name again is the same hook with the same URL; where a setting differs, it has a
-        new revision. Executions that an earlier process accepted and did not finish are run.
+        Calling it again with the same name returns the same hook with the same URL, and makes a new
+        revision if a setting differs. Executions that an earlier process left unfinished are run.
         """
         given = inspect.signature(webhook).bind(name, **settings).arguments
         enabled = given.pop("enabled", True)
@@ -114,23 +114,23 @@ class Runtime:
             return self._serve(workflow, enabled=enabled)
 
     def serve(self, name: str, functions: Functions = ()) -> Hook:
-        """Serve a stored workflow as it stands: its current revision, its switch, its URL.
+        """Serve a stored workflow unchanged: its current revision, its switch, its URL.
 
-        Executions that an earlier process accepted and did not finish are run.
+        Executions that an earlier process left unfinished are run.
 
         Parameters
         ----------
         name
-            Of the workflow; :meth:`workflows` lists them.
+            The workflow's name; :meth:`workflows` lists them.
         functions
-            Those that its nodes call, as of :meth:`hooknb.Hook.revert`.
+            The functions that its nodes call, as for :meth:`hooknb.Hook.revert`.
 
         Raises
         ------
         RecordNotFoundError
-            The store has none of that name.
+            The store has no workflow of this name.
         SettingError
-            A function of it is not loaded, or its definition cannot be read here.
+            A function of the workflow is not loaded, or its definition cannot be read here.
         StoreError
             The store cannot be read or written.
         """
@@ -153,15 +153,15 @@ class Runtime:
             return self._serve(workflow, enabled=stored.enabled)
 
     def delete(self, name: str) -> None:
-        """Delete a workflow: its hook, its revisions, its URL, and all that it received.
+        """Delete a workflow: its hook, its revisions, its URL, and its deliveries.
 
-        A hook of that name is closed first, which blocks for ``drain`` at most. What is deleted
-        cannot be brought back; the same name later is a new workflow with a new URL.
+        A hook of that name is closed first, which blocks for at most ``drain`` seconds. Deletion
+        cannot be undone; the same name later is a new workflow with a new URL.
 
         Raises
         ------
         RecordNotFoundError
-            The store has none of that name.
+            The store has no workflow of this name.
         StoreError
             The store cannot be written.
         """
@@ -172,12 +172,12 @@ class Runtime:
         self._store.delete(name)
 
     def workflows(self) -> list[str]:
-        """Return the names of the workflows in the store, in the order in which they were made."""
+        """Return the names of the workflows in the store, oldest first."""
         self._open()
         return self._store.names()
 
     def _serve(self, workflow: Workflow, *, enabled: bool) -> Hook:
-        """Make a definition the current revision of its name, and serve it; under the lock."""
+        """Make a workflow the current revision of its name, and serve it; the caller locks."""
         self._open()
         name = workflow.name
         server = self._hosting.start(name)
@@ -205,12 +205,12 @@ class Runtime:
         hook = self._hooks[name] = Hook(self, self._hosting, state)
         self._hosting.open(state, left)
         if sys.stderr is not None and sys.stderr.isatty():
-            # A terminal shows nothing by itself, and the URL is what one needs next.
-            print(f"{name}: {hook.url}", file=sys.stderr)  # noqa: T201 - only where a person looks
+            # Unlike a notebook, a terminal does not display the hook, and its URL is needed next.
+            print(f"{name}: {hook.url}", file=sys.stderr)  # noqa: T201 - only in a terminal
         return hook
 
     def _nodes_before(self, name: object) -> tuple[Node, ...]:
-        """Return the nodes of the current revision, whose keys the next one keeps."""
+        """Return the nodes of the current revision, whose keys the next revision keeps."""
         if not isinstance(name, str):
             return ()
         if name in self._states:
@@ -220,11 +220,11 @@ class Runtime:
 
     @property
     def hooks(self) -> dict[str, Hook]:
-        """The hooks being served, by name."""
+        """The served hooks by name."""
         return dict(self._hooks)
 
     def _stop_serving(self, name: str, state: HookState) -> None:
-        """End serving a hook; see :meth:`hooknb.Hook.close`."""
+        """Stop serving a hook; see :meth:`hooknb.Hook.close`."""
         with self._lock:
             if self._states.get(name) is not state:
                 return
@@ -236,38 +236,36 @@ class Runtime:
 
     @property
     def port(self) -> int | None:
-        """The port that it listens on; ``None`` before its first hook."""
+        """The port that the server listens on; ``None`` before the first hook."""
         return self._hosting.port
 
     @property
     def local_url(self) -> str:
-        """The base of its URLs on this machine."""
+        """The base URL of the server on this machine."""
         return self.settings.local_url(self.port)
 
     # -- ending ---------------------------------------------------------------------------------
 
     def _open(self) -> None:
         if self._closed:
-            message = "this runtime is closed; make a new one"
+            message = "this runtime is closed; create a new one"
             raise ServerError(message)
 
     def close(self) -> None:
-        """Stop serving: running executions end, what was accepted is written. Idempotent.
+        """Stop serving, after accepted deliveries are written. Idempotent.
 
-        Blocks for ``drain`` seconds at the most while executions run; those that still do are
-        aborted as ``shutdown``. What waits is run when the store is served again.
+        Blocks for at most ``drain`` seconds while executions run, then aborts them as
+        ``shutdown``. Queued executions are run when the store is served again.
         """
         if self._hosting.is_current:
-            message = (
-                "a runtime cannot be closed by one of its own async nodes; close it from a cell"
-            )
+            message = "a runtime cannot be closed by its own async nodes; close it from a cell"
             raise ServerError(message)
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        # Each step is taken whatever becomes of the others (Ctrl-C in the middle of one); the
-        # last one that is put on the stack is the first.
+        # Every step runs even if another fails, for example on Ctrl-C; the last one pushed runs
+        # first.
         with contextlib.ExitStack() as steps:
             steps.callback(self._store.close)
             steps.callback(self._close_hooks)
@@ -282,11 +280,11 @@ class Runtime:
         self._states.clear()
 
     def _let_go(self) -> None:
-        """In a forked child: close what it has of the server, and leave the rest to its parent."""
+        """Close the server's sockets in a forked child, and leave the rest to the parent."""
         self._closed = True
         atexit.unregister(self.close)
         for state in self._states.values():
-            state.closed = True  # its lock may be held by a thread that is gone
+            state.closed = True  # without its lock, whose holder may not exist in the child
         self._hosting.let_go()
         self._store.forget()
 
@@ -300,11 +298,11 @@ class Runtime:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it."""
+        """Close the runtime."""
         self.close()
 
     def __repr__(self) -> str:
-        """Say where it listens and keeps."""
+        """Return its URL, its store and its number of hooks."""
         where = "not started" if self.port is None else self.local_url
         return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
 
@@ -334,80 +332,80 @@ def webhook(
     keep_bytes: int | None = None,
     enabled: bool = True,
 ) -> Hook:
-    """Serve a workflow on the default runtime and return its hook: a live URL when this returns.
+    """Serve a workflow on the default runtime and return its hook, live when this returns.
 
-    The same name again is the same hook with the same URL; where a setting differs, it has a new
-    revision. Executions that an earlier process accepted and did not finish are run.
+    Calling it again with the same name returns the same hook with the same URL, and makes a new
+    revision if a setting differs. Executions that an earlier process left unfinished are run.
 
-    The default runtime is made with the first hook: one per process, with its store in
-    ``.hooknb/store.db`` of the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
-    ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` or ``HOOKNB_DETERMINISTIC`` say otherwise.
+    The default runtime is created with the first hook, once per process. Its store is
+    ``.hooknb/store.db`` in the working directory, unless ``HOOKNB_STORE``, ``HOOKNB_HOST``,
+    ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` or ``HOOKNB_DETERMINISTIC`` change its settings.
 
     Parameters
     ----------
     name
-        Of the workflow; unique in its store.
+        The workflow's name, unique in its store.
     sync
         Whether the caller waits for the workflow's response.
     methods
-        Such as ``("POST", "PUT")``; ``"*"`` for any.
+        HTTP methods, such as ``("POST", "PUT")``; ``"*"`` for any.
     accept
-        Media types of bodies; ``"application/*"`` and ``"*/*"`` as usual.
+        Media types of bodies; ranges such as ``"application/*"`` and ``"*/*"`` are allowed.
     auth
-        What callers must prove: ``Signature("github", secret=…)``, ``Bearer(token)``,
-        ``HeaderToken(name, value)`` or ``BasicAuth(user, password)``; a list where all of them
-        must be satisfied.
+        The authentication that callers need: ``Signature("github", secret=…)``,
+        ``Bearer(token)``, ``HeaderToken(name, value)`` or ``BasicAuth(user, password)``; a list
+        requires all of its schemes.
     headers, query, body
         Variables: paths such as ``"order.id"``, or :class:`hooknb.Variable`;
-        ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` make lists of them.
-        None at all means every leaf that arrives.
+        ``hooknb.parse_body(sample)`` and ``hooknb.parse_query(sample)`` return lists of them.
+        Without any, every leaf that arrives is a variable.
     response
-        What callers of an asynchronous hook get; ``Response(200, body="ok")`` by default.
+        The response to callers of an asynchronous hook; ``Response(200, body="ok")`` by default.
     nodes
         Functions of the context, and other nodes, run one after the other.
     timeout
-        Seconds that one execution may take; ``None`` for no limit.
+        Maximum seconds of one execution; ``None`` for no limit.
     max_body
-        Bytes of a body at most, 10 MiB by default, also after decompression.
+        Maximum bytes of a body, before and after decompression; 10 MiB by default.
     concurrency
-        Executions of an asynchronous hook at a time. The callers of a synchronous one do not
-        wait for each other.
+        Maximum concurrent executions of an asynchronous hook. Callers of a synchronous hook do
+        not wait for each other.
     subpaths
-        Whether what a sender appends to the URL (``/api/v2/alerts``) is taken and kept as
-        ``delivery.subpath``; otherwise it is refused with 404.
+        Whether requests to paths below the URL (``/api/v2/alerts``) are accepted, with the path
+        kept as ``delivery.subpath``; otherwise they are refused with 404.
     disabled_status
-        The status of responses while the hook is switched off: 404, 410, or 503 with
+        The status of responses while the hook is disabled: 404, 410, or 503 with
         ``Retry-After``.
     keep_days, keep_deliveries, keep_bytes
-        What is kept: no delivery that was received more days ago, so many deliveries, so many
-        bytes of heads and bodies; ``None`` for no limit. The oldest are deleted, with their
-        responses, executions and jobs, in the background while the hook is served. A delivery
-        whose execution has not ended stays until it has.
+        Retention: maximum age in days, number of deliveries, and bytes of heads and bodies;
+        ``None`` for no limit. The oldest deliveries are deleted, with their responses, executions
+        and jobs, in the background while the hook is served, but never before their execution
+        has ended.
     enabled
-        Whether it takes deliveries. The call is the whole definition: made again without it,
-        a hook that was switched off is on again.
+        Whether the hook accepts deliveries. Each call is the whole definition: calling again
+        without this parameter enables a disabled hook.
 
     Returns
     -------
     Hook
-        Live when this returns. In a terminal its URL is printed to standard error.
+        Live when this returns. In a terminal, its URL is printed to standard error.
 
     Raises
     ------
     SettingError
-        A setting is wrong; the message names it and the remedy.
+        A setting is invalid; the message names it and the remedy.
     PortInUseError
-        The port that was asked for is taken by another program.
+        Another program uses the requested port.
     StoreError
         The store cannot be written.
     """
-    given = locals()  # each parameter by its name
+    given = locals()  # the parameters by name
     with _default() as runtime:
         return runtime.webhook(**given)
 
 
 def _show_parameters() -> None:
-    """Show the parameters of :func:`webhook` on the method, which takes the same, too."""
+    """Give :meth:`Runtime.webhook` the signature and the parameter docs of :func:`webhook`."""
     shown = inspect.signature(webhook)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method: Any = Runtime.webhook
@@ -420,13 +418,13 @@ _show_parameters()
 
 
 def serve(name: str, functions: Functions = ()) -> Hook:
-    """Serve a stored workflow on the default runtime as it stands; see :meth:`Runtime.serve`."""
+    """Serve a stored workflow on the default runtime; see :meth:`Runtime.serve`."""
     with _default() as runtime:
         return runtime.serve(name, functions)
 
 
 def delete(name: str) -> None:
-    """Delete a workflow of the default runtime: its hook, revisions and all that it received.
+    """Delete a workflow of the default runtime: its hook, revisions and deliveries.
 
     See :meth:`Runtime.delete`.
     """
@@ -437,15 +435,14 @@ def delete(name: str) -> None:
 def workflows() -> list[str]:
     """Return the names of the workflows in the default runtime's store, oldest first.
 
-    Where there is no default runtime yet, the store that it would use is opened, and made where
-    there is none.
+    Without a default runtime, the store that it would use is opened, and created if missing.
     """
     with _registry.lock():
         runtime = _registry.state().default
         if runtime is not None:
             names: list[str] = runtime.workflows()
             return names
-        # Not kept: the first hook reads the environment anew.
+        # Not kept as the default: the first hook must read the environment again.
         with _made() as runtime:
             return runtime.workflows()
 
@@ -453,8 +450,8 @@ def workflows() -> list[str]:
 def store_users() -> list[int | None]:
     """Return the ids of the other processes that use the store of the default runtime.
 
-    ``None`` stands for a process whose id the system does not say. Without a default runtime, the
-    store is that of another one of this process, or else the one that a default runtime would use.
+    ``None`` stands for a process whose id the system does not tell. Without a default runtime, the
+    store is that of another runtime of this process, or else the one a default runtime would use.
     """
     with _registry.lock():
         here = _registry.state()
@@ -462,13 +459,13 @@ def store_users() -> list[int | None]:
         if runtime is None:
             path = store_path(RuntimeSettings.from_environment().store)
         else:
-            path = runtime._store.path  # noqa: SLF001 - of this module's own class
+            path = runtime._store.path  # noqa: SLF001 - a class of this module
     found = [] if path is None else living(path)
     return [pid for pid in dict.fromkeys(found) if pid != os.getpid()]
 
 
 def hooks() -> dict[str, Hook]:
-    """Return the hooks served in this process by name; those of the default runtime win."""
+    """Return the hooks served in this process by name; the default runtime's take precedence."""
     with _registry.lock():
         found: dict[str, Hook] = {}
         for runtime in _registry.state().runtimes:
@@ -481,17 +478,17 @@ def hooks() -> dict[str, Hook]:
 def panel() -> Panels:
     """Return the panel of all hooks of this process, with *New webhook*.
 
-    A widget: put it at the end of a cell. A hook can be made, configured and used in it without
-    writing a line; workflows of the store that nobody serves are offered too.
+    It is a widget: make it the last expression of a cell. Hooks can be created, configured and used
+    in it without code; it also offers stored workflows that are not served.
     """
-    from hooknb.ui import Panels  # ipywidgets take a third of a second to load
+    from hooknb.ui import Panels  # ipywidgets takes a third of a second to load
 
     return Panels(sys.modules[__name__])
 
 
 @contextmanager
 def _default() -> Iterator[Runtime]:
-    """Yield the default runtime; one that is made here stays once its first hook is made."""
+    """Yield the default runtime; a new one is kept only if its first use succeeds."""
     with _registry.lock():
         runtime = _registry.state().default
         if runtime is not None:
@@ -501,7 +498,7 @@ def _default() -> Iterator[Runtime]:
         try:
             yield runtime
         except BaseException:
-            # The next try reads the environment anew.
+            # The next attempt reads the environment again.
             runtime.close()
             raise
         _registry.state().default = runtime

@@ -35,7 +35,7 @@ _SWITCHES: Final = {
 
 
 def default_store(*, deterministic: bool) -> str:
-    """Return the default store; a deterministic runtime starts with an empty one."""
+    """Return the default store: in memory for a deterministic runtime, which needs a new one."""
     return ":memory:" if deterministic else DEFAULT_STORE
 
 
@@ -52,55 +52,56 @@ class RuntimeSettings:
     port
         0 for any free port, ``None`` for the one used last.
     public_url
-        The URL of the Jupyter server as seen from outside, with its base path, below which hooks
-        are published (:meth:`hooknb.Hook.publish`); ``None`` to have it found.
+        The public URL of the Jupyter server, with its base path, below which hooks are published
+        (:meth:`hooknb.Hook.publish`); ``None`` detects it.
     allowed_hosts
-        Host names beyond the machine's own that a request may be addressed to; ``"*"`` for any.
+        Host names that requests may use in addition to the machine's own; ``"*"`` for any.
     switch_interval
-        Seconds after which Python makes a running thread let another one run, for the whole
+        Seconds after which Python switches from a running thread to another, for the whole
         process; ``None`` leaves it unchanged. Between a request and its response the server needs
-        the interpreter some fifteen times, and a cell that computes in pure Python releases it
-        only after this long. Measured: beside such a cell a response takes 3 ms at 0.0001 s and
-        8 ms at 0.0005 s, in an idle kernel 1 ms. It costs the cell a fifth of its speed at 600
-        requests a second, and nothing without requests.
+        the interpreter about fifteen times, and a cell that computes in pure Python releases it
+        only after this interval. Measured while such a cell runs, a response takes 3 ms at
+        0.0001 s and 8 ms at 0.0005 s; in an idle kernel, 1 ms. The cell loses a fifth of its speed
+        at 600 requests per second, and none without requests.
     executor
-        Where plain functions of Code nodes run; ``None`` makes a pool of ``workers`` threads.
+        Runs plain functions of Code nodes; ``None`` creates a pool of ``workers`` threads.
     workers
-        Threads of that pool.
+        Number of threads in that pool.
     max_connections
-        Maximum of open connections; beyond it idle ones are closed first.
+        Maximum open connections; beyond it, idle ones are closed first.
     header_timeout, body_timeout
         Seconds a sender may take for its headers, and for its body.
     drain
         Seconds that closing waits for running executions before it aborts them.
     max_queued
-        Executions of one hook that may be queued; beyond it senders get 503.
+        Maximum queued executions of one hook; beyond it, senders get 503.
     max_depth
-        Length of a chain of executions that each send to the next one's hook.
+        Maximum length of a chain of executions in which each sends a request to the next hook.
     max_kept_response
-        Bytes of a response's body that the store keeps; the sender gets all of it.
+        Bytes of a response's body that the store keeps; the sender gets the whole body.
     keep_days, keep_deliveries, keep_bytes
-        What is kept of all hooks of the store together: no delivery that was received more days
-        ago, so many deliveries, so many bytes of heads and bodies; ``None`` for no limit. The
-        oldest are deleted, with their responses, executions and jobs, in the background while no
-        sender waits. Unfinished executions keep theirs. A hook has the same settings for itself.
+        Retention for all hooks of the store together: maximum age in days, number of deliveries,
+        and bytes of heads and bodies; ``None`` for no limit. The oldest deliveries are deleted,
+        with their responses, executions and jobs, in the background while no sender waits, except
+        those with unfinished executions. Each hook has the same settings for itself.
     text_index
-        Whether the store has an index of texts (SQLite's FTS5), by which a text is found without
-        reading every body; what is found is the same. It takes about an eighth of the store's
-        size, and is made in the background while no sender waits, also of what is there already.
-        ``False`` deletes it; ``None`` leaves it as it is, and a new store has none.
+        Whether the store has a text index (SQLite's FTS5), which finds the same texts without
+        reading every body. It takes about an eighth of the store's size, and is built in the
+        background while no sender waits, for existing deliveries too. ``False`` deletes it;
+        ``None`` leaves it as it is, and a new store has none.
     env
-        What templates and expressions see as ``env``; the environment of the process by default.
+        The variables that templates and expressions read as ``env``; the process environment by
+        default.
     deterministic
         Whether keys, ids, times and the port are the same in every run, so that the outputs of
-        two runs can be compared. For tests and examples, not for real senders: a key is derived
-        from its hook's name and can be guessed, so it is refused with a ``host`` beyond the
-        loopback or a ``public_url``. The store must be new; it is in memory if none is named.
-        Delivery ``n`` arrives ``n`` seconds after 2026-01-01T00:00:00Z, which is also when
-        workflows and revisions are made; the clock of its execution, ``now`` in templates and
-        expressions included, advances by a millisecond with each reading; a response takes one.
-        The port is 8765 if that is free and none is given. Not deterministic: the order of what
-        happens at the same time, and what functions read by themselves.
+        two runs can be compared. For tests and examples, not for real senders: keys are derived
+        from hook names and can be guessed, so a ``host`` beyond the loopback and a ``public_url``
+        are refused. The store must be new; the default is in memory. Delivery ``n`` arrives ``n``
+        seconds after 2026-01-01T00:00:00Z, when workflows and revisions are created too; the clock
+        of its execution, including ``now`` in templates and expressions, advances by a millisecond
+        on each reading; a response takes one millisecond. The default port is 8765 if it is free.
+        Not deterministic: the order of concurrent events, and values that functions read
+        themselves.
     """
 
     store: str | os.PathLike[str] = DEFAULT_STORE
@@ -127,7 +128,7 @@ class RuntimeSettings:
     own_hosts: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse invalid settings; the error names the setting and the remedy."""
+        """Validate the settings; an error names the setting and the remedy."""
         if not isinstance(self.store, (str, os.PathLike)) or not os.fspath(self.store):
             raise SettingError(
                 "store",
@@ -139,7 +140,7 @@ class RuntimeSettings:
             _whole("port", self.port, 0, 65_535)
         _check_hosts(self.allowed_hosts)
         if self.public_url is not None and not _is_web_url(self.public_url):
-            # It is not shown: it may hold a password.
+            # The message omits the URL, which may contain a password.
             raise SettingError(
                 "public_url",
                 "it is not a web URL, or contains credentials; write 'https://example.org/base'",
@@ -164,11 +165,11 @@ class RuntimeSettings:
 
     @property
     def local_host(self) -> str:
-        """The address at which this machine reaches what listens on :attr:`host`."""
+        """The address at which this machine reaches a server that listens on :attr:`host`."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
 
     def local_url(self, port: int | None) -> str:
-        """Return the base of the URLs at a port, on this machine."""
+        """Return the base URL of a server on this machine at a port."""
         host = self.local_host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -180,7 +181,7 @@ class RuntimeSettings:
                 _whole(name, getattr(self, name), 1, 2**62)
 
     def _check_deterministic(self) -> None:
-        """Refuse keys that can be guessed where others than this machine could use them."""
+        """Refuse guessable keys for hooks that other machines can reach."""
         if not isinstance(self.deterministic, bool):
             raise SettingError("deterministic", f"{self.deterministic!r} is not True or False")
         if not self.deterministic:
@@ -208,15 +209,15 @@ class RuntimeSettings:
         return frozenset(names)
 
     def allows_host(self, header: str | None) -> bool:
-        """Whether a request with this ``Host`` header is allowed; see :func:`names_host`."""
+        """Return whether a request's ``Host`` header is allowed; see :func:`names_host`."""
         return header is None or "*" in self.allowed_hosts or names_host(header, self.own_hosts)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RuntimeSettings:
         """Read the settings of the default runtime.
 
-        ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL`` and
-        ``HOOKNB_DETERMINISTIC`` are read.
+        The variables are ``HOOKNB_STORE``, ``HOOKNB_HOST``, ``HOOKNB_PORT``, ``HOOKNB_PUBLIC_URL``
+        and ``HOOKNB_DETERMINISTIC``.
         """
         port = environ.get("HOOKNB_PORT", "")
         try:
@@ -239,11 +240,11 @@ class RuntimeSettings:
 
 
 def names_host(header: str, own: Container[str]) -> bool:
-    """Whether a ``Host`` header names one of a server's own hosts, this machine, or an address.
+    """Return whether a ``Host`` header names a server's own host, ``localhost``, or an address.
 
-    A page in a browser can make its own host name resolve to the loopback (DNS rebinding) and
-    would then reach a hook as if it were on this machine; its ``Host`` header still carries that
-    foreign name. Addresses cannot be rebound and are always allowed.
+    A web page can make its host name resolve to the loopback (DNS rebinding) and so reach a hook
+    from a browser on this machine, but its ``Host`` header still carries the foreign name.
+    Addresses cannot be rebound and are always allowed.
     """
     host, is_known = _host_of(header)
     return is_known or host in own
@@ -317,7 +318,7 @@ def checked_count(n: object, least: int) -> int:
     Raises
     ------
     SettingError
-        It is not such a number.
+        The value is not an integer, or is less.
     """
     try:
         number = least - 1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
@@ -329,12 +330,12 @@ def checked_count(n: object, least: int) -> int:
 
 
 def checked_timeout(timeout: object) -> float | None:
-    """Return a number of seconds to wait, 0 or more; ``None`` for no limit, as for infinity.
+    """Return a number of seconds to wait, 0 or more; ``None`` or infinity means no limit.
 
     Raises
     ------
     SettingError
-        It is not such a number.
+        The value is not a number, or is negative.
     """
     if timeout is None:
         return None

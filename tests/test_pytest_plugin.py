@@ -191,10 +191,10 @@ def test_snapshots_are_written_compared_and_told_apart(pytester: pytest.Pytester
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
         [
-            "E*: what hook 'test_named_after_the_test[[]1[]]' received (+) is not what snap*:",
+            "E*: the deliveries of hook 'test_named_after_the_test[[]1[]]' (+) differ from snap*:",
             'E       -      "b": 1.0',
             'E       +      "b": 1',
-            "E*If the new one is right, run pytest with --hooknb-update and commit the file.",
+            "E*If the deliveries are right, run pytest with --hooknb-update and commit the file.",
             "E*snapshots/test_shop.test_named_after_the_test[[]2].json is not JSON: *",
         ]
     )

@@ -1,1 +1,1 @@
-"""Requests to hooks: sent, sent again, and written as shell commands."""
+"""The client: send requests to hooks, replay deliveries, and write requests as shell commands."""

@@ -1,4 +1,4 @@
-"""Requests as shell commands, to be pasted into a terminal."""
+"""Requests as shell commands to paste into a terminal."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _ESCAPES: Final = {"%": "%%", "\\": "\\\\", "\t": "\\t", "\r": "\\r", "\n": "\n"
 
 
 def command(url: str, request: Outgoing) -> str:
-    """Write the command for a POSIX shell that sends a request with curl (7.43 or later).
+    """Return the POSIX shell command that sends a request with curl (7.43 or later).
 
     Parameters
     ----------
     url
-        Of the hook. What is not ASCII there and in the query is percent-encoded, and so is ``#``,
-        which would end them.
+        The hook's URL. In URL and query, characters beyond ASCII are percent-encoded, and so is
+        ``#``, which would end them.
     request
-        What to send. Without a ``Content-Type`` none is sent; curl adds ``User-Agent`` and
-        ``Accept`` of its own. The body stands there as it is where it is text that can be printed
-        and not long; otherwise it comes through ``printf``, with octal escapes.
+        The request. Without a ``Content-Type`` in it, none is sent; curl adds its ``User-Agent``
+        and ``Accept``. A short, printable body is an argument; any other is piped from ``printf``
+        with octal escapes.
     """
     content = request.content
     url += f"{request.subpath}?{request.query}" if request.query else request.subpath
@@ -37,7 +37,7 @@ def command(url: str, request: Outgoing) -> str:
     parts += _method(request.method, has_body=bool(content))
     parts.append(_argument(url))
     if content and not any(name.lower() == "content-type" for name, _ in request.fields):
-        parts.append("-H 'Content-Type:'")  # curl would say that it is a form
+        parts.append("-H 'Content-Type:'")  # otherwise curl declares a form
     parts += [_header(name, value) for name, value in request.fields]
     source = ""
     if content:
@@ -63,7 +63,7 @@ def _url_character(character: str) -> str:
     if "!" <= character <= "~" and character != "#":
         return character
     try:
-        data = character.encode("latin-1")  # as bytes of a request are read
+        data = character.encode("latin-1")  # as the server decodes the request line
     except UnicodeEncodeError:
         data = character.encode()
     return "".join(f"%{byte:02X}" for byte in data)
@@ -72,29 +72,29 @@ def _url_character(character: str) -> str:
 def _header(name: str, value: str) -> str:
     credentials = decode_basic(value) if name.lower() == "authorization" else None
     if credentials is not None:
-        return f"-u {_argument(credentials)}"  # people read and change it more easily
+        return f"-u {_argument(credentials)}"  # easier to read and change than Base64
     return f"-H {_argument(_field(name, value))}"
 
 
 def _field(name: str, value: str) -> str | bytes:
     if not value:
-        return f"{name};"  # what curl takes for a field with nothing in it
+        return f"{name};"  # curl's notation for an empty field
     text = f"{name}: {value}"
     try:
-        return text.encode("latin-1")  # as header fields are read
+        return text.encode("latin-1")  # as the server decodes header fields
     except UnicodeEncodeError:
         return text
 
 
 def _argument(text: str | bytes) -> str:
-    """Quote one argument; what cannot be printed comes from ``printf``."""
+    """Quote one argument; one that is not printable is written by ``printf``."""
     data = text.encode() if isinstance(text, str) else text
     printable = _printable(data)
     return f'"$(printf {_format(data)})"' if printable is None else shlex.quote(printable)
 
 
 def _printable(data: bytes) -> str | None:
-    """Return the text, or ``None`` where it has something else than characters that are seen."""
+    """Return the text, or ``None`` if it is not all printable characters and line feeds."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -108,7 +108,7 @@ def _format(data: bytes) -> str:
         _ESCAPES.get(character) or (character if character.isprintable() else _octal(character))
         for character in data.decode("utf-8", "surrogateescape")
     )
-    # A dash at the start would be read as an option.
+    # printf would read a leading dash as an option.
     return shlex.quote(f"\\055{text[1:]}" if text.startswith("-") else text)
 
 

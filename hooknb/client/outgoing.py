@@ -1,4 +1,4 @@
-"""Requests before they are sent: made of a delivery, or of the samples of a trigger."""
+"""Requests to send, built from a delivery or from the samples of a trigger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FILE: Final = frozenset({"filename", "content_type", "content"})
 
 _TARGET: Final = re.compile(r"[\x21-\x7e\x80-\xff]*")
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-# Fields of one connection (RFC 9110, section 7.6.1), and those that are made anew.
+# Hop-by-hop fields (RFC 9110, section 7.6.1), and fields that are set anew.
 _OWN: Final = frozenset(
     {
         *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
@@ -44,19 +44,20 @@ _OWN: Final = frozenset(
 def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
     """Return the request of a delivery: the same method, query, bytes and fields in order.
 
-    Left out are the fields of its connection (with those that ``Connection`` names), ``Host``,
-    ``Content-Length``, and what it was let in with.
+    Hop-by-hop fields (with those that ``Connection`` names), ``Host``, ``Content-Length`` and
+    credentials are left out.
 
     Raises
     ------
     SettingError
-        It was refused and not kept whole, or its method or query cannot stand in a request line.
+        The delivery was refused and only partly kept, or its method or query is invalid in a
+        request line.
     """
     if delivery.size > len(delivery.raw):
         raise SettingError(
             f"delivery {delivery.id}",
             f"it was refused, and {len(delivery.raw):,} of its {delivery.size:,} bytes were kept; "
-            "a part cannot be sent again; ask its sender to repeat it, with a higher max_body",
+            "a part cannot be sent again; raise max_body and ask its sender to repeat it",
         )
     target = delivery.subpath + delivery.query_string
     if not (TOKEN.fullmatch(delivery.method) and _TARGET.fullmatch(target)):
@@ -79,22 +80,22 @@ def of_delivery(delivery: Delivery, auth: Auth | None = None) -> Outgoing:
 
 
 def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgoing:
-    """Return a request that has the samples of a trigger's variables.
+    """Return a request with the samples of a trigger's variables.
 
     Parameters
     ----------
     trigger
-        Its body is made of the samples of its body variables, in the first type that it accepts
-        of JSON, form, multipart, text and its own others. A trigger for ``GET`` alone and without
-        variables of a body gets none.
+        The samples of its body variables form the body, in the first type that it accepts: JSON,
+        form, multipart, text, or else the first in ``accept``. A trigger whose method has no body,
+        such as ``GET``, and without body variables, gets none.
     newest
-        Returns the newest accepted delivery; called where no variable of the body has a sample: its
-        body is taken then, and ``{}`` where there is none, or where its type is accepted no more.
+        Returns the newest accepted delivery. It is called if no body variable has a sample, and
+        its body is used; without a delivery of an accepted type, the body is ``{}``.
 
     Raises
     ------
     SettingError
-        A path has a position so high that no list is made up for it.
+        A path has a position too high to build a list for it.
     """
     method = "POST" if {"*", "POST"} & {*trigger.methods} else trigger.methods[0]
     query, body = build_sample(trigger.query), build_sample(trigger.body)
@@ -126,12 +127,13 @@ def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgo
 
 
 def encode_json(value: Any) -> bytes:
-    """Write a value as JSON; numbers and arrays of numpy as such, what else it cannot hold as text.
+    """Encode a value as JSON; NumPy values as numbers and lists, other types as strings.
 
     Raises
     ------
     SettingError
-        It is nested too deep, holds itself, or has keys that are neither text nor numbers.
+        The value is nested too deep, contains itself, or has keys that are neither strings nor
+        numbers.
     """
     try:
         return msgspec.json.encode(value, enc_hook=as_python)
@@ -153,7 +155,7 @@ def _as_text(value: object) -> Any:
 
 
 def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
-    """Return a body in a type that is accepted, and its ``Content-Type``."""
+    """Return a body encoded in an accepted type, and its ``Content-Type``."""
     takes = [name for name in (JSON, FORM, _MULTIPART, _TEXT) if payloads.accepts(accept, name)]
     if isinstance(body, dict):
         pairs = list(_pairs(body))
@@ -167,7 +169,7 @@ def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
     if kind == FORM:
         return urlencode(pairs, safe="[]").encode(), kind
     if kind == _MULTIPART:
-        # It stands in no part: that would have to hold its own digest.
+        # It occurs in no part, since a part cannot contain its own digest.
         boundary = hashlib.sha256(_multipart(pairs, "")).hexdigest()[:32]
         return _multipart(pairs, boundary), f"{kind}; boundary={boundary}"
     if isinstance(body, bytes):
@@ -179,8 +181,8 @@ def _encoded(accept: tuple[str, ...], body: Any) -> tuple[bytes, str]:
 def _pairs(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a form, names nested by brackets; a file is a dict.
 
-    The inverse of :func:`hooknb.payloads.nest`, as far as brackets can say it: an empty list or
-    object is left out, and everything but a file is text.
+    The inverse of :func:`hooknb.payloads.nest` as far as brackets allow: empty lists and objects
+    are left out, and all values but files become text.
     """
     pending = [(name, inner) for name, inner in reversed(value.items())]
     while pending:
@@ -206,7 +208,7 @@ def _field_value(value: Any) -> str | bytes | dict[str, Any]:
 
 
 def _multipart(pairs: list[tuple[str, Any]], boundary: str) -> bytes:
-    """Write a form as browsers do (RFC 7578; HTML, section 4.10.21.8)."""
+    """Encode a form as browsers do (RFC 7578; HTML, section 4.10.21.8)."""
     pieces: list[bytes] = []
     for name, value in pairs:
         head = f'Content-Disposition: form-data; name="{_quoted(name)}"'

@@ -1,4 +1,4 @@
-"""Sending a request to one's own hook."""
+"""Sending requests to hooks over HTTP."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class HttpResponse:
     status
         The status code.
     headers
-        By name, whatever its case.
+        By case-insensitive name.
     body
-        Its bytes.
+        The bytes.
     """
 
     status: int
@@ -49,17 +49,17 @@ class HttpResponse:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the body read as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        """Return the body read as JSON; raises :class:`~hooknb.PayloadError` if it is not JSON."""
         return payloads.decode_json(self.body)
 
     @cached_property
     def delivery(self) -> int | None:
-        """The id under which the request was kept."""
+        """The id of the stored delivery; ``None`` if the response has none."""
         number = self.headers.get("X-Hooknb-Delivery")
         return None if number is None else int(number)
 
     def __repr__(self) -> str:
-        """Show status and the start of the body."""
+        """Return the status and the start of the body."""
         text = self.text
         shown = text if len(text) <= 200 else f"{text[:200]}…"  # noqa: PLR2004 - a screen's width
         return f"<{self.status} {shown!r}>"
@@ -100,17 +100,17 @@ def send(
 
 
 def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) -> HttpResponse:
-    """Send a request, its fields and its query exactly as they are, and wait for the response.
+    """Send a request with its fields and query unchanged, and wait for the response.
 
-    ``Host``, ``Content-Length`` and the credentials of ``auth`` are added where it does not have
-    them. ``url`` has no query.
+    ``Host`` and ``Content-Length`` are added if it does not have them, and the credentials of
+    ``auth``. ``url`` must not have a query.
 
     Raises
     ------
     SettingError
         A header field cannot be sent.
     ServerError
-        There was no response in time.
+        No response arrived in time.
     """
     if auth is not None:
         request = auth.apply(replace(request, url=url))
@@ -128,7 +128,7 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
     if seconds is not None and seconds > _MAX_TIMEOUT:
         seconds = None
     if seconds == 0:
-        raise SettingError("timeout", "0 leaves no time for a response; write some seconds")
+        raise SettingError("timeout", "0 leaves no time for a response; write 10, or None")
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.putrequest(
@@ -149,12 +149,12 @@ def exchange(url: str, request: Outgoing, *, auth: Auth | None, timeout: float) 
         message = f"no response from {where}{within}; allow more time with timeout"
         raise ServerError(message) from error
     except http.client.InvalidURL:
-        # The error has the whole URL, and with it the key.
-        problem = "it has blanks or control characters; write them as %20 and the like"
+        # The error contains the whole URL, and with it the key.
+        problem = "it has spaces or control characters; percent-encode them, such as %20"
         raise SettingError("params", problem) from None
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        message = f"no response from {where}: {why}; check the URL, and that something serves it"
+        message = f"no response from {where}: {why}; check the URL, and that its server is running"
         raise ServerError(message) from error
     finally:
         connection.close()
@@ -167,22 +167,22 @@ def _check_pairs(fields: list[Any]) -> None:
             or len(field) != 2  # noqa: PLR2004 - name and value
             or not all(isinstance(part, str) for part in field)
         ):
-            raise SettingError("headers", "write a mapping of names to texts, or a list of pairs")
+            raise SettingError("headers", "write a mapping of names to strings, or a list of pairs")
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection whose request line may hold any byte that was received in one, as Latin-1."""
+    """A connection whose request line may contain any byte, as Latin-1."""
 
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")
 
 
 class _SecureConnection(_Connection, http.client.HTTPSConnection):
-    """The same under TLS."""
+    """The same over TLS."""
 
 
 def _put_field(connection: http.client.HTTPConnection, name: str, value: str) -> None:
-    # Neither message has the value, which may be a secret.
+    # Neither message contains the value, which may be secret.
     try:
         connection.putheader(name, value)
     except UnicodeEncodeError as error:
