@@ -405,7 +405,7 @@ def webhook(
 
 
 def _show_parameters() -> None:
-    """Give :meth:`Runtime.webhook` the signature and the parameter docs of :func:`webhook`."""
+    """Copy the signature and parameter docs of :func:`webhook` to :meth:`Runtime.webhook`."""
     shown = inspect.signature(webhook)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method: Any = Runtime.webhook

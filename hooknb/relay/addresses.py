@@ -107,7 +107,7 @@ def find_public_url(
         if prefix:
             why = (
                 "JupyterHub does not state it, and no browser has opened this server since it "
-                f"started; open the server in a browser and publish again, or {_REMEDY}"
+                f"started; open it in a browser and publish again, or {_REMEDY}"
             )
         raise PublicationError(f"the public URL of the Jupyter server is not known: {why}")
     return _with_slash(found)

@@ -191,8 +191,8 @@ def check_relay(public_url: str | None, runtime: Path) -> None:
     if not servers:
         problems.insert(
             0,
-            "hooks are published through a Jupyter server, and none of this user is running here; "
-            "start JupyterLab and run this in one of its kernels",
+            "no Jupyter server of this user is running here, and hooks are published through one: "
+            "start JupyterLab, and run this in one of its kernels",
         )
     raise PublicationError("; ".join(problems))
 

@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out, on a thread of its own inside the kernel."""
+"""The HTTP server, on a dedicated thread inside the kernel."""
 
 from __future__ import annotations
 

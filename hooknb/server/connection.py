@@ -1,4 +1,4 @@
-"""One connection: requests are read from it, one after the other, and responded to."""
+"""One connection: reads requests one after the other, and sends their responses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["Connection"]
 
 _LOG: Final = logging.getLogger("hooknb.server")
 
-_MAX_UNSENT: Final = 64 * 1024  # bytes of responses that have not left when the next head is read
+_MAX_UNSENT: Final = 64 * 1024  # bytes of unsent responses when the next head is read
 _LINGER: Final = 2.0  # seconds
-_MAX_LINGER_PIECES: Final = 1024  # that are received meanwhile
-_AT_ONCE: Final = 64  # pipelined requests that are served before others have their turn
+_MAX_LINGER_PIECES: Final = 1024  # received while lingering
+_AT_ONCE: Final = 64  # pipelined requests served before other connections get their turn
 _NO_BODY: Final = frozenset({204, 304})
 _STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"
@@ -42,11 +42,11 @@ class Connection:
     Parameters
     ----------
     server
-        Keeps count of the connections and knows who receives requests.
+        Tracks the connections and has the receiver of requests.
     accepted
         The connection's socket.
     remote
-        The address of the other side.
+        The peer's address.
     """
 
     def __init__(self, server: HttpServer, accepted: socket.socket, remote: str) -> None:
@@ -57,28 +57,28 @@ class Connection:
         self._reader = RequestReader(self._stream, self._move)
         self._transport: asyncio.Transport | None = None
         self._is_expired = False
-        self._request: Request | None = None  # whose body has not been asked for yet
-        self._last = False  # whether the connection ends with the response
-        self._unread = False  # whether the sender may still be sending then
+        self._request: Request | None = None  # its body has not been requested yet
+        self._last = False  # whether the connection closes after the response
+        self._unread = False  # whether the sender may still be sending by then
         self._method = ""
 
     async def serve(self) -> None:
-        """Read requests and have them responded to, one after the other."""
+        """Read requests and respond to them, one after the other."""
         try:
             transport = self._transport = await self._open()
             try:
                 await self._serve_all(transport)
             except HungUpError:
-                # A sender may close its side and still read.
+                # A sender may half-close the connection and still read.
                 self._last = True
                 await self._flush(transport)
             if self._unread and not transport.is_closing():
                 await self._linger(transport)
         except (OSError, HungUpError, asyncio.CancelledError):
-            pass  # the sender has gone, or the server ends
+            pass  # the sender disconnected, or the server stops
         except ForeignProtocolError as error:
             self._server.warn(str(error))
-        except Exception:  # noqa: BLE001 - one connection's end is no other's
+        except Exception:  # noqa: BLE001 - a failure must not affect other connections
             _LOG.exception("a connection ended with an error")
         finally:
             if self._transport is None:
@@ -120,7 +120,7 @@ class Connection:
         self._request = request if request.has_body else None
         response, delivery = await self._server.receiver.receive(request, self)
         if self._request is not None:
-            self._last = self._unread = True  # nobody asked for the body
+            self._last = self._unread = True  # the body was not requested
         self._write(transport, response, delivery)
 
     @property
@@ -155,7 +155,7 @@ class Connection:
         return self._reader.take_body()
 
     async def _flush(self, transport: asyncio.Transport) -> None:
-        """Wait until the response has left: who does not read gets no further one."""
+        """Wait until the response is sent: a sender that does not read gets no further one."""
         if transport.is_closing():
             return
         if self._last:
@@ -167,7 +167,7 @@ class Connection:
         self._server.has_request(self)
 
     def let_go(self) -> None:
-        """Close the socket in a forked child; uvloop has its ``close`` wait for the transport."""
+        """Close the socket in a forked child; uvloop defers its ``close`` to the transport's."""
         descriptor = self.socket.detach()
         if descriptor >= 0:
             os.close(descriptor)
@@ -176,7 +176,7 @@ class Connection:
         self._server.has_moved(self)
 
     def expire(self) -> None:
-        """Give up on a sender that keeps the server waiting."""
+        """Time out a sender that keeps the server waiting."""
         self._is_expired = True
         if self._transport is not None:
             self._transport.abort()
@@ -203,16 +203,16 @@ class Connection:
         transport.write(b"%b\r\n\r\n%b" % (head, body))
 
     def _refuse(self, transport: asyncio.Transport, detail: str, status: int) -> None:
-        """Respond to what is not a request, and end the connection."""
+        """Respond to an invalid request, and close the connection."""
         self._last = self._unread = True
         self._server.has_request(self)
         self._method = ""
         self._write(transport, problem(status, detail))
 
     async def _linger(self, transport: asyncio.Transport) -> None:
-        """Read on a little, so that a sender which is still sending gets to see its response.
+        """Read on briefly, so that a sender which is still sending can read its response.
 
-        A socket that is closed with something unread is reset, and the response may be lost.
+        Closing a socket with unread data resets the connection, which may lose the response.
         """
         self._server.waits_for_head(self)
         with contextlib.suppress(TimeoutError, OSError, HungUpError):

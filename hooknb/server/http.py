@@ -1,4 +1,4 @@
-"""The server: accepts connections up to a cap, and ends those that keep it waiting."""
+"""The server: accepts connections up to a cap, and times out those that keep it waiting."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["HttpServer"]
 
 _LOG: Final = logging.getLogger("hooknb.server")
 
-_HEAD_WEIGHT: Final = 100  # seconds of a body's silence that weigh as much as one of a head's
+_HEAD_WEIGHT: Final = 100  # a second of waiting for a head counts like this many of a silent body
 _EXHAUSTED_PAUSE: Final = 0.2  # seconds
-_WARNING_PAUSE: Final = 60.0  # seconds between two warnings of the same words
+_WARNING_PAUSE: Final = 60.0  # seconds between two identical warnings
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -30,16 +30,16 @@ _FULL: Final = (
 class HttpServer:
     """HTTP on asyncio's transports, with a cap on connections.
 
-    At the cap a new connection takes the place of one that is waited for: rather one that is idle
-    or still in its head than one whose body comes in, and among these the one that has been
-    silent for longest. Thousands of silent connections keep nobody out, and end no upload.
+    At the cap, a new connection replaces one that the server waits for: one that is idle or still
+    sending its head before one that is sending a body, and among these the one that has been silent
+    longest. Thousands of silent connections neither keep others out nor end uploads.
 
     Parameters
     ----------
     receiver
-        Gets the requests.
+        Receives the requests.
     clock
-        Tells when they came.
+        Timestamps them.
     max_connections, header_timeout, body_timeout
         See :class:`hooknb.settings.RuntimeSettings`.
     """
@@ -61,16 +61,16 @@ class HttpServer:
         self._listening: set[socket.socket] = set()
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        # Since when each head has been waited for, the longest first.
+        # When the wait for each head began, the longest first.
         self._heads: OrderedDict[Connection, float] = OrderedDict()
-        # Since when each body has been waited for; and since when it is silent, longest first.
+        # When the wait for each body began; and since when it is silent, the longest first.
         self._bodies: OrderedDict[Connection, float] = OrderedDict()
         self._silent: OrderedDict[Connection, float] = OrderedDict()
         self._warned: dict[str, float] = {}
         self._date = (0, "")
 
     def add_sockets(self, sockets: list[socket.socket]) -> None:
-        """Accept connections on sockets that listen and do not block."""
+        """Accept connections on listening, non-blocking sockets."""
         for listening in sockets:
             self._listening.add(listening)
             self._listen(listening)
@@ -81,11 +81,11 @@ class HttpServer:
             loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        # At the limit of descriptors the loop would call this again at once, for ever.
+        # Without a pause, at the descriptor limit the loop would call this again endlessly.
         try:
             accepted, address = listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return  # the sender has gone
+            return  # the sender disconnected
         except OSError as error:
             self.warn(
                 f"no connection can be accepted ({error.strerror}): close files, or raise the "
@@ -104,18 +104,18 @@ class HttpServer:
             try:
                 accepted.send(_FULL)
             except OSError:
-                pass  # it has hung up
+                pass  # the sender disconnected
             finally:
                 accepted.close()
             return
         accepted.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        # A response is written in one piece; there is nothing to wait for and join to it.
+        # A response is written in one piece, so delaying it to coalesce writes gains nothing.
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, accepted, str(address[0]) if address else "")
         self._connections[connection] = asyncio.create_task(connection.serve())
 
     def _shed(self) -> bool:
-        """Make room where a connection is waited for; return whether it is so."""
+        """End a connection that the server waits for; return whether there was one."""
         now = time.monotonic()
         candidates = []
         if self._heads:
@@ -131,7 +131,7 @@ class HttpServer:
         return True
 
     def _end(self, connection: Connection) -> None:
-        """End a connection; it counts no more, although its task ends later."""
+        """End a connection; it no longer counts, although its task ends later."""
         self.has_request(connection)
         task = self._connections.pop(connection, None)
         if task is not None:
@@ -140,29 +140,29 @@ class HttpServer:
         connection.expire()
 
     def warn(self, message: str) -> None:
-        """Log a warning, but not the same one again within a minute."""
+        """Log a warning, unless the same one was logged within the last minute."""
         now = time.monotonic()
         if now - self._warned.get(message, -_WARNING_PAUSE) >= _WARNING_PAUSE:
             self._warned[message] = now
             _LOG.warning(message)
 
     def waits_for_head(self, connection: Connection) -> None:
-        """Note that a connection's next request is waited for."""
+        """Note that the server waits for a connection's next request."""
         self._heads[connection] = time.monotonic()
 
     def waits_for_body(self, connection: Connection) -> None:
-        """Note that a body is waited for, or that a response waits to be read."""
+        """Note that the server waits for a body, or for a sender to read its response."""
         self._heads.pop(connection, None)
         self._bodies[connection] = self._silent[connection] = time.monotonic()
 
     def has_moved(self, connection: Connection) -> None:
-        """Note that bytes have come."""
+        """Note that bytes were received."""
         if connection in self._silent:
             self._silent[connection] = time.monotonic()
             self._silent.move_to_end(connection)
 
     def has_request(self, connection: Connection) -> None:
-        """Note that nothing is waited for: the connection is not shed while it is responded to."""
+        """Note that a request is complete: its connection is not shed before its response."""
         self._heads.pop(connection, None)
         self._bodies.pop(connection, None)
         self._silent.pop(connection, None)
@@ -173,9 +173,9 @@ class HttpServer:
         self._connections.pop(connection, None)
 
     def sweep(self) -> float:
-        """End connections that have run out of time; return the seconds until the next look.
+        """End connections that have timed out; return the seconds until the next sweep.
 
-        A look now and then is a tenth cheaper than a timer for each request.
+        Sweeping costs a tenth less than a timer for each request.
         """
         now = time.monotonic()
         for waited_for, limit in (
@@ -187,7 +187,7 @@ class HttpServer:
         return min(1.0, self._header_timeout / 4, self._body_timeout / 4)
 
     def date(self) -> str:
-        """Return the ``Date`` header of this second."""
+        """Return the ``Date`` header for the current second."""
         second = self.clock.now() // 1_000_000
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
@@ -202,7 +202,7 @@ class HttpServer:
         self._listening.clear()
 
     async def close_connections(self) -> None:
-        """Close every connection and wait for their ends."""
+        """Close every connection and wait until they have ended."""
         tasks = [*self._connections.values(), *self._ending]
         for connection in list(self._connections):
             connection.expire()

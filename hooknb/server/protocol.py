@@ -1,4 +1,4 @@
-"""What the server and those who receive its requests agree on."""
+"""The interface between the server and the receiver of its requests."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Request:
     method
         As in the request line.
     target
-        In origin form, the path with its query: an absolute one is cut down to them.
+        In origin form, the path with its query; an absolute target is reduced to these.
     headers
-        By name in the usual spelling (``Content-Type``); several of one name joined by ``", "``.
-        ``Host`` is that of an absolute target where there is one (RFC 9112, section 3.2.2).
+        By name in the usual spelling (``Content-Type``); values of one name are joined by ``", "``.
+        ``Host`` is that of an absolute target if there is one (RFC 9112, section 3.2.2).
     head
         The block of header fields as received.
     length
-        Of the body, in bytes; 0 where the head does not name one.
+        Bytes of the body; 0 if the head has no length.
     chunked
-        Whether the body comes in chunks.
+        Whether the body is chunked.
     is_1_0
-        Whether the sender speaks HTTP/1.0.
+        Whether the sender uses HTTP/1.0.
     remote
         The address of the sender.
     received_at
@@ -41,9 +41,10 @@ class Request:
     started
         ``time.perf_counter()`` at the same moment.
     relayed
-        Whether it came through the Jupyter server; ``None`` where it did not, or nobody looked.
+        Whether the relay authenticated the request; ``None`` for a request that was sent directly
+        or not checked yet.
     public_url
-        The URL that its sender used, where it came through the Jupyter server.
+        The URL that the sender used, if the request came through the Jupyter server.
     """
 
     method: str
@@ -66,31 +67,31 @@ class Request:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the sender wants to keep the connection, and its message ends clearly."""
+        """Whether the sender keeps the connection open, and its message has a clear end."""
         wish = self.headers.get("Connection")
         wishes = {word.strip(" \t").lower() for word in wish.split(",")} if wish else ()
         if self.is_1_0:
-            # An intermediary that speaks HTTP/1.0 may have passed on chunks it does not know.
+            # An HTTP/1.0 intermediary may have forwarded chunks without knowing them.
             return "keep-alive" in wishes and "close" not in wishes and not self.chunked
         return "close" not in wishes
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the sender waits for ``100 Continue``, which HTTP/1.0 does not know."""
+        """Whether the sender waits for ``100 Continue``, which HTTP/1.0 does not have."""
         return not self.is_1_0 and self.headers.get("Expect", "").lower() == "100-continue"
 
 
 class BodyError(Exception):
-    """A body that does not end.
+    """A body is incomplete or malformed.
 
     Parameters
     ----------
     reason
-        The short word that the delivery keeps.
+        The short reason stored with the delivery.
     detail
         One sentence: what is wrong.
     kept
-        What was received of it, at most as much as was asked for.
+        The bytes received, at most as many as requested.
     """
 
     def __init__(self, reason: str, detail: str, kept: bytes) -> None:
@@ -101,34 +102,33 @@ class BodyError(Exception):
 
 
 class Body(Protocol):
-    """The body of a request, which is received when it is asked for."""
+    """The body of a request, which is received on demand."""
 
     @property
     def size(self) -> int:
         """Bytes that have been received."""
 
     async def read(self, keep: int, *, is_wanted: bool = True) -> bytes:
-        """Receive it whole and return at most ``keep`` bytes.
+        """Receive the whole body and return at most ``keep`` bytes.
 
-        A sender that asks before it sends (``Expect: 100-continue``) is spared sending what is
-        not wanted.
+        With ``is_wanted`` false, a sender that waits for ``100 Continue`` need not send the body.
 
         Raises
         ------
         BodyError
-            The sender stopped in the middle, or what it sent is not a body by HTTP's rules.
+            The sender stopped early, or the body is not valid HTTP.
         """
 
 
 class Receiver(Protocol):
-    """Whoever takes requests; called on the server's thread."""
+    """Receives the requests; called on the server's thread."""
 
     async def receive(self, request: Request, body: Body) -> tuple[SentResponse, int | None]:
-        """Take a request; return its response, with the delivery's id where there is one."""
+        """Process a request; return its response, and the delivery's id or ``None``."""
 
 
 def problem(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> SentResponse:
-    """Make a response that says what is wrong, as a problem document (RFC 9457)."""
+    """Return a response with a problem document (RFC 9457)."""
     document = {
         "type": "about:blank",
         "status": status,

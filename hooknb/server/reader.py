@@ -1,9 +1,9 @@
-"""The requests of a connection, cut out of its stream one by one.
+"""The requests of a connection, read from its stream one by one.
 
-llhttp (through ``httptools``) judges every byte of a head and of what frames a chunked body; it
-keeps the case, order and bytes of the fields. It does not tell where a message ends, so it is fed
-a message's own bytes and never what follows. What it lets pass, and two readers could take for
-messages of different lengths or for different hosts, is refused beside it.
+llhttp (through ``httptools``) checks every byte of heads and of the framing of chunked bodies, and
+preserves the case, order and bytes of fields. It does not report where a message ends, so it is
+fed one message's bytes at a time. Requests that it accepts, but whose length or host two
+implementations could read differently, are refused here.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from hooknb.server.stream import Stream
 __all__ = ["BadRequestError", "ForeignProtocolError", "RequestReader"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Of a request line with its header fields, and of the trailers behind a chunked body."""
+"""Bytes of a request line with its header fields, and of the trailers after a chunked body."""
 MAX_FIELDS: Final = 256
-"""Of a head, and of the trailers."""
+"""Fields of a head, and of the trailers."""
 MAX_CHUNK_LINE_BYTES: Final = 1024
-"""Of a chunk's size with its extensions."""
+"""Bytes of a chunk's size line with its extensions."""
 
-# Bytes beyond a body's limit that are read and thrown away, so that a sender which writes before
-# it reads gets its 413 and not a broken pipe.
+# Bytes beyond a body's limit that are read and discarded, so that a sender which writes its whole
+# body before it reads gets its 413 instead of a broken pipe.
 _MAX_DRAINED_BYTES: Final = 64 * 2**20
-_CHUNKS_AT_ONCE: Final = 256  # that are read before others have their turn
+_CHUNKS_AT_ONCE: Final = 256  # read before other connections get their turn
 _TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _LINE_FOR_LLHTTP: Final = b"POST / HTTP/1.1\r\n"
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -46,8 +46,8 @@ _TLS_HANDSHAKE: Final = 0x16
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _METHOD: Final = re.compile(rb"(%b{1,64}) " % _TOKEN)
 _PART_OF_METHOD: Final = re.compile(rb"%b{0,64}" % _TOKEN)
-# A target is a path, "*" or an absolute URL, without a fragment. Bytes beyond ASCII, which a URL
-# does not have, are taken: many senders write them, and no reader ends a target there.
+# A target is a path, "*" or an absolute URL, without a fragment. Bytes beyond ASCII are invalid in
+# URLs but accepted: many senders write them, and no implementation ends a target there.
 _REQUEST_LINE: Final = re.compile(
     rb"(%b+) ((?:/|(?i:https?)://)[!-\"$-~\x80-\xff]*|\*) HTTP/(1\.[01])\r\n" % _TOKEN
 )
@@ -65,7 +65,7 @@ _START_OF_CHUNKED: Final = _LINE_FOR_LLHTTP + b"Transfer-Encoding: chunked\r\n\r
 
 
 class BadRequestError(Exception):
-    """What came is not HTTP/1.1, or could be read in two ways.
+    """The request is not valid HTTP/1.1, or is ambiguous.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ class BadRequestError(Exception):
 
 
 class ForeignProtocolError(Exception):
-    """What came is TLS or HTTP/2, whose speakers would not understand a response."""
+    """The sender uses TLS or HTTP/2, and would not understand a response."""
 
 
 class _Message:
-    """What llhttp tells of one message."""
+    """Collects llhttp's callbacks for one message."""
 
     def __init__(self) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
@@ -108,33 +108,33 @@ class RequestReader:
     stream
         The connection's stream.
     moved
-        Called whenever bytes have come.
+        Called whenever bytes are received.
 
     Attributes
     ----------
     size
-        Bytes of the current body that have come.
+        Bytes received of the current body.
     """
 
     def __init__(self, stream: Stream, moved: Callable[[], object]) -> None:
         self._stream = stream
         self._moved = moved
         self._buffer = stream.received
-        self._body = bytearray()  # of pieces, each of two bytes would take the room of fifty
+        self._body = bytearray()  # a list of two-byte pieces would take 25 times the memory
         self._keep = 0
         self.size = 0
 
     async def read_head(self) -> Request:
-        """Read a request up to the empty line behind its header fields.
+        """Read a request up to the empty line after its header fields.
 
         Raises
         ------
         BadRequestError
-            It is not one, or too large.
+            The request is invalid or too large.
         ForeignProtocolError
-            The sender speaks TLS or HTTP/2.
+            The sender uses TLS or HTTP/2.
         HungUpError
-            There is no whole one any more.
+            The stream ended before a complete head.
         """
         self._body, self._keep, self.size = bytearray(), 0, 0
         await self._check_method()
@@ -150,7 +150,7 @@ class RequestReader:
         return _head(method, target, version, block, fields)
 
     async def _check_method(self) -> None:
-        """Wait for a method and the space behind it, which stay in the buffer."""
+        """Wait for a method and the space after it, which stay in the buffer."""
         buffer = self._buffer
         while (found := _METHOD.match(buffer)) is None:
             if buffer[:1] and buffer[0] == _TLS_HANDSHAKE:
@@ -168,12 +168,12 @@ class RequestReader:
             )
 
     async def _read_fields(self, limit: int) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Return the block of header fields as it came, and what llhttp reads in it."""
+        """Return the block of header fields as received, and the fields that llhttp parses."""
         message = _Message()
         parser = HttpRequestParser(message)
         buffer = self._buffer
-        # llhttp knows a fixed list of methods and no bytes beyond ASCII in a target. A method is
-        # any token and, CONNECT apart, changes nothing of how a request is framed.
+        # llhttp accepts only a fixed list of methods, and no bytes beyond ASCII in a target. Any
+        # token is a method and, except for CONNECT, none changes the framing of a request.
         buffer[:0] = _LINE_FOR_LLHTTP
         limit += len(_LINE_FOR_LLHTTP)
         fed = 0
@@ -200,7 +200,7 @@ class RequestReader:
         Returns
         -------
         bool
-            False where so much came beyond ``keep`` that the rest is left unread.
+            False if the body exceeds ``keep`` by so much that its rest is left unread.
         """
         self._keep = keep
         if request.chunked:
@@ -210,7 +210,7 @@ class RequestReader:
         return self._has_room()
 
     def take_body(self) -> bytes:
-        """Return what was kept of the body, and forget it."""
+        """Return the kept bytes of the body, and release them."""
         body, self._body = bytes(self._body), bytearray()
         return body
 
@@ -230,7 +230,7 @@ class RequestReader:
             self.size += taken
 
     async def _read_chunks(self) -> None:
-        # A parser of its own: the head's skips the body of a request with an Upgrade field.
+        # A new parser: the head's skips the body of a request with an Upgrade field.
         message = _Message()
         parser = HttpRequestParser(message)
         parser.feed_data(_START_OF_CHUNKED)
@@ -241,7 +241,7 @@ class RequestReader:
             if number % _CHUNKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             line = await self._read_line(MAX_CHUNK_LINE_BYTES, "A chunk's line is too long.")
-            # llhttp takes extensions that lack a name or a value.
+            # llhttp accepts extensions without a name or a value.
             found = _CHUNK_LINE.fullmatch(line)
             if found is None:
                 raise BadRequestError(
@@ -259,7 +259,7 @@ class RequestReader:
                 _feed(parser, end)
 
     async def _read_trailers(self, parser: HttpRequestParser, message: _Message) -> None:
-        """Read the fields behind a chunked body; an empty line alone ends them."""
+        """Read the fields after a chunked body, up to an empty line."""
         room = MAX_HEAD_BYTES
         while not message.is_complete:
             line = await self._read_line(room, "The trailers are too long.")
@@ -269,7 +269,7 @@ class RequestReader:
     async def _read_line(
         self, limit: int, problem: str, status: int = HTTPStatus.BAD_REQUEST
     ) -> bytes:
-        """Take a line with its end, which may be a bare LF: whoever reads the line refuses it."""
+        """Return a line with its end, which may be a bare LF: the caller refuses that."""
         buffer, seen = self._buffer, 0
         while (end := buffer.find(b"\n", seen)) < 0 and len(buffer) < limit:
             seen = len(buffer)
@@ -292,7 +292,7 @@ def _feed(parser: HttpRequestParser, data: bytes | bytearray | memoryview) -> No
     try:
         parser.feed_data(data)
     except HttpParserUpgrade:
-        pass  # the end of a head whose sender offers another protocol; nobody takes the offer
+        pass  # the head offers another protocol, which the server ignores
     except HttpParserCallbackError as error:
         if isinstance(error.__context__, BadRequestError):
             raise error.__context__ from None
@@ -335,7 +335,7 @@ def _usual(name: bytes) -> str:
 
 
 def _check_host(host: str | None) -> None:
-    """Refuse what two readers could take for different hosts (RFC 9112, section 3.2)."""
+    """Refuse a host that two implementations could read differently (RFC 9112, section 3.2)."""
     if host is None:
         raise BadRequestError("There is no Host field, which HTTP/1.1 requires.")
     found = _HOST.fullmatch(host)

@@ -1,4 +1,4 @@
-"""The bytes of a connection, both ways."""
+"""The bytes of a connection, in both directions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["HungUpError", "Stream"]
 
 MAX_AHEAD_BYTES: Final = 256 * 1024
-"""That are received before somebody asks for them; then the sender has to wait."""
+"""Bytes received before they are read; beyond them, the sender has to wait."""
 
 
 class HungUpError(Exception):
@@ -16,17 +16,17 @@ class HungUpError(Exception):
 
 
 class Stream(asyncio.Protocol):
-    """What has been received, and the transport that sends.
+    """The received bytes, and the transport to send.
 
-    asyncio's own streams cost a copy, two coroutines and a future more for each request, a fifth
-    of what an asynchronous hook takes in all.
+    asyncio's streams cost an additional copy, two coroutines and a future for each request, a fifth
+    of an asynchronous hook's total time.
 
     Attributes
     ----------
     received
-        The bytes received and not taken yet; whoever takes them deletes them.
+        The bytes received but not yet consumed; the consumer deletes them.
     transport
-        Sends; there once the connection is made.
+        Sends; set once the connection is made.
     """
 
     transport: asyncio.Transport
@@ -44,7 +44,7 @@ class Stream(asyncio.Protocol):
         Raises
         ------
         HungUpError
-            There are none to come.
+            The stream has ended.
         """
         if self._has_ended:
             raise HungUpError
@@ -57,18 +57,18 @@ class Stream(asyncio.Protocol):
             raise HungUpError
 
     async def drain(self) -> None:
-        """Wait until what was written has left, up to the transport's limit, or cannot leave."""
+        """Wait until the transport's write buffer has room again, or the connection is lost."""
         if self._room is not None:
             await asyncio.shield(self._room)
 
-    # -- what the transport tells ---------------------------------------------------------------
+    # -- callbacks of the transport -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
-        self.transport = transport  # type: ignore[assignment] # of a socket, which does both
+        """Store the transport."""
+        self.transport = transport  # type: ignore[assignment] # a socket's transport also writes
 
     def data_received(self, data: bytes) -> None:
-        """Keep bytes."""
+        """Append received bytes."""
         self.received += data
         if len(self.received) > MAX_AHEAD_BYTES and not self._is_held:
             self._is_held = True
@@ -76,24 +76,24 @@ class Stream(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
-        """Note that the sender sends no more; it may still read."""
+        """Note that the sender has finished sending; it may still read."""
         self._has_ended = True
         self._wake()
         return True
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Let everybody go who waits."""
+        """Wake every waiter."""
         self._has_ended = True
         self._wake()
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """Note that responses do not leave as fast as they are written."""
+        """Note that responses are sent more slowly than they are written."""
         if self._room is None:
             self._room = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        """Let go who waits for room."""
+        """Wake the waiters for room in the buffer."""
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)

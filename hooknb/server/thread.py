@@ -1,4 +1,4 @@
-"""The server's thread: a loop of its own, so that no cell holds up a response."""
+"""The server's thread: a dedicated event loop, so that no cell delays a response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     PortInUseError
         Another program listens on that port.
     ServerError
-        The host is not one of this machine's.
+        The host is not an address of this machine.
     """
     sockets: list[socket.socket] = []
     try:
@@ -68,9 +68,9 @@ class ServerThread:
     sockets
         Bound and listening.
     receiver
-        Gets the requests.
+        Receives the requests.
     clock
-        Tells when they came.
+        Timestamps them.
     max_connections, header_timeout, body_timeout
         See :class:`hooknb.settings.RuntimeSettings`.
     """
@@ -102,7 +102,7 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="hooknb-server", daemon=True)
 
     def start(self) -> None:
-        """Start serving; returns when requests can come."""
+        """Start serving; blocks until the server accepts requests."""
         self._thread.start()
         if not self._ready.wait(_START_TIMEOUT):
             message = f"the server did not start within {_START_TIMEOUT:.0f} s"
@@ -119,7 +119,7 @@ class ServerThread:
         return threading.get_ident() == self._thread.ident
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Have a function called on the loop; returns at once, and does nothing once stopped."""
+        """Schedule a function on the loop without blocking; does nothing once stopped."""
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(function, *args)
 
@@ -128,7 +128,7 @@ class ServerThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
 
     def stop_listening(self) -> None:
-        """Take no new connections; blocks until it is so."""
+        """Stop accepting connections; blocks until done."""
 
         async def stop() -> None:
             if self._server is not None:
@@ -138,13 +138,13 @@ class ServerThread:
             self.run(stop(), _STOP_TIMEOUT)
 
     def stop(self) -> None:
-        """Close every connection and end the thread; blocks until then. Idempotent."""
+        """Close every connection and end the thread; blocks until done. Idempotent."""
         if self._thread.is_alive() and self._stopping is not None:
             self.post(self._stopping.set)
             self._thread.join(_STOP_TIMEOUT)
 
     def let_go(self) -> None:
-        """Close the sockets in a forked child, which has them but not the thread."""
+        """Close the sockets in a forked child, which inherits them but not the thread."""
         for sock in self._sockets:
             sock.close()
         if self._server is not None:
@@ -160,8 +160,8 @@ class ServerThread:
                 except (SystemExit, KeyboardInterrupt, RuntimeError):
                     if serving.done():
                         raise
-                    # A task of somebody's async node raised it; asyncio hands it to the loop's
-                    # caller. A node ends its execution, never the server.
+                    # A user's async node raised it, and asyncio passes it to the loop's caller. A
+                    # node may end its execution, but never the server.
                     _LOG.warning(
                         "an async node tried to end the process or its loop; the server goes on"
                     )
@@ -189,7 +189,7 @@ class ServerThread:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Make a loop: uvloop's where it is installed, which serves about a third more requests."""
+    """Return a new loop: uvloop's if installed, which serves about a third more requests."""
     try:
         import uvloop
     except ImportError:
