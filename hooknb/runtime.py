@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from hooknb import _registry
 from hooknb.engine import Queue
-from hooknb.errors import (
-    RecordNotFoundError,
-    ServerError,
-    SettingError,
-)
+from hooknb.errors import RecordNotFoundError, ServerError, SettingError
 from hooknb.hook import Hook
 from hooknb.intake.hosting import Hosting
 from hooknb.intake.served import HookState, Served
@@ -248,8 +244,7 @@ class Runtime:
 
     def _open(self) -> None:
         if self._closed:
-            message = "this runtime is closed; create a new one"
-            raise ServerError(message)
+            raise ServerError("this runtime is closed; create a new one")
 
     def close(self) -> None:
         """Stop serving, after accepted deliveries are written. Idempotent.
@@ -258,8 +253,9 @@ class Runtime:
         ``shutdown``. Queued executions are run when the store is served again.
         """
         if self._hosting.is_current:
-            message = "a runtime cannot be closed by its own async nodes; close it from a cell"
-            raise ServerError(message)
+            raise ServerError(
+                "a runtime cannot be closed by its own async nodes; close it from a cell"
+            )
         with self._lock:
             if self._closed:
                 return

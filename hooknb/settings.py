@@ -147,7 +147,7 @@ class RuntimeSettings:
             )
         _check_executor(self.executor)
         if self.switch_interval is not None:
-            _seconds("switch_interval", self.switch_interval)
+            _above_zero("switch_interval", self.switch_interval, "seconds")
         _whole("workers", self.workers, 1, 10_000)
         _whole("max_connections", self.max_connections, 1, 1_000_000)
         _whole("max_queued", self.max_queued, 1, 100_000_000)
@@ -159,7 +159,7 @@ class RuntimeSettings:
         if not isinstance(self.env, Mapping):
             raise SettingError("env", 'write a dict of texts, such as {"REGION": "north"}')
         for name in ("header_timeout", "body_timeout", "drain"):
-            _seconds(name, getattr(self, name))
+            _above_zero(name, getattr(self, name), "seconds")
         self._check_deterministic()
         object.__setattr__(self, "own_hosts", self._own_hosts())
 
@@ -348,10 +348,6 @@ def checked_timeout(timeout: object) -> float | None:
             "timeout", f"{timeout!r} is not a number of seconds; write 10, or None for no limit"
         )
     return None if seconds > threading.TIMEOUT_MAX else seconds
-
-
-def _seconds(setting: str, value: object) -> None:
-    _above_zero(setting, value, "seconds")
 
 
 def _above_zero(setting: str, value: object, unit: str) -> None:

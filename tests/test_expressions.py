@@ -174,10 +174,10 @@ def test_values_that_cel_has_no_type_for(value, text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("body.nope", r"there is no body\.nope; ask has\(…\)"),
-        ("body.nope.a == 1", r"there is no body\.nope; ask has\(…\)"),
-        ('body["a.b"].x == 1', r'there is no body\["a\.b"\]\.x; ask'),
-        ("body.items.all(i, i.nope == 1)", r"there is no key 'nope'; ask"),
+        ("body.nope", r"there is no body\.nope; check has\(…\)"),
+        ("body.nope.a == 1", r"there is no body\.nope; check has\(…\)"),
+        ('body["a.b"].x == 1', r'there is no body\["a\.b"\]\.x; check'),
+        ("body.items.all(i, i.nope == 1)", r"there is no key 'nope'; check"),
         (
             "body.amount * body.price",
             r"these types do not match: body\.amount is int, body\.price is double; convert",

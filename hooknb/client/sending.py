@@ -79,7 +79,7 @@ def send(
 ) -> HttpResponse:
     """Send one request and wait for its response; see :meth:`hooknb.Hook.send`.
 
-    ``sent_at`` is by the clock of the hook's runtime, in microseconds since 1970.
+    ``sent_at`` is the time by the clock of the hook's runtime, in microseconds since 1970.
     """
     if not isinstance(method, str) or not TOKEN.fullmatch(method):
         raise SettingError("method", f"{method!r} is not a method; write 'POST'")

@@ -18,7 +18,7 @@ from hooknb.payloads.query_strings import MAX_FIELDS, parse_query_string
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Kind", "accepts", "check_accept", "decompress", "kind", "media_type", "parse"]
+__all__ = ["Kind", "accepts", "check_accept", "kind", "media_type", "parse"]
 
 _MAX_TYPE = 1000  # characters of a Content-Type whose parameters are read
 

@@ -113,9 +113,9 @@ def _codec(raw: bytes, charset: str | None) -> str:
 
 
 def _has_many(utf8: bytes, bracket: bytes) -> bool:
-    """Return whether there are so many that, beside the other kind, a value may be too deep.
+    """Return whether there are enough brackets of one kind that the value may be too deep.
 
-    Counting all of them takes longer than decoding a large body that has few.
+    Counting all brackets would take longer than decoding a large body that has few.
     """
     at = -1
     for _ in range(MAX_DEPTH // 2):

@@ -24,6 +24,7 @@ __all__ = [
     "is_sendable",
     "request_fields",
     "request_query",
+    "request_subpath",
     "response_fields",
 ]
 

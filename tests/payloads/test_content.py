@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import hooknb.payloads
 from hooknb.errors import PayloadError, SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads.content import accepts, check_accept, decompress, kind, media_type, parse
+from hooknb.payloads.compression import decompress
+from hooknb.payloads.content import accepts, check_accept, kind, media_type, parse
 
 LIMIT = 2**20
 
