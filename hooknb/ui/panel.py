@@ -78,7 +78,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
             _PANELS.add(self)
 
     def end(self) -> None:
-        """Remove the panel from its views and free its widgets; the hook makes another on demand."""
+        """Close the panel and free its widgets; the hook makes another one on demand."""
         with _PANELS_LOCK:
             _PANELS.discard(self)
         with self.lock:

@@ -62,7 +62,7 @@ class Windows:
         self._unsettled: dict[int, list[Any]] = {}
 
     def look(self, view: str, content: Mapping[str, Any]) -> Window:
-        """Record the window of a view from its message; a value that is not a number counts as 0."""
+        """Record the window of a view from its message; what is not a number there counts as 0."""
         first, end, anchor = (_number(content.get(name)) for name in ("first", "end", "anchor"))
         self._by_view[view] = window = Window(
             first=first,

@@ -101,7 +101,7 @@ def read_headers(place: str, text: str) -> dict[str, str]:
         if not colon:
             raise SettingError(place, f"line {number} has no colon; write Name: value")
         if name in headers:
-            raise SettingError(place, f"line {number}: {name!r} is a duplicate")
+            raise SettingError(place, f"line {number}: {name!r} appears twice")
         headers[name] = value
     return headers
 
