@@ -102,7 +102,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         """Choose a delivery in every part that shows one; the caller holds the lock."""
         self.selected = delivery
         self.deliveries.chosen()
-        self.workflow.chosen()
+        self.workflow.flow.follow()
 
     def draft_changed(self) -> None:
         """Tell the forms that the draft has changed; the caller holds the lock."""

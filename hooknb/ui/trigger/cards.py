@@ -149,7 +149,7 @@ class Security(Card):
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Show the draft; typed text stays while authentication is turned off."""
         auth = draft.value("auth")
-        # A pair is a draft's, as long as one of the two is missing.
+        # In a draft, auth is a pair while user or password is missing.
         is_basic = isinstance(auth, (BasicAuth, tuple))
         if is_new:
             self.user.value = getattr(auth, "user", "")

@@ -51,10 +51,6 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("hk-workflow")
         self._refresh()
 
-    def chosen(self) -> None:
-        """Show the path of the chosen delivery; the caller holds the lock."""
-        self.flow.follow()
-
     def draft_changed(self) -> None:
         """Show the draft; the caller holds the lock."""
         self.editor.follow()

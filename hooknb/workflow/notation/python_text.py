@@ -192,7 +192,7 @@ class _Cell:
         return self.value(value)
 
     def auth(self, auth: Auth, password: str) -> Any:
-        """Write a scheme of authentication, with a name of the cell in place of its secret."""
+        """Write an authentication scheme, with a variable of the cell in place of its secret."""
         settings = {**settings_of(auth), auth.secret_field: _Name(password)}
         arguments = []
         for parameter in inspect.signature(type(auth)).parameters.values():
