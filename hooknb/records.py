@@ -84,32 +84,32 @@ class Status(Enum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to come: neither waiting nor running."""
+        """Whether it has ended: neither queued nor running."""
         return self not in {Status.QUEUED, Status.STARTED}
 
     @property
     def is_bad(self) -> bool:
-        """Whether it ended, and not well: failed, raised, or stopped from outside."""
+        """Whether it ended without success: failed, raised, or was aborted."""
         return self.is_over and self is not Status.RESOLVED
 
     @property
     def is_failure(self) -> bool:
-        """Whether it ended in a fault of its own: not stopped from outside."""
+        """Whether it failed or raised, as opposed to being aborted from outside."""
         return self.is_bad and self is not Status.ABORTED
 
     @property
     def tone(self) -> str:
-        """How it looks: the end of a class of the panel's style sheets, ``hk-ok``."""
+        """The suffix of its CSS class in the panel: ``ok`` of ``hk-ok``."""
         return "bad" if self.is_bad else "ok" if self.is_over else "wait"
 
     @property
     def gravity(self) -> int:
-        """Of several runs of a node the status with the highest is shown."""
+        """Its rank: of several runs of a node, the status with the highest is shown."""
         return _BY_GRAVITY.index(self)
 
     @classmethod
     def named(cls, word: str) -> Status:
-        """Return the status of a :attr:`word` or a :attr:`label`."""
+        """Return the status with this :attr:`word` or :attr:`label`."""
         return next(status for status in cls if word in {status.word, status.label})
 
 
@@ -117,28 +117,29 @@ _BY_GRAVITY: Final = (
     *(Status.QUEUED, Status.RESOLVED, Status.STARTED),
     *(Status.ABORTED, Status.FAILED, Status.ERROR),
 )
-_SAID_ON_PURPOSE: Final = frozenset({404, 409, 422})  # by a workflow
+# Errors that workflows respond with deliberately.
+_DELIBERATE_ERRORS: Final = frozenset({404, 409, 422})
 
 
 def response_tone(status: int | None) -> str:
-    """Return the tone of a response: ``wait`` while there is none, ``ok``, ``warn`` or ``bad``."""
+    """Return the tone of a response: ``ok``, ``warn`` or ``bad``; ``wait`` while there is none."""
     if status is None:
         return "wait"
     if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
         return "ok"
-    return "warn" if status in _SAID_ON_PURPOSE else "bad"
+    return "warn" if status in _DELIBERATE_ERRORS else "bad"
 
 
 class JobError(Enum):
-    """Errors of jobs that are told by what they are; the value is what the store keeps."""
+    """Job errors with a fixed meaning; the value is the text that the store keeps."""
 
     NESTED = "a node inside of it failed"
-    """The node did not fail by itself: the record of the one below it says what happened."""
+    """A node below this one failed; the cause is in that node's record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentResponse:
-    """What a caller got.
+    """The response that a caller got.
 
     Attributes
     ----------
@@ -149,7 +150,7 @@ class SentResponse:
     body
         The bytes of the body.
     is_cut
-        Whether ``body`` is only the beginning of what was sent: a runtime keeps
+        Whether ``body`` is only the beginning of the body sent: a runtime keeps
         ``max_kept_response`` bytes.
     """
 
@@ -159,15 +160,15 @@ class SentResponse:
     is_cut: bool = False
 
     def json(self) -> Any:
-        """Return the body parsed as JSON; raises :class:`~hooknb.PayloadError` where it is not."""
+        """Return the body parsed as JSON; raises :class:`~hooknb.PayloadError` if it is invalid."""
         return payloads.decode_json(self.body)
 
 
 class LazyRequest:
-    """A stored request whose parts are parsed when they are first asked for.
+    """A stored request whose parts are parsed on first access.
 
-    The one reading of stored requests: of :class:`Delivery`, and of the rows that filters and
-    tables read. Frames, which hold rows by the hundred thousand, call :func:`read_body` itself.
+    The base of :class:`Delivery` and of the rows that filters and tables read. Frames, which hold
+    hundreds of thousands of rows, call :func:`read_body` directly.
     """
 
     if TYPE_CHECKING:  # read-only for type checkers, so that frozen records can have them too
@@ -182,7 +183,7 @@ class LazyRequest:
 
         @property
         def query_string(self) -> str:
-            """What stood behind ``?`` in the URL, not decoded."""
+            """The part of the URL after ``?``, not decoded."""
 
         @property
         def head(self) -> bytes:
@@ -198,7 +199,7 @@ class LazyRequest:
 
         @property
         def reason(self) -> str | None:
-            """Why it was refused; ``None`` where it was accepted."""
+            """Why it was refused; ``None`` if it was accepted."""
 
     @cached_property
     def header_map(self) -> HeaderMap:
@@ -224,7 +225,7 @@ class LazyRequest:
 
     @cached_property
     def body_or_missing(self) -> Any:
-        """The parsed body; ``MISSING`` where there is none, or where it cannot be parsed."""
+        """The parsed body; ``MISSING`` if there is none or it cannot be parsed."""
         return read_body(
             self.raw,
             self.content_type,
@@ -235,15 +236,15 @@ class LazyRequest:
 
     @property
     def body(self) -> Any:
-        """The parsed body; ``None`` where there is none, or where it cannot be parsed."""
+        """The parsed body; ``None`` if there is none or it cannot be parsed."""
         body = self.body_or_missing
         return None if body is MISSING else body
 
     @cached_property
     def text(self) -> str:
-        """The decompressed body as text; bytes in no known charset are read as Latin-1.
+        """The decompressed body as text; without a known charset, bytes are read as Latin-1.
 
-        Empty where the body cannot be decompressed.
+        Empty if the body cannot be decompressed.
         """
         max_bytes = _MAX_ACCEPTED_BODY_BYTES if self.reason is None else MAX_REFUSED_BODY_BYTES
         try:
@@ -274,17 +275,17 @@ def parse_body(
     content_type, content_encoding
         The headers.
     size
-        Bytes that were received, more than ``raw`` has where the body was cut.
+        Bytes that were received: more than ``len(raw)`` if the body was cut.
     is_accepted
         Whether the request was accepted; a refused body is parsed up to
         :data:`MAX_REFUSED_BODY_BYTES`.
     max_bytes
-        A lower limit on the decompressed body, for those who only preview it.
+        A lower limit on the decompressed body, for previews.
 
     Returns
     -------
     value
-        ``MISSING`` where no byte was received, else as of :func:`hooknb.payloads.parse`.
+        The value that :func:`hooknb.payloads.parse` returns; ``MISSING`` if no byte was received.
 
     Raises
     ------
@@ -294,7 +295,7 @@ def parse_body(
     if len(raw) < size:
         detail = f"the first {len(raw):,} of {size:,} bytes were kept"
         raise PayloadError(400, "cut", detail)
-    # An accepted body was checked when it was received, so that one decoding is enough now.
+    # An accepted body was checked when it was received, so one decoding is enough here.
     if is_accepted and raw and not content_encoding and payloads.kind(content_type) == "json":
         try:
             if max_bytes is None or len(raw) <= max_bytes:
@@ -318,7 +319,7 @@ def read_body(
     size: int,
     is_accepted: bool,
 ) -> Any:
-    """Return what :func:`parse_body` does, or ``MISSING`` where it raises."""
+    """Return the value of :func:`parse_body`, or ``MISSING`` if it raises."""
     try:
         return parse_body(raw, content_type, content_encoding, size=size, is_accepted=is_accepted)
     except PayloadError:
@@ -327,20 +328,20 @@ def read_body(
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedRequest(LazyRequest):
-    """A request as the store keeps it: each field is a column of its deliveries.
+    """A request as the store keeps it: each field is a column of the table of deliveries.
 
-    A column is of the type of its field, and named after it unless ``metadata`` has another name.
-    A field that is added needs a default, which deliveries of earlier versions get.
+    A column has the type of its field, and its name unless ``metadata`` has another one. A new
+    field needs a default, which deliveries of earlier versions get.
 
     Attributes
     ----------
     method
         The request method.
     subpath
-        What the sender appended to the hook's URL, as it stood there: ``/api/v2/alerts``; ``""``
-        for nothing, or for a slash alone.
+        The path that the sender appended to the hook's URL, not decoded: ``/api/v2/alerts``;
+        ``""`` for nothing or a single slash.
     query_string
-        What stood behind ``?`` in the URL, not decoded.
+        The part of the URL after ``?``, not decoded.
     size
         Bytes of the body that were received.
     remote
@@ -348,8 +349,8 @@ class ReceivedRequest(LazyRequest):
     head
         The block of header fields as received.
     raw
-        The bytes of the body as sent: chunks joined, ``Content-Encoding`` not undone. The first
-        64 KiB where the request was refused.
+        The bytes of the body as sent: chunks joined, ``Content-Encoding`` not decoded. Only the
+        first 64 KiB if the request was refused.
     """
 
     method: str
@@ -357,7 +358,7 @@ class ReceivedRequest(LazyRequest):
     query_string: str = field(metadata={"column": "query"})
     size: int
     remote: str
-    # Last, since a row is read from its beginning.
+    # The large columns are last: SQLite reads a row from its beginning.
     head: bytes = field(repr=False)
     raw: bytes = field(repr=False, metadata={"column": "body"})
 
@@ -366,24 +367,24 @@ class ReceivedRequest(LazyRequest):
 class Delivery(ReceivedRequest):
     """One HTTP request that a hook received, kept with its raw bytes.
 
-    Beside the attributes of :class:`ReceivedRequest` (``method``, ``subpath``, ``query_string``,
-    ``size``, ``remote``, ``head``, ``raw``) it has these.
+    It adds the following to the attributes of :class:`ReceivedRequest` (``method``, ``subpath``,
+    ``query_string``, ``size``, ``remote``, ``head``, ``raw``).
 
     Attributes
     ----------
     id
-        Its number in its hook, from 1, rising in the order of arrival.
+        Its number within its hook, from 1, in the order of arrival.
     workflow
         The name of the workflow that received it.
     received_at
         When its headers were complete.
     outcome, reason, detail
-        ``accepted``, or ``refused`` with a short reason and a sentence about it.
+        ``accepted``, or ``refused`` with a short reason and an explanation in one sentence.
     response
-        What the caller got, or ``None`` while it waits.
+        The response that the caller got, or ``None`` while it waits.
     duration_ms
-        Milliseconds from complete headers until the response was ready; it left once it was on
-        disk together with the delivery.
+        Milliseconds from complete headers until the response was ready. It is sent once it is
+        stored together with the delivery.
     """
 
     id: int
@@ -421,11 +422,11 @@ class Job:
     started_at, finished_at
         ``finished_at`` is ``None`` while it runs.
     result
-        The node's result: what later nodes see under its key.
+        The node's result: the value that later nodes see under its key.
     output
-        What it printed.
+        The text that it printed.
     error
-        Type and message, then the traceback, where it raised.
+        Type and message, then the traceback, if it raised.
     stored_as_repr
         Whether ``result`` could not be stored and is its ``repr``.
     """
@@ -448,7 +449,7 @@ class Job:
 
     @property
     def is_nested_failure(self) -> bool:
-        """Whether a node below this one failed, and not this one itself."""
+        """Whether a node below this one failed rather than this one."""
         return self.error == JobError.NESTED.value
 
 
@@ -459,19 +460,19 @@ class Execution:
     Attributes
     ----------
     id
-        The id of the delivery that started it, and so its own.
+        The id of the delivery that started it.
     revision
         The number of the revision that it ran.
     status, reason
-        How it ended, and why where it did not resolve.
+        How it ended, and the reason if it did not resolve.
     started_at, finished_at
-        ``None`` until it starts, until it ends.
+        ``None`` until it starts and until it ends, respectively.
     response_status
-        The status code of its Response node, or of the end of a synchronous run.
+        The status code sent by its Response node, or at the end of a synchronous run.
     missing
         Configured variables that the delivery lacked, as ``part.path``.
     recovered
-        Whether it ran again because the process stopped in the middle of its first run.
+        Whether it ran again because the process stopped during its first run.
     jobs
         The records of its nodes, in the order in which they ended.
     """
@@ -503,14 +504,14 @@ def _milliseconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds() * 1000
 
 
-def _shown(value: Any) -> Any:
+def _mask_credentials(value: Any) -> Any:
     """Mask credentials in headers that are part of a result."""
     if isinstance(value, (HeaderMap, Headers)):
         return value.masked()
     if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
+        return {key: _mask_credentials(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
+        return [_mask_credentials(item) for item in value]
     return value
 
 
@@ -525,8 +526,8 @@ def _plain(value: object) -> Any:
 def encode_result(value: object) -> tuple[str | None, bool]:
     """Encode a node's result as JSON text; return the text and whether it is only a ``repr``.
 
-    ``None`` is stored as nothing. A value that JSON cannot hold is kept as its ``repr``, cut at
-    64 KiB, and marked. NaN and the infinities are kept in Python's own notation.
+    ``None`` is stored as SQL's ``NULL``. A value that JSON cannot represent is kept as its
+    ``repr``, cut at 64 KiB, and marked. NaN and the infinities keep Python's notation.
     """
     if value is None:
         return None, False
@@ -535,7 +536,7 @@ def encode_result(value: object) -> tuple[str | None, bool]:
     if type(value) is int and -(2**63) <= value < 2**63:
         return str(value), False
     try:
-        return json.dumps(_shown(value), default=_plain), False
+        return json.dumps(_mask_credentials(value), default=_plain), False
     except BaseException:  # noqa: BLE001 - whatever a user's object raises, the job is kept
         try:
             text = repr(value)
@@ -545,5 +546,5 @@ def encode_result(value: object) -> tuple[str | None, bool]:
 
 
 def decode_result(text: str | None) -> Any:
-    """Decode what :func:`encode_result` wrote."""
+    """Decode the text of :func:`encode_result`."""
     return None if text is None else json.loads(text)

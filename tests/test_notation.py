@@ -670,7 +670,7 @@ def test_functions_of_one_name_and_without_text(monkeypatch):
         hooknb, "webhook", lambda name, **chosen: made.append(define(name, **chosen))
     )
     code = workflow.to_python()
-    assert "# len: its text is not known; define it above" in code
+    assert "# len: its source is not known; define it above" in code
     namespace = run(code, monkeypatch)
     assert made == [workflow]
     assert [node.function(()) for node in made[0].nodes[:3]] == [1, 0, 0]

@@ -15,7 +15,7 @@ from hooknb.store import rescue as rescue_store
 
 __all__ = ["rescue"]
 
-_MAX_RUNS: Final = 10  # of lost ids that are shown
+_MAX_RUNS: Final = 10  # ranges of lost ids that are shown
 
 
 def rescue(
@@ -23,14 +23,14 @@ def rescue(
         str, typer.Argument(metavar="OLD", help="The damaged store, which no process serves.")
     ],
     new: Annotated[
-        Path, typer.Argument(metavar="NEW", help="The store to write; nothing may be there.")
+        Path, typer.Argument(metavar="NEW", help="The store to write, which must not exist yet.")
     ],
 ) -> None:
-    """Copy what can still be read of a damaged store to a new one.
+    """Copy the readable part of a damaged store to a new one.
 
-    Workflows with their URLs, deliveries, responses, executions and jobs; the old file stays as it
-    is. What a damaged page had is lost and said; SQLite sees no change inside of a value. Exits
-    with 1 if something was lost.
+    Copies workflows with their URLs, deliveries, responses, executions and jobs; the old file is
+    not changed. The data of damaged pages is lost, and reported; SQLite cannot detect changes
+    within a value. Exits with 1 if anything was lost.
     """
     with Progress(
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""The panel: a hook to look at and to click on, with ipywidgets and anywidget."""
+"""The panel: a graphical interface to hooks, built with ipywidgets and anywidget."""
 
 from __future__ import annotations
 

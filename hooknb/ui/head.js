@@ -1,5 +1,5 @@
 // @ts-check
-// The head of the panel: what the hook is, its URL, its switch, and the tabs.
+// The head of the panel: the hook's state, its URL, its switch, and the tabs.
 
 import {
   bdi, button, copyButton, grouped, h, milliseconds, part, replace, sayingLine,
@@ -39,7 +39,7 @@ export default part((ctx) => {
   };
   const test = button("Send a test", sendTest, {
     class: "hk-button hk-primary",
-    title: "Send a request made of the trigger's samples: hook.send_sample()",
+    title: "Send a request made from the trigger's samples: hook.send_sample()",
   });
 
   const count = h("span", { class: "hk-badge hk-count" });
@@ -47,7 +47,7 @@ export default part((ctx) => {
     model.set("tab", index);
     model.save_changes();
   };
-  // No tabs to a screen reader: what they show is in other widgets, which have no such role.
+  // Not tabs to a screen reader: their content is in other widgets, without the role tabpanel.
   const buttons = model.get("tabs").map((label, index) =>
     button(index === 0 ? [label, " ", count] : label, () => open(index), { class: "hk-tab" }),
   );
@@ -64,7 +64,7 @@ export default part((ctx) => {
   const timer = setTimeout(() => {
     if (state === null) {
       waiting.textContent =
-        "No response from the kernel yet. Where it was restarted, run the cell again.";
+        "No response from the kernel yet. If it was restarted, run the cell again.";
     }
   }, 3000);
   ctx.cleanup(() => clearTimeout(timer));

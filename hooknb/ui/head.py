@@ -1,4 +1,4 @@
-"""The head of the panel: what the hook is, its URL, its switch, and which tab is open."""
+"""The head of the panel: the hook's state, its URL, its switch, and the tabs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["HOOK_TONES", "Head"]
 
 HOOK_TONES: Final = {"enabled": "ok", "disabled": "warn", "closed": "bad"}
-"""The tone of each status of a hook: the end of a class of the style sheets, ``hk-ok``."""
+"""The tone of each status of a hook: the suffix of its CSS class, ``ok`` of ``hk-ok``."""
 
 
 class Head(Part):
@@ -26,7 +26,7 @@ class Head(Part):
     Attributes
     ----------
     tab
-        The position of the open tab; the browser keeps it in step with what stands below.
+        The position of the open tab; the browser keeps it in step with the tab shown below.
     tabs
         The titles of the tabs.
     """
@@ -63,12 +63,12 @@ class Head(Part):
         }
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send the whole state."""
         self._said = {}
         self.publish()
 
     def publish(self) -> int:
-        """Say it where it has changed."""
+        """Send the state if it has changed."""
         state = self._state()
         if state == self._said:
             return 0
@@ -76,14 +76,14 @@ class Head(Part):
         self.say("state", **state)
         return 1
 
-    # -- what buttons do ------------------------------------------------------------------------
+    # -- buttons --------------------------------------------------------------------------------
 
     def on_url(self, content: dict[str, Any]) -> None:
-        """Return the URL to be copied, as senders need it: ``hook.url_with_credentials``."""
+        """Send the view the URL to copy: ``hook.url_with_credentials``."""
         self.say("url", to=content["view"], text=self._panel.hook.url_with_credentials)
 
     def on_curl(self, content: dict[str, Any]) -> None:
-        """Return the command to be copied: ``hook.curl()``."""
+        """Send the view the command to copy: ``hook.curl()``."""
         self.say("curl", to=content["view"], text=self._panel.hook.curl())
 
     def on_test(self, content: dict[str, Any]) -> None:
@@ -99,19 +99,19 @@ class Head(Part):
             )
             if response.delivery is not None:
                 panel.choose(response.delivery)
-                # A test does not choose a row: what comes later is followed.
+                # Choosing the test's delivery must not stop the list from following new ones.
                 panel.deliveries.follow()
 
         self.aside("test", hook.send_sample, then, str(content.get("view")))
 
     def on_switch(self, content: dict[str, Any]) -> None:
-        """Turn the switch: ``hook.enabled = …``."""
+        """Enable or disable the hook: ``hook.enabled = …``."""
         self._panel.hook.enabled = content.get("on") is True
         self._panel.poke()
 
 
 def _is_empty(hook: Hook, number: int | None) -> bool:
-    """Whether a test was ``{}``, for want of samples."""
+    """Whether a test sent ``{}`` because there are no samples."""
     if number is None or any(map(has_sample, hook.workflow.trigger.body)):
         return False
     try:

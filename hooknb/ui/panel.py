@@ -1,4 +1,4 @@
-"""The panel of a hook: what is shown where ``hook`` stands at the end of a cell."""
+"""The panel of a hook: its display at the end of a notebook cell."""
 
 from __future__ import annotations
 
@@ -31,24 +31,23 @@ _PANELS_LOCK: Final = threading.Lock()
 
 
 class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
-    """Everything about one hook, to look at and to click on.
+    """The graphical interface to one hook.
 
-    Whatever a button does is one documented call of :class:`hooknb.Hook`. All views of it agree:
-    they show this one object.
+    Each button makes one documented call of :class:`hooknb.Hook`. All views show the same state,
+    that of this object.
 
     Attributes
     ----------
     watch, feed
-        What the parts read of the hook beyond its calls, and of that the deliveries as rows;
-        used under ``lock``.
+        The hook's data beyond its public calls, and its deliveries as rows; used under ``lock``.
     draft
-        What the forms have changed and nobody has applied.
+        The changes made in the forms and not yet applied.
     selected
         The id of the chosen delivery.
     parts
-        Everything in it that hears messages and is published.
+        All widgets in it that exchange messages with views.
     lock
-        Guards all of it: messages come on one thread, what is published on another.
+        Guards the panel: messages arrive on one thread and are published on another.
     """
 
     def __init__(self, hook: Hook) -> None:
@@ -66,7 +65,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         tabs = (self.deliveries, self.trigger, self.workflow, self.python)
         self.head = Head(self, [tab.title for tab in tabs])
         self._stack = ipywidgets.Stack(children=tabs, selected_index=self.head.tab)
-        # In the browser: which tab is open changes also while the kernel is busy.
+        # Linked in the browser, so that tabs open while the kernel is busy.
         self._link = ipywidgets.jslink((self.head, "tab"), (self._stack, "selected_index"))
         super().__init__(children=[self.head, self._stack])
         self.add_class("hk-panel")
@@ -79,7 +78,7 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
             _PANELS.add(self)
 
     def end(self) -> None:
-        """Take it from where it is shown, and give back its widgets; the hook makes another one."""
+        """Close the panel and free its widgets; the hook makes another one on demand."""
         with _PANELS_LOCK:
             _PANELS.discard(self)
         with self.lock:
@@ -89,81 +88,81 @@ class HookPanel(ipywidgets.VBox):  # type: ignore[misc]
         with contextlib.suppress(AttributeError):
             del self.hook.panel
 
-    # -- for the parts --------------------------------------------------------------------------
+    # -- called by parts ------------------------------------------------------------------------
 
     def open_tab(self, tab: Any) -> None:
         """Show one of the tabs."""
         self.head.tab = self._stack.children.index(tab)
 
     def poke(self) -> None:
-        """Have what changed published soon."""
+        """Have changes published soon."""
         PUBLISHER.wake()
 
     def choose(self, delivery: int | None) -> None:
-        """Choose a delivery, in every part that shows one; under the lock."""
+        """Choose a delivery in every part that shows one; the caller holds the lock."""
         self.selected = delivery
         self.deliveries.chosen()
-        self.workflow.chosen()
+        self.workflow.flow.follow()
 
     def draft_changed(self) -> None:
-        """Tell the forms that the draft is another one now; under the lock."""
+        """Tell the forms that the draft has changed; the caller holds the lock."""
         self.trigger.draft_changed()
         self.workflow.draft_changed()
 
-    # -- for the publisher ----------------------------------------------------------------------
+    # -- called by the publisher ----------------------------------------------------------------
 
     @property
     def watched(self) -> bool:
-        """Whether somebody can see a part of it."""
+        """Whether any part of it is visible."""
         return any(part.watched for part in self.parts)
 
     @property
     def silent(self) -> bool:
-        """Whether those who see it were not heard of for a minute."""
+        """Whether none of its visible parts has heard from a view for a minute."""
         return all(part.silent for part in self.parts if part.watched)
 
     def publish(self) -> int:
-        """Say what has changed, and return the number of messages."""
+        """Send the changes, and return the number of messages."""
         with self.lock:
             hook = self.hook
             try:
                 self.watch.flush()
                 self.feed.refresh()
                 if self._shown is not hook.workflow:
-                    # Another revision, or the same one with its functions made anew.
+                    # Another revision, or the same one with redefined functions.
                     self._shown = hook.workflow
                     self.trigger.revised()
                     self.workflow.revised()
-                # What one part has to say may have another one say something too.
+                # One part's update may make another one send messages too.
                 before = sum(part.messages for part in self.parts)
                 for part in self.parts:
-                    # The head may have been scrolled away by what is looked at below it.
+                    # The head may be scrolled out of sight while a part below it is watched.
                     if part.watched or (part is self.head and part.is_open):
                         part.publish()
                 return sum(part.messages for part in self.parts) - before
             except StoreUnavailableError:
                 if hook.status != "closed":
                     raise
-                # Its runtime is closed too: there is nothing to read, and nothing new.
+                # Its runtime is closed too: there is nothing left to read.
                 return self.head.publish()
 
     def view(self) -> dict[str, Any]:
-        """Return what a cell shows of it, by media type."""
+        """Return the panel's display data, by media type."""
         return view_of(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """Show the panel, and a summary where widgets cannot be shown."""
+        """Return the display data: the panel, and a summary where widgets are not supported."""
         return self.hook._repr_mimebundle_()
 
     def __repr__(self) -> str:
-        """Say what the hook is, without secrets."""
+        """Describe the hook, without secrets."""
         return repr(self.hook)
 
 
 def _end_closed(name: str) -> None:
-    """Have the panels of closed hooks give way to the one of the next hook of their name.
+    """Remove the panels of closed hooks with this name, since a new hook has taken it.
 
-    Until then they stand where they were shown: that a hook is closed is worth seeing.
+    Until then they stay on view, to show that their hook is closed.
     """
     with _PANELS_LOCK:
         panels = tuple(_PANELS)
@@ -173,7 +172,7 @@ def _end_closed(name: str) -> None:
 
 
 def _parts(widget: Any) -> list[Part]:
-    """Return the parts among a widget and all below it."""
+    """Return the parts in a tree of widgets."""
     found = [widget] if isinstance(widget, Part) else []
     for child in getattr(widget, "children", ()):
         found += _parts(child)

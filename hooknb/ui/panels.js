@@ -1,5 +1,5 @@
 // @ts-check
-// All hooks of the kernel, one of which is shown below.
+// The list of all hooks; the chosen one is shown below it.
 
 import { bdi, button, h, part, replace, visible } from "./parts/common.js";
 
@@ -20,11 +20,11 @@ export default part((ctx) => {
         return button(label, () => ctx.send("choose", { name: hook.name }), {
           class: "hk-hook",
           "aria-pressed": String(hook.name === message.chosen),
-          title: hook.stored ? "Serve it as it stands in the store: hooknb.serve(name)" : null,
+          title: hook.stored ? "Serve it as stored: hooknb.serve(name)" : null,
         });
       }),
       message.hooks.length === 0
-        ? h("span", { class: "hk-soft" }, "No hook is served yet: name one, and make it.")
+        ? h("span", { class: "hk-soft" }, "No hook is served yet. Enter a name to create one.")
         : null,
     );
     if (focused !== null) list.querySelector('[aria-pressed="true"]')?.focus();

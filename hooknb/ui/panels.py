@@ -1,4 +1,4 @@
-"""All hooks of the kernel in one place, and new ones made by clicks."""
+"""The panels of all hooks, and a form that creates new ones."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _MODES: Final = (("asynchronous", False), ("synchronous", True))
 
 
 class Calls(Protocol):
-    """What the panels call: the functions of :mod:`hooknb.runtime`."""
+    """The functions of :mod:`hooknb.runtime` that the panels call."""
 
     def hooks(self) -> Mapping[str, Hook]:
         """Return the hooks being served, by name."""
 
     def workflows(self) -> list[str]:
-        """Name what the store holds."""
+        """Return the names of the stored workflows."""
 
     def store_users(self) -> list[int | None]:
-        """Return the ids of the other processes that use the store."""
+        """Return the ids of the other processes that use the store; ``None`` for unknown ones."""
 
     def webhook(self, name: str, *, sync: bool) -> Hook:
         """Serve a new workflow."""
 
     def serve(self, name: str) -> Hook:
-        """Serve a stored one as it stands."""
+        """Serve a stored workflow as it is."""
 
 
 class HookList(Part):
-    """The hooks that are served, and those that the store holds besides."""
+    """The list of hooks: those served, then those only stored."""
 
     module = "panels.js"
     carries = True
@@ -66,12 +66,12 @@ class HookList(Part):
         super().__init__(lock=lock)
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send the whole list."""
         self._said, self._next = {}, 0.0
         self.publish()
 
     def publish(self) -> int:
-        """Say it where it has changed; looked for once a second."""
+        """Send the list if it has changed; checked at most once a second."""
         with self.lock:
             now = time.monotonic()
             if now < self._next:
@@ -92,7 +92,7 @@ class HookList(Part):
             return 1
 
     def on_choose(self, content: dict[str, Any]) -> None:
-        """Show a hook; serve it first where it is only stored."""
+        """Show a hook; serve it first if it is only stored."""
         self._choose(str(content.get("name")))
 
 
@@ -118,7 +118,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         self._next_stored = 0.0
         self._size: tuple[str, str] = ("", "")
         self._next_size = 0.0
-        # Whoever holds it may wait for a runtime's lock; no runtime waits for this one.
+        # Taken before a runtime's lock, never while holding one.
         self._lock = threading.RLock()
         self.list = HookList(self.choose, self._listed, self._lock)
         self.list.when_watched = PUBLISHER.wake
@@ -146,7 +146,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         served = self._calls.hooks()
         again = served.get(self._chosen or "")
         if again is not None and again is not self._hook:
-            # It was closed and made again: another hook of the same name.
+            # Closed and created again: another hook of the same name.
             self.choose(again.name)
         rows = [
             {
@@ -166,7 +166,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
         return {"hooks": rows, "chosen": self._chosen, "size": size, "remedy": remedy}
 
     def _workflows(self) -> list[str]:
-        """Return what the store holds; it is read every few seconds."""
+        """Return the names of the stored workflows, read every few seconds."""
         now = time.monotonic()
         if now >= self._next_stored:
             self._next_stored = now + _STORE_SECONDS
@@ -191,9 +191,9 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
     def _new(self) -> None:
         name = self.name.value
         if not name.strip():
-            self._say_error("write a name")
+            self._say_error("enter a name")
             return
-        # The name stays: what is typed next might be taken away with it.
+        # The field is not cleared: text typed meanwhile might be lost with it.
         self._say_error("")
         try:
             if name not in self._calls.hooks() and name not in self._calls.workflows():
@@ -203,7 +203,7 @@ class Panels(ipywidgets.VBox):  # type: ignore[misc]
             self._say_error(str(error))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """Show the panels, and the names where widgets cannot be shown."""
+        """Return the display data: the panels, and the names where widgets are not supported."""
         return {"text/plain": repr(self), **view_of(self)}
 
     def __repr__(self) -> str:
@@ -216,7 +216,7 @@ def _new(arrived: int) -> str:
 
 
 def _store_size(hooks: Iterable[Hook]) -> tuple[str, str]:
-    """Say how large the store is and what grows, and what to do about it where it is large."""
+    """Return the size of the store as text, and the remedy if it is large."""
     for hook in hooks:
         if hook.status != "closed":
             size = hook.watch().store_size()
@@ -225,7 +225,7 @@ def _store_size(hooks: Iterable[Hook]) -> tuple[str, str]:
 
 
 def _not_served(users: list[int | None]) -> str:
-    """Say how a hook is that is not served here, and who else uses its store."""
+    """Describe a hook that is not served here, and who else uses its store."""
     if not users:
         return "stored, not served"
     named = ["another process" if pid is None else f"process {pid}" for pid in users]

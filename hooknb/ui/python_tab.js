@@ -1,5 +1,5 @@
 // @ts-check
-// The Python that makes the hook, and its JSON, to be copied.
+// The Python code that creates the hook, and its JSON, to copy.
 
 import { copyButton, h, lines, part, replace, visible } from "./parts/common.js";
 
@@ -15,7 +15,7 @@ function codeBlock(title, note, text) {
       copyButton("Copy", async () => text(), {
         class: "hk-button hk-push",
         "aria-label": `Copy the ${title}`,
-        disabled: true, // until there is something to be copied
+        disabled: true, // until there is something to copy
       }),
     ),
     h("pre", { class: "hk-mono", tabindex: "0", "aria-label": title, dir: "ltr" }),
@@ -24,7 +24,7 @@ function codeBlock(title, note, text) {
 
 export default part((ctx) => {
   let code = { python: "", json: "", note: "" };
-  const python = codeBlock("Python", "run in a cell, it makes this very hook", () => code.python);
+  const python = codeBlock("Python", "run in a cell, it creates this hook", () => code.python);
   const json = codeBlock("JSON", "for hooknb.Workflow.from_json(…)", () => code.json);
   const note = h("div", { class: "hk-error", role: "status" });
   replace(ctx.el, h("div", { class: "hk-python" }, note, python, json));

@@ -1,4 +1,4 @@
-"""The Python that makes the hook, and its JSON."""
+"""The Python tab: the code that creates the hook, and its JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["PythonTab"]
 
 
 class PythonTab(Part):
-    """``hook.workflow.to_python()`` and ``hook.workflow.to_json()``, to be copied.
+    """``hook.workflow.to_python()`` and ``hook.workflow.to_json()``, to copy.
 
-    Run in a cell, the code makes this very hook: no new revision comes of it. The password is in
-    neither; the code asks for it.
+    Run in a cell, the code serves this same revision, without creating a new one. The password is
+    in neither; the code asks for it.
     """
 
     title = "Python"
@@ -30,7 +30,7 @@ class PythonTab(Part):
         super().__init__(lock=panel.lock)
 
     def opened(self) -> None:
-        """Say both."""
+        """Send both texts."""
         hook = self._panel.hook
         self._said = workflow = hook.workflow
         try:
@@ -40,7 +40,7 @@ class PythonTab(Part):
         self.say("code", python=python, json=workflow.to_json(), note=note, revision=hook.revision)
 
     def publish(self) -> int:
-        """Say both where there is another revision."""
+        """Send both texts if there is another revision."""
         if self._panel.hook.workflow is self._said:
             return 0
         self.opened()

@@ -1,4 +1,4 @@
-"""What is defined, as pure data: a workflow, its trigger, its nodes, and its revisions."""
+"""Definitions as pure data: a workflow, its trigger, its nodes, and its revisions."""
 
 from __future__ import annotations
 

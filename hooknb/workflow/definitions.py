@@ -1,4 +1,4 @@
-"""Definitions as they stand in a store, and as changes make them."""
+"""Definitions loaded from a store, and changes applied to them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _SETTINGS: Final = (*(name for name in SETTINGS if name != "name"), "enabled")
 
 
 def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Workflow, bool | None]:
-    """Return a definition with other settings, as users write them, and the switch where it is one.
+    """Return a definition with settings changed as users write them, and ``enabled`` if given.
 
     Raises
     ------
     SettingError
-        One of them is none of :func:`hooknb.webhook`'s, or is ``name``, or has a wrong value.
+        A setting is not one of :func:`hooknb.webhook`, is ``name``, or has an invalid value.
     """
     for setting in settings:
         if setting == "name":
             raise SettingError(
                 "name",
-                "a hook cannot be renamed; hooknb.webhook(name, …) makes one of another name, "
+                "a hook cannot be renamed; hooknb.webhook(name, …) makes one with another name, "
                 "with its own URL",
             )
         if setting not in _SETTINGS:
@@ -41,7 +41,7 @@ def apply_changes(workflow: Workflow, settings: Mapping[str, Any]) -> tuple[Work
 
 
 def check_switch(enabled: Any) -> bool:
-    """Return the switch back where it is one.
+    """Return ``enabled`` if it is a bool.
 
     Raises
     ------
@@ -56,22 +56,22 @@ def check_switch(enabled: Any) -> bool:
 def load_definition(
     definition: bytes, functions: Functions, *, known: Known | None, what: str, call: str
 ) -> Workflow:
-    """Read a stored definition, its functions put back.
+    """Read a stored definition, and bind its functions.
 
     Parameters
     ----------
     definition
-        As :meth:`hooknb.Workflow.encode` gave it.
+        The JSON of :meth:`hooknb.Workflow.encode`.
     functions, known
-        As of :meth:`hooknb.Workflow.decode`.
+        See :meth:`hooknb.Workflow.decode`.
     what, call
-        The words of the error for the definition, and for the call that would load it, up to its
-        last argument.
+        How the error names the definition, and the start of the call that would load it, up to
+        the last argument.
 
     Raises
     ------
     SettingError
-        A function of it is not loaded in this process.
+        One of its functions is not loaded in this process.
     """
     workflow = Workflow.decode(definition, functions, known=known)
     if workflow.unbound:
@@ -85,16 +85,16 @@ def load_definition(
 
 
 def nodes_of(definition: bytes) -> tuple[Node, ...]:
-    """Return the nodes of a stored definition; none where it cannot be read here."""
+    """Return the nodes of a stored definition; none if it cannot be read in this process."""
     try:
         return Workflow.decode(definition).nodes
     except SettingError:
-        # A node type of one's own that is not defined yet.
+        # A custom node type that is not registered yet.
         return ()
 
 
 def trigger_of(definition: bytes) -> Trigger:
-    """Return the trigger of a stored definition, whatever types and functions its nodes have."""
+    """Return the trigger of a stored definition, even if its nodes cannot be read here."""
     settings = decode_json(definition)
     settings.pop("nodes", None)
     return Workflow.decode(json.dumps(settings)).trigger

@@ -1,4 +1,4 @@
-"""Revisions: the versions of a workflow, and what each changed."""
+"""Revisions: the versions of a workflow, and the changes of each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Revision:
     number
         From 1; executions name it.
     created_at
-        When it was defined first.
+        When it was first defined.
     workflow
-        The definition; ``None`` where it cannot be read here, since a node type of one's own is
-        not registered, or not as it was.
+        The definition; ``None`` if it cannot be read in this process, since a custom node type is
+        not registered or has changed.
     changes
-        The places in which it differs from the revision of the number before: ``body``,
+        The places in which it differs from the revision numbered one lower: ``body``,
         ``nodes[0].condition``, ``nodes: + total``; none for the first.
     """
 
@@ -51,12 +51,12 @@ def read_revisions(
     rows: Iterable[tuple[int, datetime, bytes]],
     known: Mapping[tuple[str, str], Callable[..., Any]] | None = None,
 ) -> list[Revision]:
-    """Make revisions of what :meth:`hooknb.store.Store.revisions` gives, oldest first.
+    """Return revisions from the rows of :meth:`hooknb.store.Store.revisions`, oldest first.
 
     Parameters
     ----------
     known
-        As of :meth:`hooknb.Workflow.decode`.
+        See :meth:`hooknb.Workflow.decode`.
     """
     revisions: list[Revision] = []
     before: Workflow | None = None
@@ -77,11 +77,11 @@ def read_revisions(
 
 
 def changes(before: Workflow, after: Workflow) -> tuple[str, ...]:
-    """Name the places in which two definitions differ.
+    """Return the places in which two definitions differ.
 
-    Settings go by name, the fields of ``response`` and of nodes by place (``nodes[0].yes[1].body``,
-    as it is in ``after``). Nodes are matched by key: ``nodes: + total`` was added, ``nodes: - old``
-    removed, ``nodes: total moved`` stands elsewhere. Nothing secret is in it.
+    A setting is given by name, a field of ``response`` or of a node by its place in ``after``
+    (``nodes[0].yes[1].body``). Nodes are matched by key: ``nodes: + total`` was added,
+    ``nodes: - old`` removed, ``nodes: total moved`` moved. Secrets are left out.
     """
     found: list[str] = []
     one, other = before.settings(), after.settings()
@@ -97,11 +97,11 @@ def changes(before: Workflow, after: Workflow) -> tuple[str, ...]:
 
 
 def _fields(before: Node, after: Node) -> list[str]:
-    """Name the fields in which two nodes of one key differ, but for the nodes below them."""
+    """Return the fields in which two nodes with the same key differ, without nodes below."""
     one, other = settings_of(_alone(before)), settings_of(_alone(after))
     for settings in (one, other):
         if "source" in settings and is_function(settings.get("function")):
-            settings["function"] = name_of(settings["function"])  # its source stands beside it
+            settings["function"] = name_of(settings["function"])  # the source is compared too
     return [
         name
         for name in after.__struct_fields__
@@ -112,13 +112,13 @@ def _fields(before: Node, after: Node) -> list[str]:
 def _alone(node: Node) -> Node:
     try:
         return node.without_below()
-    except SettingError:  # a type of one's own that needs some
+    except SettingError:  # a custom type that requires nodes below
         return node
 
 
 @dataclass(frozen=True)
 class _Stand:
-    """Where a node stands: the node above it, the list there, and that list's place."""
+    """The position of a node: the node above it, the list there, and the list's place."""
 
     node: Node
     above: str
@@ -162,7 +162,7 @@ def _nodes(before: tuple[Node, ...], after: tuple[Node, ...]) -> list[str]:
 
 
 def _moved(old: dict[str, _Stand], new: dict[str, _Stand]) -> set[str]:
-    """Find the nodes that stand in another list, or elsewhere among those that stayed in it."""
+    """Return the nodes now in another list, or reordered within their list."""
     both = [key for key in new if key in old]
     moved = {key for key in both if old[key].parent != new[key].parent}
     for parent in {stand.parent for stand in new.values()}:

@@ -1,4 +1,4 @@
-"""Samples: from received values to variables, and from variables to a request that holds them."""
+"""Samples: received values as variables, and requests built from the samples of variables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hooknb.workflow.variables import Variable, sampled
 
 __all__ = ["build_sample", "has_sample", "is_small", "is_taken", "with_variable"]
 
-_MAX_ELEMENTS: Final = 1_000  # of a list that a position makes up
+_MAX_ELEMENTS: Final = 1_000  # of a list extended up to a position
 
-_MAX_SAMPLE_SIZE: Final = 64 * 1024  # characters, bytes and values of a sample that is kept
+_MAX_SAMPLE_SIZE: Final = 64 * 1024  # characters, bytes and values of a kept sample
 _MAX_LEVELS: Final = 100
 
 
 def is_taken(part: str, variables: Iterable[Variable], path: str) -> bool:
-    """Whether one of the variables of a part has that path, whatever the way it is written."""
+    """Whether one of the variables of a part has this path, in any spelling."""
     wanted = _place(part, path)
     return any(_place(part, item.path) == wanted for item in variables)
 
@@ -30,20 +30,21 @@ def is_taken(part: str, variables: Iterable[Variable], path: str) -> bool:
 def with_variable(
     part: str, variables: Iterable[Variable], path: str, *, value: Any, alias: str | None
 ) -> tuple[Variable, ...]:
-    """Return variables among which one is that of a path.
+    """Return variables with one for a path added.
 
     Parameters
     ----------
     part
-        That they are taken from: ``headers``, ``query`` or ``body``.
+        The part that they are taken from: ``headers``, ``query`` or ``body``.
     variables
-        The others. One of the same path stays where it is, and gets the alias where one is given.
+        The existing variables. One with the same path keeps its position, and gets the alias if
+        one is given.
     path
-        Of the variable.
+        The path of the variable.
     value
-        What it was in a request, or ``MISSING``.
+        Its value in a request, or ``MISSING``.
     alias
-        What to call it, or ``None``.
+        Its alias, or ``None``.
     """
     items = list(variables)
     wanted = _place(part, path)
@@ -67,7 +68,7 @@ def _place(part: str, path: str) -> object:
 
 
 def is_small(value: Any) -> bool:
-    """Whether a value is kept with a definition, which is written again with each revision."""
+    """Whether a value is small enough for a definition, which every revision stores again."""
     size, pending = 0, [(value, 0)]
     while pending:
         item, level = pending.pop()
@@ -83,30 +84,30 @@ def is_small(value: Any) -> bool:
 
 
 def has_sample(variable: Variable) -> bool:
-    """Whether a variable knows a value: ``None`` is one where its type is ``null``."""
+    """Whether a variable has a sample; ``None`` is one if its type is ``null``."""
     return variable.sample is not None or variable.type == "null"
 
 
 def build_sample(variables: Iterable[Variable]) -> Any:
     """Build a value in which each variable's path leads to its sample.
 
-    Samples of outer paths are put down first, those of inner ones into them; lists grow up to the
-    positions that are asked for, with ``None`` in the gaps. The samples are not changed.
+    Samples of outer paths are set first, then those of inner ones inside them; lists are extended
+    to the positions of paths, with ``None`` in the gaps. The samples are not modified.
 
     Parameters
     ----------
     variables
-        Of the body, or of the query; those without a sample are passed over.
+        The variables of the body or of the query; those without a sample are skipped.
 
     Returns
     -------
     value
-        ``MISSING`` where no variable has a sample.
+        The value; ``MISSING`` if no variable has a sample.
 
     Raises
     ------
     SettingError
-        A position lies beyond the first 1,000 and beyond the list that is there.
+        A position is beyond the first 1,000 and beyond the end of the sample's list.
     """
     builder = _Builder()
     chosen = [(paths.parse(item.path), item.sample) for item in variables if has_sample(item)]
@@ -116,15 +117,16 @@ def build_sample(variables: Iterable[Variable]) -> Any:
 
 
 class _Builder:
-    """A value in the making; ``top`` holds it, so that it is set as anything inside of it is."""
+    """A value being built; ``top`` holds it, so that it is set like any value inside it."""
 
     def __init__(self) -> None:
         self.top: list[Any] = [MISSING]
-        # What may be changed, all else belongs to a sample; kept, lest an id is given again.
+        # The containers made here, by id; all others belong to samples and are copied on write.
+        # The containers are referenced so that their ids are not reused.
         self._own: dict[int, Any] = {}
 
     def put(self, holder: Any, place: Any, path: Path, value: Any) -> None:
-        """Set what stands at a path inside of what ``holder`` has at ``place``."""
+        """Set the value at a path inside ``holder[place]``."""
         for index, part in enumerate(path):
             current = holder[place] if isinstance(holder, list) else holder.get(place)
             rest = path[index + 1 :]
@@ -139,7 +141,7 @@ class _Builder:
                 holder = self._list(holder, place, current, count, path)
                 place = part if part >= 0 else len(holder) + part
             elif isinstance(current, (list, tuple)) and current:
-                # A key of a list is taken from each of its elements.
+                # A key applied to a list applies to each of its elements.
                 elements = self._list(holder, place, current, 0, path)
                 spread = isinstance(value, (list, tuple)) and len(value) == len(elements)
                 for position in range(len(elements)):

@@ -1,7 +1,7 @@
-"""Variables: what is taken out of a request, and how a sample is turned into a list of them.
+"""Variables: values taken from requests, and lists of them parsed from samples.
 
-A variable is named by the part of the request that it comes from (``headers``, ``query``, ``body``)
-and its path in it. Its alias labels columns and pickers, and resolves nowhere else.
+A variable is identified by its part of the request (``headers``, ``query``, ``body``) and its path
+in it. Its alias labels columns and pickers, and is not resolved anywhere else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 VariableType: TypeAlias = Literal[
     "text", "integer", "number", "boolean", "null", "list", "object", "file"
 ]
-"""What a variable was in its sample. ``file`` is a part of a form with a file name, or bytes."""
+"""The type of a variable's sample. ``file`` is a part of a form with a file name, or bytes."""
 
 PARTS: Final = ("headers", "query", "body")
 """Parts of a request that variables are taken from."""
@@ -55,24 +55,24 @@ _TYPES: Final[dict[type, VariableType]] = {
 
 
 class Variable(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A value taken out of a request; equal to another with the same path, alias, type and sample.
+    """A value taken from a request; equal to another with the same path, alias, type and sample.
 
     Parameters
     ----------
     path
-        Where it stands in its part: ``order.id``, ``items[0].sku``, ``""`` for all of it, or a
-        header's whole name.
+        Its path in its part: ``order.id``, ``items[0].sku``, ``""`` for the whole part, or the
+        name of a header.
     alias
-        What to call it in columns and pickers.
+        Its name in columns and pickers.
     type
-        What it was in the sample that it was taken from.
+        Its type in the sample that it was taken from.
     sample
-        The value that it had there.
+        Its value there.
 
     Raises
     ------
     PathError
-        The path is none, and no header's name either.
+        The path is neither a valid path nor a header's name.
     SettingError
         The alias is empty or has control characters, or the type is not one of the eight.
     """
@@ -83,7 +83,7 @@ class Variable(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     sample: Any = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be; whether a path suits its part, :func:`as_variables` says."""
+        """Refuse invalid values; :func:`as_variables` checks whether the path suits its part."""
         if not isinstance(self.path, str):
             raise SettingError("path", f"a text is expected, such as order.id, not {self.path!r}")
         if not TOKEN.fullmatch(self.path):
@@ -119,21 +119,21 @@ def parse_body(sample: Any) -> list[Variable]:
     Parameters
     ----------
     sample
-        JSON as ``str`` or ``bytes``; a Python value; or anything with an attribute ``body``, such
-        as a delivery: then that body, which is parsed already.
+        JSON as ``str`` or ``bytes``; a Python value; or an object with a parsed ``body``, such as
+        a delivery.
 
     Returns
     -------
     list of Variable
-        One for every path, objects and lists as well as what is in them, parents first, in the
-        order of the sample; of a list the first 20 elements. A body that is one plain value gives
-        the one variable ``""``, and no body has none.
+        One for every path, including objects and lists, parents first, in the order of the sample;
+        of a list, the first 20 elements. A plain value has the single variable ``""``, and a
+        missing body has none.
 
     Raises
     ------
     SampleError
-        The text is not JSON (with line and column), or the value holds something that no body has
-        (with its path).
+        The text is not JSON (with line and column), or the value contains something that a body
+        cannot contain (with its path).
     """
     if isinstance(sample, (str, bytes, bytearray)):
         return _listed(_json(sample))
@@ -148,19 +148,19 @@ def parse_query(sample: Any) -> list[Variable]:
     Parameters
     ----------
     sample
-        A whole URL, or its query with or without the question mark; a dict; or anything with an
-        attribute ``query``, such as a delivery. A fragment is left out.
+        A URL, or its query with or without the question mark; a dict; or an object with a parsed
+        ``query``, such as a delivery. A fragment is ignored.
 
     Returns
     -------
     list of Variable
-        As of :func:`parse_body`.
+        As for :func:`parse_body`.
 
     Raises
     ------
     SampleError
-        The sample is nothing of the kind, or a dict that holds something that no query has (with
-        its path).
+        The sample is none of these, or a dict with a value that a query cannot contain (with its
+        path).
     """
     if not _is_value(sample) and hasattr(sample, "query"):
         sample = sample.query
@@ -179,16 +179,14 @@ def as_variables(setting: str, items: Iterable[str | Variable] | None) -> tuple[
     Parameters
     ----------
     setting
-        The part that they are taken from, ``headers``, ``query`` or ``body``; errors name it:
-        ``body[2]``.
+        Their part, ``headers``, ``query`` or ``body``, which errors name: ``body[2]``.
     items
-        Paths and variables. None is an empty list.
+        Paths and variables. ``None`` is an empty list.
 
     Raises
     ------
     SettingError
-        It is a single text, or an item is neither a path nor a header's name (RFC 9110, section
-        5.1).
+        It is not a list, or an item is neither a path nor a header's name (RFC 9110, section 5.1).
     """
     if items is None:
         return ()
@@ -204,7 +202,7 @@ def as_variables(setting: str, items: Iterable[str | Variable] | None) -> tuple[
 
 
 def column(part: str, variable: Variable) -> str:
-    """Name a variable's column: its alias, or part and path: ``body[0].sku``, ``body``."""
+    """Return the name of a variable's column: its alias, or its part and path: ``body[0].sku``."""
     if variable.alias is not None:
         return variable.alias
     if not variable.path:
@@ -219,12 +217,12 @@ def split_column(name: str) -> tuple[str, str]:
     ----------
     name
         Such as ``body.order.id``, ``body[0].sku``, ``query.a``, ``headers.X-Request-Id``, or
-        ``body`` for all of it. A header's name is all that stands behind ``headers.``.
+        ``body`` for the whole part. Everything after ``headers.`` is the header's name.
 
     Raises
     ------
     SettingError
-        It names no part, or what follows the part is not a path, or not a header's name.
+        It does not start with a part, or the rest is not a path, or not a header's name.
     """
     part = next((part for part in PARTS if isinstance(name, str) and name.startswith(part)), None)
     rest = "" if part is None else name[len(part) :]
@@ -250,12 +248,12 @@ def split_column(name: str) -> tuple[str, str]:
 
 
 def sampled(path: str, value: Any, alias: str | None = None) -> Variable:
-    """Make a variable whose type and sample are those of a received value.
+    """Return a variable with the type and sample of a received value.
 
     Raises
     ------
     SampleError
-        The value is none that a request can hold.
+        A request cannot contain the value.
     """
     return Variable(path, alias, type=_type(path, value), sample=value)
 
@@ -282,7 +280,7 @@ def _as_variable(part: str, setting: str, item: object) -> Variable:
 
 
 def _is_value(sample: object) -> bool:
-    """Tell a Python value from an object that carries one; a dict may have anything as a key."""
+    """Whether a sample is a Python value itself; a dict is, even one with a key ``body``."""
     return sample is None or sample is MISSING or isinstance(sample, (dict, list, tuple, *_TYPES))
 
 
@@ -303,7 +301,7 @@ def _json(sample: str | bytes | bytearray) -> Any:
 
 
 def _query_of(text: str) -> str:
-    """Cut the query out of a URL; a text that is none is a query, question marks included."""
+    """Return the query of a URL; text that is not a URL is a query, question marks included."""
     text = text.partition("#")[0]
     before, mark, query = text.partition("?")
     if mark and "=" not in before and "&" not in before:
@@ -318,8 +316,8 @@ def _listed(sample: Any) -> list[Variable]:
     root = sampled("", sample)
     if root.type not in {"object", "list"}:
         return [root]
-    # The containers being listed: their path, and what is left of them; a recursion would not reach
-    # 500 levels.
+    # A stack of containers being listed, with their paths and remaining entries: recursion would
+    # not reach 500 levels.
     pending: list[tuple[str, Iterator[tuple[str | int, Any]]]] = [("", _entries("", sample))]
     while pending:
         path, entries = pending[-1]

@@ -1,7 +1,7 @@
 """Definitions: a workflow, its trigger and its settings, as plain data.
 
-A definition is frozen. Two that are equal have the same JSON, and JSON read back is an equal
-definition; a store keeps one row for each revision of it.
+A definition is frozen. Equal definitions have the same JSON, and reading it back gives an equal
+definition; a store keeps one row for each revision.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     methods
         Upper-case method names; ``("*",)`` for any.
     accept
-        Media ranges of the bodies that are taken. ``application/json`` stands for every
-        ``+json`` type too.
+        Media ranges of the bodies that are accepted. ``application/json`` includes every ``+json``
+        type.
     auth
         Credentials that callers must send, or ``None``.
     headers, query, body
         The variables that are taken from each part.
     response
-        What callers of an asynchronous hook get.
+        The response of an asynchronous hook.
     max_body
-        Bytes of a body at the most, also after decompression.
+        The maximum bytes of a body, before and after decompression.
     subpaths
-        Whether what a sender appends to the URL is taken.
+        Whether the sender may append a path to the URL.
     disabled_status
-        The status of responses while the hook is switched off.
+        The status of responses while the hook is disabled.
     """
 
     methods: Annotated[tuple[str, ...], Meta(examples=["POST, or * for any"])] = ("POST",)
@@ -124,15 +124,15 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     sync
         Whether the caller waits for the workflow's response.
     trigger
-        What starts it.
+        The trigger that starts it.
     nodes
-        Run one after the other.
+        The nodes, run one after the other.
     timeout
-        Seconds that one execution may take, or ``None``.
+        Seconds that one execution may take; ``None`` for no limit.
     concurrency
-        Executions that may run at the same time.
+        The number of executions that may run at the same time.
     keep_days, keep_deliveries, keep_bytes
-        The age, number and bytes of the deliveries that are kept; ``None`` for all.
+        The maximum age, number and total bytes of the deliveries kept; ``None`` for no limit.
     """
 
     name: str
@@ -166,7 +166,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         return hash(self.name)
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of :func:`hooknb.webhook` that make it, those at defaults left out.
+        """Return its settings as arguments of :func:`hooknb.webhook`, without those at defaults.
 
         ``hooknb.webhook(**workflow.settings())`` serves it.
         """
@@ -188,29 +188,29 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unbound(self) -> tuple[str, ...]:
-        """The names of its functions that were not given when it was read from JSON."""
+        """The names of its functions that were not passed when it was read from JSON."""
         return notation.unbound(self.nodes)
 
     def to_json(self, *, secrets: bool = False) -> str:
-        """Write it as JSON that people can read and :meth:`from_json` takes.
+        """Return it as readable JSON for :meth:`from_json`.
 
-        Settings at their defaults are left out. Functions stand there as name and source text.
+        Settings at their defaults are left out. Functions are written as name and source text.
 
         Parameters
         ----------
         secrets
-            Whether to write the password, and the credentials of Request nodes; otherwise ``null``
-            stands in its place, and ``•••••`` in theirs, since what is shown in a notebook is saved
-            with it. What is read back without them is not served until they are given.
+            Whether to write the password and the credentials of Request nodes. Otherwise they are
+            written as ``null`` and ``•••••``, since output is saved with the notebook; such a
+            definition is not served until they are supplied.
         """
         text = notation.write(self.settings(), secrets=secrets)
         return msgspec.json.format(text, indent=2).decode()
 
     def to_python(self) -> str:
-        """Write the Python that makes it: a whole cell, from the imports on.
+        """Return the Python code that creates it: a whole cell, including imports.
 
-        The functions' texts are part of it; the password, and the credentials of Request nodes,
-        are asked for when it is run.
+        It includes the source of functions. When run, it asks for the password and the credentials
+        of Request nodes.
         """
         return notation.to_python(self.settings())
 
@@ -226,24 +226,25 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         *,
         password: str | Sequence[str] | None = None,
     ) -> Workflow:
-        """Read a definition from JSON. Text of functions in it is never run.
+        """Read a definition from JSON. The source text of functions in it is never run.
 
         Parameters
         ----------
         text
-            As :meth:`to_json` writes it.
+            The JSON of :meth:`to_json`.
         functions
-            Those that its nodes call: a list of functions, found by their names, or a mapping from
-            keys of nodes, or names, to functions, such as ``globals()``. A node whose function is
-            not given raises when it is run; :attr:`unbound` names them.
+            The functions that its nodes call: a list of functions, matched by name, or a mapping
+            from keys of nodes, or names, to functions, such as ``globals()``. A node whose
+            function is not passed raises when it is run; :attr:`unbound` names them.
         password
-            The secret of its ``auth``, where the JSON has none; a list where several schemes have
-            none, in their order.
+            The secret of its ``auth``, if the JSON has none; a list of them, in order, if several
+            schemes have none.
 
         Raises
         ------
         SettingError
-            Something in it is wrong; with its place, such as ``nodes[1].yes[0].status``.
+            The definition is invalid; the error names the place, such as
+            ``nodes[1].yes[0].status``.
         """
         return cls.decode(text, functions, password=password)
 
@@ -256,13 +257,13 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         password: str | Sequence[str] | None = None,
         known: notation.Known | None = None,
     ) -> Workflow:
-        """Read back what :meth:`encode` gave; as :meth:`from_json`.
+        """Read the JSON of :meth:`encode`, like :meth:`from_json`.
 
         Parameters
         ----------
         known
-            Functions of this process, as :func:`hooknb.workflow.notation.known_functions` gives
-            them; one of the same node and text is taken where ``functions`` has none.
+            Functions of this process, from :func:`hooknb.workflow.notation.known_functions`; one
+            with the same node and text is used if ``functions`` has none.
         """
         settings = notation.read(data)
         auth = settings.pop("auth", None)
@@ -273,7 +274,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         made = define(**settings, is_complete=False)
         return msgspec.structs.replace(
             made,
-            # Put in afterwards: a definition whose password is still to be given is none to serve.
+            # Set afterwards: `define` refuses a definition without its password.
             trigger=msgspec.structs.replace(made.trigger, auth=auth),
             nodes=notation.bind(made.nodes, functions, known),
         )
@@ -309,7 +310,7 @@ def define(
     before: Iterable[Node] = (),
     is_complete: bool = True,
 ) -> Workflow:
-    """Make a definition of the settings as users write them.
+    """Return a definition from settings as users write them.
 
     Parameters
     ----------
@@ -317,15 +318,14 @@ def define(
 concurrency, subpaths, disabled_status, keep_days, keep_deliveries, keep_bytes
         See :meth:`hooknb.Runtime.webhook`.
     before
-        The nodes of the revision before, whose keys are kept.
+        The nodes of the previous revision, whose keys are kept.
     is_complete
-        Whether credentials that a text left out are refused; a definition is read without them
-        and not served.
+        Whether to refuse a definition without its credentials, which may be read but not served.
 
     Raises
     ------
     SettingError
-        Where one is wrong; the message names it and the remedy.
+        A setting is invalid; the message names it and the remedy.
     """
     if not isinstance(name, str) or not name.strip() or has_control(name):
         raise SettingError("name", f"{name!r} is not a name; write some text without line breaks")
@@ -425,7 +425,7 @@ def _our_variables(items: Any) -> Any:
 
 
 def _texts(setting: str, values: Any) -> tuple[str, ...]:
-    """Make a tuple of one text or several."""
+    """Return one text or several as a tuple."""
     if isinstance(values, str):
         return (values,)
     if not isinstance(values, Iterable) or isinstance(values, (bytes, Mapping)):
@@ -438,7 +438,7 @@ def _texts(setting: str, values: Any) -> tuple[str, ...]:
 
 
 def _check_responses(nodes: tuple[Node, ...]) -> None:
-    """Refuse nodes that need a waiting caller, where none waits."""
+    """Refuse nodes that need a waiting caller."""
     for place, node in walk(nodes):
         if node.needs_caller:
             raise SettingError(
@@ -449,7 +449,7 @@ def _check_responses(nodes: tuple[Node, ...]) -> None:
 
 
 def _check_secrets(nodes: tuple[Node, ...]) -> None:
-    """Refuse nodes whose credentials were left out of the text that they were read from."""
+    """Refuse nodes whose credentials are masked, since the text they were read from omits them."""
     for place, node in walk(nodes):
         for name in node.secret_fields:
             if holds_mask(getattr(node, name)):
@@ -471,7 +471,7 @@ def _methods(methods: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_columns(trigger: Trigger) -> None:
-    """Refuse two variables that would stand under one name in the frame."""
+    """Refuse two variables with the same column name."""
     seen: dict[str, str] = {"received_at": "the time of arrival"}
     for part, variables in trigger.parts:
         for index, variable in enumerate(variables):

@@ -35,14 +35,14 @@ def test_a_name_that_is_missing_is_told_below_its_field(quiet: Lab, folder: Path
     top = "element => element.getBoundingClientRect().top"
     before = [part.evaluate(top) for part in (name, mode, make)]
     make.click()
-    expect(form.get_by_text("write a name", exact=True)).to_be_visible()
+    expect(form.get_by_text("enter a name", exact=True)).to_be_visible()
     page.locator(".hk-panels").screenshot(path=folder / "new-wrong.png")
     assert [part.evaluate(top) for part in (name, mode, make)] == before
     assert max(before) - min(before) < 3
     name.fill("orders")
     make.click()
     expect(panel_of(page)).to_be_visible()
-    expect(form.get_by_text("write a name", exact=True)).to_have_count(0)
+    expect(form.get_by_text("enter a name", exact=True)).to_have_count(0)
     expect(page.locator(".hk-hook")).to_contain_text("nothing new")
     page.locator(".hk-panels").screenshot(path=folder / "new-right.png")
 

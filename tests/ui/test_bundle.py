@@ -107,7 +107,7 @@ def test_a_module_is_evaluated_once_and_sees_only_what_others_export(tmp_path: P
         ("export let changing = 1;\n", r"cannot be linked: export let changing"),
         ("const a = 1;\nexport { a };\n", r"cannot be linked: export \{ a \}"),
         ("export default 1;\nexport default 2;\n", r"cannot be linked: two defaults"),
-        ('import { one } from "./circle.js";\n', r"one\.js imports itself, by way of .*circle\.js"),
+        ('import { one } from "./circle.js";\n', r"one\.js imports itself, via .*circle\.js"),
     ],
 )
 def test_what_cannot_be_linked_is_an_error_with_its_place(

@@ -169,7 +169,7 @@ def test_responses_are_made_of_their_fields():
         ({"status": "99"}, "response.status", "200 to 599"),
         ({"status": "soon"}, "response.status", "not a status code"),
         ({"headers": "X-A 1"}, "response.headers", "line 1 has no colon"),
-        ({"headers": "X-A: 1\nX-A: 2"}, "response.headers", "stands twice"),
+        ({"headers": "X-A: 1\nX-A: 2"}, "response.headers", "appears twice"),
         ({"body": '{"a": 1,}', "json": True}, "response.body", "line 1, column 9"),
         ({"body": "{{ body.a }}"}, "response", "it is fixed"),
     ],

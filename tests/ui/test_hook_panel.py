@@ -219,7 +219,7 @@ def test_a_name_that_is_none_is_told_and_kept(runtime: Runtime) -> None:
     for empty in ("", "  "):
         panels.name.value = empty
         panels.make.click()
-        assert panels.name.error == "write a name"
+        assert panels.name.error == "enter a name"
         assert panels.name.value == empty
     panels.name._hear(None, {"kind": "typed", "view": "a", "text": "a\nb"}, None)
     assert panels.name.error == ""

@@ -165,7 +165,7 @@ def test_text_is_read_by_the_kind_of_its_setting(kind, text, value):
 @pytest.mark.parametrize(
     ("kind", "text", "problem"),
     [
-        ("text", " ", "write something"),
+        ("text", " ", "enter a value"),
         ("number", "true", "is not a number"),
         ("json", '{"a": 1,}', "quotes"),
         ("headers", "X-A b", "line 1 has no colon"),

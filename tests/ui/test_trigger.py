@@ -105,7 +105,7 @@ def test_the_forms_show_the_definition(tab):
     assert tab.response.status.value == "200"
     assert tab.response.body.value == "ok"
     assert tab.bar.apply.description == "Apply as revision 2"
-    assert tab.bar.note.text == "no delivery yet to try it on"
+    assert tab.bar.note.text == "no delivery yet to try the variables on"
 
 
 def test_what_is_kept_is_typed_and_applied(hook, tab):
@@ -501,7 +501,7 @@ def test_the_bar_and_the_rows_follow_what_comes(hook, panel, tab):
     assert tab.bar.note.text == "would take 3 of 3 variables from delivery #2"
     hook.clear()
     panel.publish()
-    assert tab.bar.note.text == "no delivery yet to try it on"
+    assert tab.bar.note.text == "no delivery yet to try the variables on"
 
 
 def test_a_hook_without_variables_says_so(runtime):

@@ -399,7 +399,7 @@ def test_the_picture_counts_runs_and_shows_the_way_of_the_chosen_delivery(listen
     first, _, last = hook.deliveries.index
     it.panel.choose(int(first))
     way = it.last("way")["way"]
-    assert way["text"] == f"delivery #{first} went this way"
+    assert way["text"] == f"path of delivery #{first}"
     assert way["nodes"] == {"risky": "resolved", "asked": "resolved", "after": "resolved"}
     assert way["lists"] == [["asked", "yes"]]
     assert way["ends"] == [[None, None], ["asked", "yes"]]
@@ -416,10 +416,10 @@ def test_the_picture_counts_runs_and_shows_the_way_of_the_chosen_delivery(listen
     it.publish()
     assert it.last("way")["way"] is None
     it.panel.choose(int(first))
-    assert it.last("way")["way"]["text"] == f"delivery #{first} went this way"
+    assert it.last("way")["way"]["text"] == f"path of delivery #{first}"
     it.panel.hook.configure(concurrency=2)
     it.panel.choose(int(first))
-    assert it.last("way")["way"]["text"] == f"delivery #{first} went this way, in revision 1"
+    assert it.last("way")["way"]["text"] == f"path of delivery #{first}, in revision 1"
 
 
 def test_a_refused_delivery_has_no_way(listen):

@@ -1,4 +1,4 @@
-"""The tab of the deliveries: the live list, and everything about the chosen one."""
+"""The Deliveries tab: the live list, and the details of the chosen delivery."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The deliveries: the live list with its strip and filter, and the chosen delivery beside it.
+// The Deliveries tab: the live list with its strip and filter, and the chosen delivery beside it.
 
 import { clockTime, deliveryTable } from "./delivery_table.js";
 import { deliveryDetail } from "./detail.js";
@@ -11,7 +11,7 @@ const PENDING_MS = 1500;
 const WAIT_MS = 400;
 
 function strip() {
-  const element = h("div", { class: "hk-strip", role: "img", "aria-label": "No deliveries lately" });
+  const element = h("div", { class: "hk-strip", role: "img", "aria-label": "No recent deliveries" });
   let bars = [];
   const newBar = () => {
     const refused = h("i", { class: "hk-strip-refused" });
@@ -31,7 +31,7 @@ function strip() {
       bar.style.height = count === 0 ? "0" : `${Math.max(8, (100 * count) / most)}%`;
       bar.refused.style.height = count === 0 ? "0" : `${(100 * bad) / count}%`;
       const from = clockTime(end - length * (all.length - at));
-      bar.title = count ? `from ${from}: ${count} came${bad ? `, ${bad} refused` : ""}` : "";
+      bar.title = count ? `from ${from}: ${count} received${bad ? `, ${bad} refused` : ""}` : "";
     });
     const sum = (list) => grouped(list.reduce((total, count) => total + count, 0));
     element.setAttribute(
@@ -47,7 +47,7 @@ export default part((ctx) => {
   let generation = null;
   let state = { total: 0, kept: 0, scanned: 0, fresh: 0, filter: "", paused: false };
   let selected = null;
-  // What was chosen here and not yet confirmed: what is said of earlier choices is old.
+  // A choice made in this view that the kernel has not confirmed; messages about others are stale.
   let pending = null;
   let waitTimer = null;
   let filterTimer = null;
@@ -83,7 +83,7 @@ export default part((ctx) => {
   const filterNote = h("div", { class: "hk-filter-note hk-soft", role: "status" });
   const pause = button("Pause", () => ctx.send("pause", { on: !state.paused }), {
     "aria-pressed": "false",
-    title: "Show nothing new for a while; it goes on being kept",
+    title: "Freeze the list; new deliveries are still kept",
   });
 
   function noFilterError() {
@@ -115,7 +115,7 @@ export default part((ctx) => {
     id: `hk-content-${ctx.view}`,
   });
 
-  // Who does something with what is shown is not to have another one put in its place.
+  // While somebody works with the chosen delivery, no newer one replaces it.
   let kept = null;
   const hold = () => {
     if (selected === null || selected === kept) return;
@@ -126,7 +126,7 @@ export default part((ctx) => {
     detail.element.addEventListener(kind, hold, { passive: true });
   }
 
-  // -- the bar ---------------------------------------------------------------------------------
+  // -- bar -------------------------------------------------------------------------------------
 
   const { element: said, say, end } = sayingLine();
   const inPython = h("code", { class: "hk-mono" });
@@ -148,7 +148,7 @@ export default part((ctx) => {
   );
   const python = h("span", { class: "hk-soft hk-push" }, "in Python: ", inPython);
 
-  // -- what is shown ---------------------------------------------------------------------------
+  // -- drawing ---------------------------------------------------------------------------------
 
   function drawState() {
     pause.textContent = state.paused ? `Resume (${grouped(state.fresh)} new)` : "Pause";
@@ -156,7 +156,7 @@ export default part((ctx) => {
     const isFiltered = state.filter !== "";
     const scanning = state.scanned < state.kept;
     if (!filterNote.classList.contains("hk-error")) {
-      const progress = scanning ? ` · ${grouped(state.scanned)} looked at …` : "";
+      const progress = scanning ? ` · ${grouped(state.scanned)} searched …` : "";
       filterNote.textContent = isFiltered
         ? `${grouped(state.total)} of ${grouped(state.kept)}${progress}`
         : "";
@@ -165,7 +165,7 @@ export default part((ctx) => {
     if (heard && state.total === 0) {
       if (state.kept === 0 || !isFiltered) {
         text = "No deliveries yet. Send a test, or give the URL to a sender.";
-      } else text = scanning ? "Looking …" : "The filter finds nothing.";
+      } else text = scanning ? "Searching …" : "No delivery matches the filter.";
     }
     table.say(text);
   }
@@ -187,7 +187,7 @@ export default part((ctx) => {
     selected = id;
     table.chosen(id, place);
     drawChosen();
-    detail.show(details, id === null ? nothingChosen() : `#${id} is not kept any more.`);
+    detail.show(details, id === null ? nothingChosen() : `#${id} is no longer kept.`);
   }
 
   const list = h(
@@ -204,7 +204,7 @@ export default part((ctx) => {
   drawChosen();
   detail.show(null, "");
 
-  // -- what is heard ---------------------------------------------------------------------------
+  // -- messages of the kernel ------------------------------------------------------------------
 
   ctx.on("update", (message) => {
     heard = true;
@@ -219,7 +219,7 @@ export default part((ctx) => {
       places?.[ctx.view],
     );
     if ("filter" in rest && by !== ctx.view) {
-      // Set elsewhere; what is being typed here stays.
+      // Set in another view; text being typed in this one stays.
       if (filterTimer === null) filter.value = rest.filter;
       sentFilter = rest.filter;
       noFilterError();

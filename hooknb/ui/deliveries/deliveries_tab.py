@@ -1,4 +1,4 @@
-"""The deliveries: the list on the left, the chosen one on the right."""
+"""The Deliveries tab: the list on the left, the chosen delivery on the right."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Deliveries"]
 
 _SCAN_SECONDS: Final = 0.03
-# What waits is looked at when the hook's counts change, and this often besides.
+# Pending rows are read again when the hook's counts change, and at this interval.
 _LOOK_SECONDS: Final = 0.5
-# The newest is shown no more often: somebody is to see what it is.
+# At a high rate, each newest delivery stays on view long enough to be recognized.
 _FOLLOW_SECONDS: Final = 1.0
 _BARS: Final = 30
 _BAR_MICROSECONDS: Final = 10_000_000
@@ -30,16 +30,16 @@ _MAX_CHARACTERS: Final = 1_000_000
 
 
 class Deliveries(Part):
-    """The live list with its strip and filter, and everything about the chosen delivery.
+    """The live list with its strip and filter, and the details of the chosen delivery.
 
-    What all views share is kept here: the chosen delivery, the filter, the pause. Where a view
-    has scrolled to and which of a delivery's tabs it shows is its own.
+    All views share the chosen delivery, the filter and the pause. Each view has its own scroll
+    position and shows its own tab of the delivery.
 
     Messages to views
-        ``update``: what has changed, at most one a round. ``rows``: to the view that asked.
+        ``update``: changes, at most one per round. ``rows``: rows for the view that asked.
         ``chosen``: another delivery was chosen, with its details. ``replayed``, ``sampled`` and
-        ``curl``: what a button did.
-    Messages of views
+        ``curl``: results of buttons.
+    Messages from views
         ``window``, ``filter``, ``pause``, ``choose``, ``hold``, ``take``, ``replay``, ``sample``,
         ``curl``.
     """
@@ -51,10 +51,10 @@ class Deliveries(Part):
         self._panel = panel
         self._windows = Windows(panel.feed)
         self._filter = ""
-        # While paused: the last id that is shown.
+        # The last id shown, while paused.
         self._last_shown: int | None = None
         self._has_chosen = False
-        # Whether the newest is chosen whenever one comes: until somebody chooses one himself.
+        # Whether each new delivery becomes the chosen one: until a view chooses one.
         self._follows = True
         self._seen: tuple[Any, ...] | None = None
         self._generation: int | None = None
@@ -64,10 +64,10 @@ class Deliveries(Part):
         self._next_details = self._next_look = self._next_follow = 0.0
         super().__init__(lock=panel.lock)
 
-    # -- what is said ---------------------------------------------------------------------------
+    # -- messages to views ----------------------------------------------------------------------
 
     def opened(self) -> None:
-        """Say what is shown now, all of it."""
+        """Send everything that is shown."""
         self._panel.feed.refresh()
         self._scan()
         self._seen = self._signature()
@@ -84,7 +84,7 @@ class Deliveries(Part):
         self.say("update", **update)
 
     def publish(self) -> int:
-        """Say what has changed, and return the number of messages: one, but for a choice."""
+        """Send the changes; return the number of messages: one, or more if the choice changes."""
         self._scan()
         self._windows.keep(self._views)
         seen = self._signature()
@@ -117,16 +117,16 @@ class Deliveries(Part):
             )
 
     def chosen(self) -> None:
-        """Say which delivery is chosen now, with everything about it."""
+        """Send which delivery is chosen, with its details."""
         self._has_chosen = self._has_chosen or self._panel.selected is not None
         self._next_follow = time.monotonic() + _FOLLOW_SECONDS
         self._read_details()
         self.say("chosen", **self._chosen())
 
-    # -- what views ask for ---------------------------------------------------------------------
+    # -- messages from views --------------------------------------------------------------------
 
     def on_window(self, content: dict[str, Any]) -> None:
-        """Note where a view looks, and send the rows that it lacks."""
+        """Record the window of a view, and send the rows that it lacks."""
         view = str(content.get("view"))
         window = self._windows.look(view, content)
         if content.get("lacks") is not True:
@@ -139,7 +139,7 @@ class Deliveries(Part):
         self.say("rows", to=view, generation=generation, first=first, end=end, rows=rows)
 
     def on_filter(self, content: dict[str, Any]) -> None:
-        """Show only what a filter finds, in every view: ``hook.search(text)``."""
+        """Show only the deliveries that match a filter, in every view: ``hook.search(text)``."""
         text = str(content.get("text", ""))
         self._panel.feed.set_filter(text)
         self._filter = text
@@ -150,7 +150,7 @@ class Deliveries(Part):
         self._panel.poke()
 
     def on_pause(self, content: dict[str, Any]) -> None:
-        """Show nothing new until it is resumed, in every view."""
+        """Pause or resume the list, in every view."""
         if content.get("on") is not True:
             self._last_shown = None
         elif self._last_shown is None:
@@ -165,7 +165,7 @@ class Deliveries(Part):
             self._panel.choose(number)
 
     def on_hold(self, _content: dict[str, Any]) -> None:
-        """Stay at the chosen delivery: somebody is looking at it."""
+        """Keep the chosen delivery: somebody is looking at it."""
         self._follows = False
 
     def on_take(self, content: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ class Deliveries(Part):
         self._panel.poke()
 
     def on_replay(self, content: dict[str, Any]) -> None:
-        """Send a delivery again: ``hook.replay(id)``; then choose what came of it."""
+        """Send a delivery again: ``hook.replay(id)``; then choose the new delivery."""
         if (number := _id(content)) is None:
             return
         self._follows = False
@@ -189,25 +189,25 @@ class Deliveries(Part):
         self.aside("replay", lambda: self._panel.hook.replay(number), then, view)
 
     def on_sample(self, content: dict[str, Any]) -> None:
-        """Put a delivery's body and query into the trigger's forms, as samples."""
+        """Use a delivery's body and query as the samples of the Trigger tab."""
         if (number := _id(content)) is not None:
             self._follows = False
             self._panel.trigger.use(self._panel.hook.delivery(number))
             self.say("sampled", id=number)
 
     def on_curl(self, content: dict[str, Any]) -> None:
-        """Return the command that sends a delivery, to be copied: ``hook.curl(id)``."""
+        """Send the view the command that sends a delivery: ``hook.curl(id)``."""
         if (number := _id(content)) is not None:
             self.say("curl", to=content.get("view"), text=self._panel.hook.curl(number))
 
-    # -- the list -------------------------------------------------------------------------------
+    # -- list -----------------------------------------------------------------------------------
 
     def _scan(self) -> None:
         if self._filter:
             self._panel.feed.scan(_SCAN_SECONDS)
 
     def _signature(self) -> tuple[Any, ...]:
-        """Return what differs wherever there may be something to say."""
+        """Return a value that differs whenever there may be changes to send."""
         feed, watch = self._panel.feed, self._panel.watch
         return (
             *(feed.generation, feed.total, feed.matched, feed.scanned),
@@ -216,13 +216,13 @@ class Deliveries(Part):
         )
 
     def _total(self) -> int:
-        """Count the rows that are shown; while paused those that were there then."""
+        """Return the number of rows shown; while paused, only those up to the pause."""
         feed = self._panel.feed
         paused = self._last_shown
         return feed.matched if paused is None else bisect_right(feed.ids(), paused)
 
     def _moved(self) -> dict[str, int] | None:
-        """Find the windows' places again where ordinals have changed, else return ``None``."""
+        """Locate the windows again if ordinals have changed, else return ``None``."""
         feed = self._panel.feed
         if feed.generation == self._generation:
             return None
@@ -232,19 +232,19 @@ class Deliveries(Part):
         return self._windows.void(ids, self._total())
 
     def _forget_gone(self, last: int) -> None:
-        """Choose nothing where the chosen delivery is there no more."""
+        """Clear the choice if the chosen delivery no longer exists."""
         panel = self._panel
         number = panel.selected
         if number is None:
             return
-        # One beyond the last was told of before it was read.
+        # A delivery beyond the last row was announced before the feed read it.
         is_gone = not self._filter and number <= last and panel.feed.ordinal(number) is None
         if is_gone or panel.feed.total == 0:
             self._has_chosen = panel.feed.total > 0
             panel.choose(None)
 
     def _changes(self) -> dict[str, Any]:
-        """Return what differs from what was said before."""
+        """Return the state that differs from the state last sent."""
         panel, feed = self._panel, self._panel.feed
         total, columns = self._total(), feed.columns()
         state: dict[str, Any] = {
@@ -267,9 +267,10 @@ class Deliveries(Part):
         return changes
 
     def _strip(self) -> list[Any]:
-        """Return the strip's end in milliseconds since 1970, a bar's, all of each bar, the refused.
+        """Return the strip: its end and a bar's length in ms, and the counts of each bar.
 
-        A strip without anything is always the same: while nothing comes, nothing is said.
+        The end is counted from 1970; the counts are of all deliveries, then of refused ones. An
+        empty strip never changes, so an idle hook sends no messages.
         """
         if self._last_shown is not None and "strip" in self._said:
             return list(self._said["strip"])
@@ -279,14 +280,14 @@ class Deliveries(Part):
         end = (now // _BAR_MICROSECONDS + 1) * _BAR_MICROSECONDS // 1000 if any(every) else 0
         return [end, _BAR_MICROSECONDS // 1000, every, refused if any(refused) else []]
 
-    # -- the chosen one -------------------------------------------------------------------------
+    # -- chosen delivery ------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """Choose the newest delivery from now on, whenever one comes; under the lock."""
+        """Choose each new delivery from now on; the caller holds the lock."""
         self._follows = True
 
     def _choose_newest(self) -> None:
-        """Choose the newest delivery: the first that is there, and others while it is followed."""
+        """Choose the newest delivery if none was chosen yet, or while the newest is followed."""
         feed = self._panel.feed
         is_first = not self._has_chosen and self._panel.selected is None and feed.matched
         is_due = self._is_behind and time.monotonic() >= self._next_follow
@@ -295,7 +296,7 @@ class Deliveries(Part):
 
     @property
     def _is_behind(self) -> bool:
-        """Whether a newer delivery than the chosen one is shown, and is to be followed."""
+        """Whether the list shows a newer delivery than the chosen one, which is to be followed."""
         feed, chosen = self._panel.feed, self._panel.selected
         if not self._follows or chosen is None or self._last_shown is not None:
             return False
@@ -320,14 +321,14 @@ class Deliveries(Part):
                 if found["response"] is not None:
                     found["response"]["tone"] = response_tone(found["response"]["status"])
             except RecordNotFoundError:
-                pass  # It was pruned, or cleared, since it was chosen; the view says so.
+                pass  # Pruned or cleared since it was chosen; the view says so.
         now = time.monotonic()
-        # Large ones take their time, which is the server's as well.
+        # Reading a large delivery takes time from the server: at most a tenth of it.
         self._next_details = now + 10 * (now - started)
 
     @property
     def _is_settled(self) -> bool:
-        """Whether nothing is to come for the chosen delivery."""
+        """Whether the chosen delivery is final: its response sent and its execution over."""
         found = self._details
         if found is None:
             return True
@@ -335,7 +336,7 @@ class Deliveries(Part):
         return found["response"] is not None and (execution is None or execution["is_over"])
 
     def _changed_details(self) -> dict[str, Any] | None:
-        """Return what has changed about the chosen delivery, with its id."""
+        """Return the changed details of the chosen delivery, with its id."""
         before = self._details
         is_other = self._details_revision != self._panel.hook.revision
         is_due = not self._is_settled and time.monotonic() >= self._next_details
@@ -349,7 +350,7 @@ class Deliveries(Part):
 
 
 def _trim(tree: Tree) -> None:
-    """Leave out the lines of a tree that are too many characters to be sent, and count them."""
+    """Remove the lines of a tree beyond the limit of characters, and count them as ``more``."""
     left = _MAX_CHARACTERS
     for at, (_, label, _, text, name, *_) in enumerate(tree["lines"]):
         left -= len(label or "") + len(text) + len(name or "")
@@ -361,6 +362,6 @@ def _trim(tree: Tree) -> None:
 
 
 def _id(content: dict[str, Any]) -> int | None:
-    """Take the id out of a view's message."""
+    """Return the id in a view's message."""
     number = content.get("id")
     return number if type(number) is int else None

@@ -1,11 +1,11 @@
 // @ts-check
-// The list of deliveries: rows of one height, of which only those in sight are elements.
-// A row is addressed by its ordinal, counted from the oldest; the newest stands at the top.
+// The list of deliveries: rows of one height, of which only the visible ones are elements.
+// A row is addressed by its ordinal, counted from the oldest; the newest is at the top.
 
 import { bdi, h, milliseconds, replace, visible } from "../parts/common.js";
 
-// Where things stand in a row as it is told: hooknb.history.table.Row.as_list, and what
-// hooknb.ui.deliveries.windows adds.
+// Positions in a row as sent: hooknb.history.table.Row.as_list, and the two that
+// hooknb.ui.deliveries.windows appends.
 const [ID, RECEIVED, STATUS, REFUSED, REASON, CELLS, TOOK, EXECUTION, TONE, SETTLED] = [
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
 ];
@@ -57,7 +57,7 @@ function rowCells(row, columns) {
   ];
 }
 
-// The variables; or why there is nothing good to say of them.
+// The variables, or the reason of a refusal or failure in their place.
 function middleCells(row, columns) {
   const texts = row[CELLS];
   if (row[REASON] !== null) {
@@ -77,7 +77,7 @@ const ROW = 28;
 const HEAD = 30;
 const SPARE = 8;
 const MOST_KEPT = 6000;
-// Browsers lay out nothing beyond some 17 million pixels; older rows are reached by the filter.
+// Browsers lay out nothing beyond about 17 million pixels; the filter reaches older rows.
 const MOST_SHOWN = 500000;
 const LEAST = 70;
 const FEW = 4;
@@ -85,7 +85,7 @@ const TOOK_WIDTH = 66;
 const TELL_MS = 40;
 const RESPONSE_MS = 3000;
 
-// look({first, end, anchor, follows, lacks}) tells where it is; choose(id) that a row was chosen.
+// look({first, end, anchor, follows, lacks}) reports the window; choose(id) reports a choice.
 export function deliveryTable({ look, choose }) {
   const rows = new Map();
   const drawn = new Map();
@@ -96,7 +96,7 @@ export function deliveryTable({ look, choose }) {
   let active = null;
   let awaited = null;
   let told = null;
-  // When rows were asked for and not yet given.
+  // When rows were requested that have not arrived yet.
   let asked = null;
   let timer = null;
   let again = null;
@@ -141,7 +141,7 @@ export function deliveryTable({ look, choose }) {
     return [Math.min(first, Math.max(0, shown() - 1)), Math.min(shown(), end)];
   };
 
-  // -- what is drawn ---------------------------------------------------------------------------
+  // -- drawing ---------------------------------------------------------------------------------
 
   function later() {
     drawing ??= requestAnimationFrame(() => {
@@ -151,7 +151,7 @@ export function deliveryTable({ look, choose }) {
     });
   }
 
-  // Where the table is scrolled sideways, what is beyond an edge shows there.
+  // Marks the edges beyond which the table can be scrolled sideways.
   function edges() {
     const { scrollLeft, scrollWidth, clientWidth } = grid;
     leftEdge.classList.toggle("hk-grid-seen", scrollLeft > 2);
@@ -164,7 +164,7 @@ export function deliveryTable({ look, choose }) {
   function template() {
     const digits = String(rows.get(total - 1)?.[ID] ?? total).length;
     const first = [Math.max(34, digits * 7.5 + 14), 72, 66];
-    // Few columns shrink until they fit; many are scrolled.
+    // A few columns shrink to fit; many are scrolled.
     const least = (width) => Math.min(width, columns.length <= FEW ? LEAST : 2 * LEAST);
     const middle = widths.map((width) => `minmax(${least(width)}px, ${width}fr)`);
     beforeMiddle = first.reduce((all, width) => all + width, 8);
@@ -203,7 +203,7 @@ export function deliveryTable({ look, choose }) {
     const to = Math.min(shown(), end + SPARE);
     const wanted = [];
     for (let index = from; index < to; index += 1) wanted.push(total - 1 - index);
-    // The one that has the focus stays an element, so that it keeps it.
+    // The focused row stays an element, so that it keeps the focus.
     if (active !== null && active < total && body.contains(document.activeElement)) {
       if (indexOf(active) < from) wanted.unshift(active);
       else if (indexOf(active) >= to) wanted.push(active);
@@ -238,7 +238,7 @@ export function deliveryTable({ look, choose }) {
     tell();
   }
 
-  // -- what is told ----------------------------------------------------------------------------
+  // -- messages to the kernel ------------------------------------------------------------------
 
   function tell() {
     timer ??= setTimeout(() => {
@@ -253,11 +253,11 @@ export function deliveryTable({ look, choose }) {
       let lacks = false;
       for (let ordinal = place.first; ordinal < place.end && !lacks; ordinal += 1) {
         const row = rows.get(ordinal);
-        // What is out of sight is not told of again: its response may have come since.
+        // The kernel does not update rows out of sight: their response may have come since.
         const was = told !== null && ordinal >= told.first && ordinal < told.end;
-        lacks = row === undefined || (!was && row !== null && !row[SETTLED]); // null: it is gone
+        lacks = row === undefined || (!was && row !== null && !row[SETTLED]); // null: deleted
       }
-      // At the top only the number of rows counts: what comes live is nothing to tell of.
+      // At the top only the number of rows counts: new deliveries arrive there unasked.
       const same =
         told !== null &&
         told.follows === place.follows &&
@@ -268,7 +268,7 @@ export function deliveryTable({ look, choose }) {
         return;
       }
       if (lacks && asked !== null && performance.now() - asked < RESPONSE_MS) {
-        // The kernel may be busy: one question at a time. The response has them looked at again.
+        // The kernel may be busy: one request at a time. Its response triggers another check.
         if (!same) look({ ...(told = place), lacks: false });
         clearTimeout(again);
         again = setTimeout(tell, RESPONSE_MS);
@@ -306,7 +306,7 @@ export function deliveryTable({ look, choose }) {
     if (scroll) keepInSight(indexOf(ordinal));
     draw();
     drawn.get(ordinal)?.focus({ preventScroll: true });
-    // Known as the active one, it is among those that are drawn from now on.
+    // Once focused, the active row is among those that stay drawn.
     draw();
     const row = rows.get(ordinal);
     awaited = row ? null : ordinal;
@@ -362,7 +362,7 @@ export function deliveryTable({ look, choose }) {
 
   return {
     element: frame,
-    // place: where the chosen one stands now; top: the ordinal of the row to be at the top.
+    // message.place: the ordinal of the chosen row; top: that of the row to put at the top.
     update(message, top) {
       const followed = follows();
       const before = total;
@@ -407,7 +407,7 @@ export function deliveryTable({ look, choose }) {
       forget();
       draw();
     },
-    // Chosen elsewhere: by another view or another part of the panel.
+    // Chosen by another view or another part of the panel.
     chosen(id, place) {
       select(id);
       if (place !== null && place !== undefined && !body.contains(document.activeElement)) {

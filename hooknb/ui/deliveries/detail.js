@@ -1,5 +1,5 @@
 // @ts-check
-// The chosen delivery: the request, the response, and what was run for it.
+// The chosen delivery: its request, response and execution.
 
 import { chip, takeButton, valueTree } from "./tree.js";
 import { executionView } from "./waterfall.js";
@@ -44,7 +44,7 @@ function cutNote(raw, shownAs) {
   return shown === raw.size ? "" : `, the first ${bytes(shown)} are shown`;
 }
 
-// take(name) is called with what hook.add_variable wants; id is that of the element whose content changes.
+// take(name) is called with the argument of hook.add_variable; id is that of the tab panel.
 export function deliveryDetail({ take, id }) {
   let details = null;
   let tab = 0;
@@ -56,7 +56,7 @@ export function deliveryDetail({ take, id }) {
   const tabs = h("div", { class: "hk-detail-tabs" });
   const about = h("span", { class: "hk-soft hk-about" });
   const outcome = h("div", { class: "hk-outcome hk-error" });
-  // Focusable, so that the keyboard can scroll it; its arrow keys are not the notebook's.
+  // Focusable, so that the keyboard can scroll it; the notebook leaves its arrow keys alone.
   const content = h("div", {
     class: "hk-content",
     id,
@@ -78,7 +78,7 @@ export function deliveryDetail({ take, id }) {
 
   const chips = () => new Map(details.variables.map(([title, name]) => [name, title]));
 
-  // -- the tabs --------------------------------------------------------------------------------
+  // -- tabs ------------------------------------------------------------------------------------
 
   function partTree(part, label) {
     const made = [];
@@ -133,7 +133,7 @@ export function deliveryDetail({ take, id }) {
         ? note("The body is not text.")
         : sent.text
           ? block(sent.text, "Body of the response")
-          : note("It has no body."),
+          : note("The response has no body."),
     ];
   }
 
@@ -152,7 +152,7 @@ export function deliveryDetail({ take, id }) {
       return button(label, show, {
         "aria-pressed": String(kind === chosen),
         disabled: cannot,
-        title: cannot ? "It is not text in UTF-8" : null,
+        title: cannot ? "The body is not UTF-8 text" : null,
       });
     };
     return [
@@ -229,7 +229,7 @@ export function deliveryDetail({ take, id }) {
 
   return {
     element,
-    // Another delivery, or none: then `text` says why.
+    // Shows another delivery, or none: then `text` says why.
     show(given, text) {
       const isOther = given?.id !== details?.id;
       details = given;
@@ -247,7 +247,7 @@ export function deliveryDetail({ take, id }) {
       drawContent();
       drawExecution();
     },
-    // What has changed about it.
+    // Merges changed details of the shown delivery.
     change(changed) {
       if (details === null || changed.id !== details.id) return;
       details = { ...details, ...changed };

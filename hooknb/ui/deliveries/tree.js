@@ -1,5 +1,5 @@
 // @ts-check
-// A value as a tree of lines that can be folded, each leaf of which can be taken as a variable.
+// A value as a tree of foldable lines; each leaf can be taken as a variable.
 
 import { bdi, button, grouped, h, replace, visible } from "../parts/common.js";
 
@@ -12,7 +12,7 @@ export function chip(title, attributes) {
   return h("span", { class: "hk-badge hk-ok hk-chip", ...attributes }, bdi(title));
 }
 
-/** A button that takes a value as a variable: `take` is called with what hook.add_variable wants. */
+/** A button that takes a value as a variable: `take` gets the argument of hook.add_variable. */
 export function takeButton(name, take, attributes) {
   return button(["+ take ", bdi(name)], () => take(name), {
     class: "hk-link hk-take",
@@ -21,9 +21,9 @@ export function takeButton(name, take, attributes) {
   });
 }
 
-// lines: [depth, key, kind, text, name, isLeaf, count] as hooknb.history.table.details gives them.
+// lines: [depth, key, kind, text, name, isLeaf, count], from hooknb.history.table.details.
 // chips: Map of a variable's name to its title. folds: Map of names to whether they are unfolded,
-// kept by the caller so that the next delivery is unfolded like this one.
+// kept by the caller so that the next delivery is unfolded the same way.
 export function valueTree({ lines, label, chips, folds, take }) {
   const ends = new Int32Array(lines.length);
   const above = new Int32Array(lines.length);

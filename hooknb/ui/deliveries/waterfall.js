@@ -1,5 +1,5 @@
 // @ts-check
-// An execution: its status, and its jobs as bars along the time that it took.
+// An execution: its status, and its jobs as bars on a time axis.
 
 import { bdi, grouped, h, lines, milliseconds, visible } from "../parts/common.js";
 
@@ -24,7 +24,7 @@ function jobRow(job, at, whole, opened) {
   const bar = h("span", { class: `hk-job-bar hk-job-${kind}` });
   bar.style.left = `${Math.min(share(start), 99)}%`;
   bar.style.width = `${Math.min(share(length), 100 - Math.min(share(start), 99))}%`;
-  const took = runs ? "runs" : milliseconds(job.duration_ms);
+  const took = runs ? "running" : milliseconds(job.duration_ms);
   const key = `${at} ${job.node}`;
   const isEmpty = [job.result, job.output, job.error].every((text) => !text);
   return h(
@@ -60,7 +60,7 @@ function jobRow(job, at, whole, opened) {
   );
 }
 
-// opened: the set of jobs that are open, kept by the caller while the execution goes on.
+// opened: the Set of unfolded jobs, kept by the caller while the execution runs.
 export function executionView(execution, opened) {
   const notes = [
     milliseconds(execution.duration_ms),
@@ -84,7 +84,7 @@ export function executionView(execution, opened) {
       h("span", { class: "hk-soft" }, notes.join(" · ")),
     ),
     execution.reason ? noted(bdi(execution.reason), "hk-error") : null,
-    execution.missing.length ? noted(["did not come: ", missing]) : null,
+    execution.missing.length ? noted(["missing: ", missing]) : null,
     jobs.length
       ? h("div", {}, jobs.map((job, at) => jobRow(job, at, whole, opened)))
       : noted(execution.is_over ? "No node has run." : "No node has ended yet."),

@@ -1,7 +1,7 @@
-"""Which rows of the list the views look at, and which of them are still to be said.
+"""Which rows of the list the views show, and which of them are still to be sent.
 
-Rows are addressed by ordinal: their position in the list, oldest first, which stays while the
-feed's generation does. Where it changes, a view finds its place again by the id of its top row.
+Rows are addressed by ordinal: their position in the list, oldest first, which is stable within a
+generation of the feed. When it changes, the id of a view's top row locates the view again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["NEWEST", "Windows"]
 
 NEWEST: Final = 60
-"""Rows at the top that every view is told of, so that a few turns of the wheel find them there."""
+"""Rows at the top that every view gets, so that a little scrolling needs no request."""
 
 _MAX_ROWS_IN_SIGHT: Final = 400
 _MARGIN: Final = 80
-# Characters, about: a round's rows stay below 20 kB on the wire, also where there are many columns.
+# In characters, roughly: a round's rows stay below 20 kB on the wire even with many columns.
 _ROUND_SIZE: Final = 14_000
 _RESPONSE_SIZE: Final = 60_000
 _ROW_SIZE: Final = 70
@@ -32,16 +32,16 @@ _CELL_SIZE: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What a view shows of the list.
+    """The part of the list that a view shows.
 
     Attributes
     ----------
     first, end
-        Ordinals, the end not included.
+        Ordinals, ``end`` excluded.
     anchor
-        The id of its top row, the one at ``end - 1``; ``None`` where it does not know.
+        The id of its top row, the one at ``end - 1``; ``None`` if the view does not know it.
     follows
-        Whether it is at the top, where the newest come in.
+        Whether it is at the top, where new deliveries appear.
     """
 
     first: int = 0
@@ -51,18 +51,18 @@ class Window:
 
 
 class Windows:
-    """The windows of all views, and what was said of the rows that ``feed`` reads for them."""
+    """The windows of all views, and which of the rows that ``feed`` reads were sent to them."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._by_view: dict[str, Window] = {}
-        # Up to which ordinal all was said, and the rows whose response or end is still to come, as
-        # they were said.
+        # Rows below this ordinal were sent; of them, those whose response or end is still to come
+        # are kept as they were sent.
         self._high = 0
         self._unsettled: dict[int, list[Any]] = {}
 
     def look(self, view: str, content: Mapping[str, Any]) -> Window:
-        """Note where a view looks, as its message says it; what is not a number there is 0."""
+        """Record the window of a view from its message; what is not a number there counts as 0."""
         first, end, anchor = (_number(content.get(name)) for name in ("first", "end", "anchor"))
         self._by_view[view] = window = Window(
             first=first,
@@ -84,10 +84,10 @@ class Windows:
         }
 
     def void(self, ids: Sequence[int], total: int) -> dict[str, int]:
-        """Forget what was said, since ordinals changed; return each view's new top ordinal.
+        """Forget the rows sent, since ordinals changed; return each view's new top ordinal.
 
-        Views at the top are left out: they stay there. Of ``ids``, those of the list as it is now,
-        oldest first, ``total`` may be shown.
+        Views at the top are left out: they stay there. ``ids`` are those of the new list, oldest
+        first, of which the first ``total`` may be shown.
         """
         self._high = 0
         self._unsettled.clear()
@@ -103,23 +103,23 @@ class Windows:
 
     @property
     def are_at_top(self) -> bool:
-        """Whether none of them was scrolled away from the newest."""
+        """Whether every view shows the newest rows."""
         return all(window.follows for window in self._by_view.values())
 
     @property
     def waits(self) -> bool:
-        """Whether a row in sight has no response yet, or its execution has not ended."""
+        """Whether a row that was sent still waits for its response or the end of its execution."""
         return bool(self._unsettled)
 
     def say_all(self, total: int) -> list[list[Any]]:
-        """Read what all views show and the newest rows, said before or not."""
+        """Read the rows that all views show and the newest rows, even if sent before."""
         wanted = dict.fromkeys(self._in_sight(total))
         wanted.update(dict.fromkeys(self._newest(total)))
         self._high = total
         return self._read(wanted, _ROUND_SIZE)
 
     def say_new(self, total: int) -> list[list[Any]]:
-        """Read what is new below ``total``, and what waited for something and has changed."""
+        """Read the new rows below ``total``, and the pending rows that have changed."""
         newest = self._newest(total)
         wanted = dict.fromkeys(number for number in newest if number >= self._high)
         self._high = total
@@ -133,16 +133,16 @@ class Windows:
         return [row for row in rows if before.get(row[0]) != row]
 
     def response(self, first: int, end: int, total: int) -> tuple[int, int, list[list[Any]]]:
-        """Read rows that a view asks for, with some on either side.
+        """Read the rows that a view requests, with a margin on either side.
 
-        Returns the first ordinal that the rows stand for, the end of them, and the rows.
+        Returns the first ordinal covered, the end (excluded), and the rows.
         """
         low, high = max(0, first - _MARGIN), min(total, end + _MARGIN)
         inner = range(max(low, first), min(high, end))
         around = [*range(inner.stop, high), *range(inner.start - 1, low - 1, -1)]
         rows = self._read([*inner, *around], _RESPONSE_SIZE, least=len(inner))
         if len(rows) < high - low:
-            # Only what was asked for counts; what is missing there is gone.
+            # Without the margin: a row missing from what was requested is gone.
             low, high = inner.start, inner.stop
         return low, high, rows
 
@@ -159,7 +159,7 @@ class Windows:
                 yield from range(min(window.end, total) - 1, window.first - 1, -1)
 
     def _read(self, wanted: Collection[int], size: int, least: int = 1) -> list[list[Any]]:
-        """Read rows in this order, until they are too large together; the first in any case."""
+        """Read rows in this order up to a total size, but at least the first ``least``."""
         if not wanted:
             return []
         found = {row.ordinal: row for row in self._feed.rows(list(wanted))}
@@ -171,7 +171,7 @@ class Windows:
                 continue
             size -= _size(row)
             if size < 0 and len(rows) >= least:
-                # It is not known in the browser, which asks for it when it comes into sight.
+                # The browser requests the rest when it comes into sight.
                 break
             is_over = row.execution is None or Status.named(row.execution).is_over
             is_settled = row.status is not None and is_over

@@ -1,1 +1,1 @@
-"""What the forms have changed and nobody has applied."""
+"""Drafts: changes made in the forms and not yet applied."""

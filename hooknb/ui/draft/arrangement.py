@@ -1,7 +1,7 @@
-"""Where nodes stand: a tree of frozen nodes with one added, replaced, moved or removed.
+"""Edits of a tree of frozen nodes: add, replace, move or remove a node.
 
-Every function returns a new tree. Nodes are addressed by key; the list that one stands in is
-addressed by the node above it and the name that :meth:`hooknb.Node.below` has for the list.
+Every edit returns a new tree. Nodes are addressed by key; a list of nodes by the key of the node
+above it and the name of the list in :meth:`hooknb.Node.below`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ Nodes: TypeAlias = tuple[Node, ...]
 
 
 class Place(NamedTuple):
-    """Where a node stands.
+    """The position of a node in the tree.
 
     Attributes
     ----------
     parent
-        The key of the node above it, or ``None`` in the workflow's own list.
+        The key of the node above it; ``None`` at the top level.
     branch
-        The name of the list below that node: ``yes``, ``cases[0].nodes``; ``None`` likewise.
+        The name of the list below that node: ``yes``, ``cases[0].nodes``; ``None`` at the top
+        level.
     at
         Its position in that list.
     """
@@ -36,9 +37,9 @@ class Place(NamedTuple):
 
 
 def located(nodes: Nodes, key: str) -> tuple[str, Node]:
-    """Return the node of that key, with its place as errors name it: ``nodes[1].yes[0]``.
+    """Return the node with this key and its place as errors name it: ``nodes[1].yes[0]``.
 
-    This and the functions below raise a :class:`SettingError` where there is no such node.
+    This and the functions below raise a :class:`SettingError` if there is no such node.
     """
     for where, node in walk(nodes):
         if node.key == key:
@@ -47,9 +48,9 @@ def located(nodes: Nodes, key: str) -> tuple[str, Node]:
 
 
 def place_of(nodes: Nodes, key: str) -> Place:
-    """Tell where the node of that key stands."""
+    """Return the place of the node with this key."""
     lists: list[tuple[str | None, str | None, Nodes]] = [(None, None, nodes)]
-    for parent, branch, row in lists:  # which grow on the way
+    for parent, branch, row in lists:  # grows during the iteration
         for at, node in enumerate(row):
             if node.key == key:
                 return Place(parent, branch, at)
@@ -58,35 +59,35 @@ def place_of(nodes: Nodes, key: str) -> Place:
 
 
 def added(nodes: Nodes, place: Place, node: Node) -> Nodes:
-    """Put a node into a list, at its end where the position is beyond it.
+    """Insert a node into a list; a position beyond its end appends.
 
-    A node that has no branches yet gets them with the first node that is put into one.
+    A branch that is not there yet is made with its first node.
 
     Raises
     ------
     SettingError
-        There is no such list, or the node above does not take the node.
+        There is no such list, or the node above does not accept the node.
     """
     at = max(0, place.at)
     return _changed(nodes, place, lambda row: (*row[:at], node, *row[at:]))
 
 
 def replaced(nodes: Nodes, key: str, node: Node) -> Nodes:
-    """Put another node where the node of that key stands."""
+    """Replace the node with this key."""
     place = place_of(nodes, key)
     at = place.at
     return _changed(nodes, place, lambda row: (*row[:at], node, *row[at + 1 :]))
 
 
 def removed(nodes: Nodes, key: str) -> Nodes:
-    """Take a node out, and all that is below it."""
+    """Remove a node with everything below it."""
     place = place_of(nodes, key)
     at = place.at
     return _changed(nodes, place, lambda row: (*row[:at], *row[at + 1 :]))
 
 
 def moved(nodes: Nodes, key: str, by: int) -> Nodes:
-    """Move a node within its list, as far as its ends."""
+    """Move a node within its list, at most to its ends."""
     place = place_of(nodes, key)
 
     def change(row: Nodes) -> Nodes:
@@ -102,7 +103,7 @@ def _unknown(key: str) -> SettingError:
 
 
 def _changed(nodes: Nodes, place: Place, change: Callable[[Nodes], Nodes]) -> Nodes:
-    """Change the list of a place, and the nodes above it."""
+    """Change the list of a place, and rebuild the nodes above it."""
     if place.parent is None:
         return change(nodes)
     where, above = located(nodes, place.parent)

@@ -1,4 +1,4 @@
-"""The bar below the forms: apply the draft as a revision, discard it, and what is wrong with it."""
+"""The bar below the forms: apply or discard the draft, and see the problems in it."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ __all__ = ["Bar"]
 class Bar(ipywidgets.HBox):  # type: ignore[misc]
     """*Apply as revision N*, *Discard*, and a line about the draft.
 
-    Applying is :meth:`hooknb.Hook.configure` with all that the draft says. The buttons can always
-    be pressed: what is typed reaches the kernel when its field is left, which may be in the very
-    moment in which a button is pressed, and one that waited for it would swallow that press. Only
-    their look says that there is nothing to apply.
+    *Apply* calls :meth:`hooknb.Hook.configure` with all settings of the draft. The buttons are
+    never disabled, only dimmed when there is nothing to apply: typed text reaches the kernel when
+    its field loses the focus, perhaps by the very press of the button, and a disabled button would
+    swallow that press.
 
     Parameters
     ----------
     panel
-        Whose draft it is about.
+        The panel whose draft it applies.
     before
-        Called before the draft is applied; where it returns False, it is not.
+        Called before the draft is applied; returns False to prevent that.
 
     Attributes
     ----------
     apply, discard, synchronous
-        Its buttons. The last is shown only where an asynchronous workflow has a node that needs a
+        Its buttons. The last is shown only if an asynchronous workflow has a node that needs a
         waiting caller.
     note
-        The line.
+        The line about the draft.
     """
 
     def __init__(self, panel: HookPanel, before: Callable[[], bool] | None = None) -> None:
@@ -65,10 +65,10 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         self.refresh()
 
     def refresh(self, text: str = "", *, is_wrong: bool = False) -> None:
-        """Follow the draft; under the lock.
+        """Show the state of the draft; the caller holds the lock.
 
-        The text is said unless something is wrong with the draft, or the draft was begun with a
-        revision that is served no more; one that is wrong itself, ``is_wrong``, comes first.
+        The text is shown unless the draft has a problem, or starts from a revision that is no
+        longer served; a text that is an error, ``is_wrong``, takes precedence.
         """
         draft, hook = self._panel.draft, self._panel.hook
         problems = draft.problems
@@ -84,18 +84,18 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
         self.look()
 
     def look(self) -> int:
-        """Let the buttons look as idle as they are while nothing was changed; says nothing."""
-        # The tab of the workflow is made after this one, and its bar before it.
+        """Dim the buttons while nothing was changed; return 0, the number of messages sent."""
+        # A bar is made before the panel's Workflow tab is.
         workflow = getattr(self._panel, "workflow", None)
         is_idle = not self._panel.draft.changed and not (workflow and workflow.editor.is_touched)
         for one in (self.apply, self.discard):
             (one.add_class if is_idle else one.remove_class)("hk-idle")
         return 0
 
-    # -- what buttons do ------------------------------------------------------------------------
+    # -- buttons --------------------------------------------------------------------------------
 
     def _next(self) -> int:
-        """Return the number of the next revision; after going back it is not the next in line."""
+        """Return the number of the next revision; after going back, it is not ``revision + 1``."""
         hook = self._panel.hook
         if self._served is not hook.workflow:
             try:
@@ -127,5 +127,5 @@ class Bar(ipywidgets.HBox):  # type: ignore[misc]
 
 
 def _is_unheard(nodes: Any, error: SettingError) -> bool:
-    """Whether it is about a node for a waiting caller as such, not about one of its settings."""
+    """Whether the error is that a node needs a waiting caller, not about one of its settings."""
     return any(place == error.setting and node.needs_caller for place, node in walk(nodes))

@@ -1,4 +1,4 @@
-"""Drafts: the settings that the forms edit, until they are applied. Nothing is served from them."""
+"""Drafts: the settings that the forms edit, served only once they are applied."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SETTINGS: Final = tuple(name for name in notation.SETTINGS if name != "name")
 
 
 class Preview(NamedTuple):
-    """How many of the variables a delivery has, of how many, and the columns of the others."""
+    """How many variables a delivery has, of how many, and the columns of the missing ones."""
 
     taken: int
     total: int
@@ -39,16 +39,16 @@ _Outcome: TypeAlias = tuple[Workflow | None, tuple[SettingError, ...], bool]
 
 
 class Draft:
-    """A definition that is being edited: settings as they were typed, right or wrong.
+    """A definition being edited: settings as typed, valid or not.
 
-    Not locked: whoever shares one shares a lock too.
+    Not thread-safe: those who share a draft share a lock.
 
     Attributes
     ----------
     base
-        The definition that it began with, and that :attr:`changed` compares with.
+        The definition that it starts from, which :attr:`changed` compares with.
     begun
-        How many times it began; forms that saw another number are filled anew.
+        How many times it was reset; forms that saw another number are filled again.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -56,7 +56,7 @@ class Draft:
         self.reset(workflow)
 
     def reset(self, workflow: Workflow) -> None:
-        """Forget what was edited, and begin again with a definition."""
+        """Discard all edits, and start from a definition."""
         self.base = workflow
         self.begun += 1
         self._values: dict[str, Any] = {
@@ -65,11 +65,11 @@ class Draft:
         self._rows = {
             part: [Row.of(variable) for variable in _value(workflow, part)] for part in PARTS
         }
-        # What is served is right, and the draft of it is equal to it.
+        # A served definition is valid, and its draft equals it.
         self._outcome = (workflow, (), False)
 
     def follow(self, workflow: Workflow) -> bool:
-        """Begin again with what is served now, unless something was edited; tell whether so."""
+        """Start from the definition now served, unless something was edited; return whether so."""
         if self.base is workflow or self.changed:
             return False
         self.reset(workflow)
@@ -78,23 +78,23 @@ class Draft:
     # -- settings -------------------------------------------------------------------------------
 
     def value(self, name: str) -> Any:
-        """Return a setting as it was set; that of :attr:`base` where it was not."""
+        """Return a setting as it was set, or else that of :attr:`base`."""
         if name in PARTS:
             return self.rows(name)
         return self._values[_known(name)]
 
     def set(self, **settings: Any) -> None:
-        """Set any of the settings of :func:`hooknb.webhook` but its name.
+        """Set any settings of :func:`hooknb.webhook` except the name.
 
         Text is read as people type it: ``max_body="10 MiB"``, ``timeout=""`` for none,
-        ``methods="POST, PUT"``. ``auth`` may be the pair of a user and a password of which one
-        is still missing, ``response`` the fields of a response as a dict, in which
-        ``json=True`` says that the text of its body is JSON.
+        ``methods="POST, PUT"``. ``auth`` may be a user and a password of which one is still
+        missing, ``response`` a dict of a response's fields, in which ``json=True`` says that the
+        text of the body is JSON.
 
         Raises
         ------
         SettingError
-            There is no such setting. A wrong value is told by :meth:`workflow`.
+            There is no such setting. For an invalid value, :meth:`workflow` raises.
         """
         for name in settings:
             _known(name)
@@ -108,12 +108,12 @@ class Draft:
         self._forget()
 
     def workflow(self) -> Workflow:
-        """Make the definition; the draft stays as it is.
+        """Return the definition; the draft stays as it is.
 
         Raises
         ------
         SettingError
-            Something in it is wrong; with its place: ``body[2]``, ``nodes[1].yes[0]``.
+            A setting is invalid; the error names its place: ``body[2]``, ``nodes[1].yes[0]``.
         """
         made, problems, _ = self._outcome
         if made is None:
@@ -127,21 +127,21 @@ class Draft:
 
     @property
     def problems(self) -> tuple[SettingError, ...]:
-        """What is wrong, everything that can be told at once; empty where it can be applied."""
+        """All problems that can be found at once; empty if the draft can be applied."""
         return self._outcome[1]
 
     def problem(self, setting: str) -> str:
-        """Say what is wrong with a setting, or inside of it; ``""`` where nothing is."""
+        """Return the problem of a setting, or of one inside it; ``""`` if there is none."""
         for error in self.problems:
             if error.setting == setting or error.setting.startswith((f"{setting}.", f"{setting}[")):
                 return error.problem
         return ""
 
     def apply(self, hook: Hook) -> None:
-        """Make it the hook's new revision, by :meth:`hooknb.Hook.configure`, and begin again.
+        """Make it the hook's new revision with :meth:`hooknb.Hook.configure`, and start from that.
 
-        Settings that were changed elsewhere in the meantime become what they are here. Where it
-        raises as :meth:`workflow` does, nothing of the draft is lost.
+        It overwrites settings that were changed elsewhere in the meantime. Raises as
+        :meth:`workflow` does; then the draft stays as it is.
         """
         workflow = self.workflow()
         hook.configure(**{name: _value(workflow, name) for name in _SETTINGS})
@@ -152,14 +152,14 @@ class Draft:
 
     @cached_property
     def _outcome(self) -> _Outcome:
-        """The definition or what is wrong, and whether it was changed; made once."""
+        """The definition or its problems, and whether it was changed."""
         problems: list[SettingError] = []
         settings: dict[str, Any] = {part: self._read_rows(part, problems) for part in PARTS}
         for name, value in self._values.items():
             try:
                 settings[name] = read_setting(name, value)
                 if value is not _value(self.base, name):
-                    # Alone, so that each is told; synchronous, since nodes are not the question.
+                    # One at a time, to find every problem; synchronous, since nodes do not matter.
                     define(self.base.name, **{"sync": True, name: settings[name]})
             except SettingError as error:
                 problems.append(error)
@@ -175,18 +175,18 @@ class Draft:
     # -- variables ------------------------------------------------------------------------------
 
     def rows(self, part: str) -> list[Row]:
-        """Return the rows of a part as they were typed."""
+        """Return the rows of a part as typed."""
         return list(self._rows[part])
 
     def set_rows(self, part: str, rows: Iterable[Row | Variable | str]) -> None:
-        """Put other rows in their place. Blank ones stand last, and are none of the definition."""
+        """Replace the rows of a part. Blank ones go last and are left out of the definition."""
         made = [Row.of(row) for row in rows]
-        # At the end they do not count in the places that errors name.
+        # Blank rows at the end do not shift the places that errors name.
         self._rows[part] = sorted(made, key=lambda row: row.is_blank)
         self._forget()
 
     def row_problems(self, part: str) -> dict[int, str]:
-        """Say what is wrong with rows of a part, by position."""
+        """Return the problems of the rows of a part, by position."""
         found: dict[int, str] = {}
         for error in self.problems:
             name, bracket, rest = error.setting.partition("[")
@@ -198,7 +198,7 @@ class Draft:
     def parse(self, part: str, sample: Any) -> int:
         """Add a row for every path of a sample, and return how many paths it has.
 
-        Those that are there keep their places and aliases; see
+        Existing rows keep their positions and aliases; see
         :func:`hooknb.ui.draft.variable_table.merged`.
 
         Parameters
@@ -206,19 +206,19 @@ class Draft:
         part
             ``query`` or ``body``.
         sample
-            As :func:`hooknb.parse_query` and :func:`hooknb.parse_body` take it.
+            The argument of :func:`hooknb.parse_query` or :func:`hooknb.parse_body`.
 
         Raises
         ------
         SampleError
-            It cannot be read; says where. No row was changed.
+            The sample cannot be parsed; the error says where. No row is changed.
         """
         variables = parse_query(sample) if part == "query" else parse_body(sample)
         self.set_rows(part, merged(self._rows[part], variables))
         return len(variables)
 
     def preview(self, delivery: Delivery) -> Preview:
-        """Tell what the variables would take from a delivery; wrong rows are missing."""
+        """Return what the variables would take from a delivery; invalid rows count as missing."""
         count = 0
         missing: list[str] = []
         for part in PARTS:
@@ -231,7 +231,7 @@ class Draft:
         return Preview(count, count + len(missing), tuple(missing))
 
     def taken(self, part: str, delivery: Delivery) -> list[Any]:
-        """Return what each row of a part would take from a delivery, ``MISSING`` for nothing."""
+        """Return the value that each row of a part takes from a delivery, or ``MISSING``."""
         return taken(part, self._rows[part], delivery)
 
     def _read_rows(self, part: str, problems: list[SettingError]) -> list[Variable]:
@@ -254,41 +254,41 @@ class Draft:
         return nodes
 
     def find(self, key: str) -> Node:
-        """Return the node of that key; raises a :class:`SettingError` where there is none."""
+        """Return the node with this key; raises a :class:`SettingError` if there is none."""
         return arrangement.located(self.nodes, key)[1]
 
     def place_of(self, key: str) -> Place:
-        """Tell where the node of that key stands."""
+        """Return the place of the node with this key."""
         return arrangement.place_of(self.nodes, key)
 
     def add(
         self, place: Place | tuple[str | None, str | None, int], node: Node | Callable[..., Any]
     ) -> str:
-        """Put a node into a list, and return its key: its own, or another where that is taken.
+        """Insert a node, and return its key: its own, or a new one if that is taken.
 
         Parameters
         ----------
         place
-            Key of the node above and the name of a list below it (both ``None`` for the
-            workflow's own list), and the position there.
+            The key of the node above and the name of a list below it (both ``None`` at the top
+            level), and the position there.
         node
-            With those below it; or a function.
+            A node with those below it, or a function.
         """
         [checked] = as_nodes((node,))
-        # Behind all others, so that none of them loses its key to the new one.
+        # After all others, so that none of them loses its key to the new one.
         made = with_keys((*self.nodes, checked), self.base.nodes)[-1]
         self._put(arrangement.added(self.nodes, Place(*place), made))
         return made.key
 
     def replace(self, key: str, node: Node) -> str:
-        """Put another node in the place of one, and return its key.
+        """Replace a node, and return the key of the new one.
 
-        Without a key of its own it keeps the one of the node that it replaces.
+        A node without a key takes over the key of the node that it replaces.
 
         Raises
         ------
         SettingError
-            Its key is taken by another node, or one of its settings is wrong; with its place.
+            Another node has its key, or one of its settings is invalid; the error names the place.
         """
         where, _ = arrangement.located(self.nodes, key)
         made = msgspec.structs.replace(node, key=node.key or key)
@@ -303,11 +303,11 @@ class Draft:
         return made.key
 
     def remove(self, key: str) -> None:
-        """Take a node out, with all that is below it."""
+        """Remove a node with everything below it."""
         self._put(arrangement.removed(self.nodes, key))
 
     def move(self, key: str, by: int) -> None:
-        """Move a node within its list: -1 is one earlier. At the end of the list it stays."""
+        """Move a node within its list, at most to its ends; -1 is one earlier."""
         self._put(arrangement.moved(self.nodes, key, by))
 
     def _put(self, nodes: Nodes) -> None:
@@ -326,7 +326,7 @@ def _value(workflow: Workflow, name: str) -> Any:
 
 
 def _named(row: Row) -> Variable:
-    """Return a variable with the name of a row, whatever is wrong with it."""
+    """Return a variable with the name of a row, even if the row is invalid."""
     try:
         return Variable(row.path or "", alias=row.alias if row.alias.strip() else None)
     except SettingError:

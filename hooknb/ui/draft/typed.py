@@ -1,4 +1,4 @@
-"""Settings as people type them into forms: kept as they are, and read when a definition is made."""
+"""Settings as typed into forms: kept as text, and parsed when a definition is made."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SEPARATORS: Final = re.compile(r"[\s,]+")
 
 
 def read_setting(name: str, value: Any) -> Any:
-    """Return a setting of :func:`hooknb.webhook` for what was typed; what is not text stays.
+    """Return a setting of :func:`hooknb.webhook` from typed text; other values stay as they are.
 
-    Text that cannot be read stays too: the definition refuses it, with its own words.
+    Text that cannot be parsed stays too: the definition refuses it with a message.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_setting(name: str, value: Any) -> Any:
 
 
 def _read_accept(text: str) -> tuple[str, ...]:
-    # A parameter may follow a media type after a space: refused as such, not as another type.
+    # A space may precede a parameter: it is refused as a parameter, not as another media type.
     return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
 
 
@@ -73,7 +73,7 @@ def _read_whole(text: str) -> Any:
 
 
 def _read_response(fields: dict[str, Any]) -> Response:
-    """Make a response of its fields: ``json`` tells whether the text of the body is JSON."""
+    """Return a response from its fields: ``json`` says whether the text of the body is JSON."""
     fields = dict(fields)
     is_json = fields.pop("json", False)
     if isinstance(fields.get("status"), str):
@@ -89,9 +89,9 @@ def _read_response(fields: dict[str, Any]) -> Response:
 
 
 def read_headers(place: str, text: str) -> dict[str, str]:
-    """Read headers of lines such as ``Name: value``, each name once.
+    """Parse lines such as ``Name: value``, each name once.
 
-    Raises a :class:`SettingError` with the place that is given.
+    Raises a :class:`SettingError` at ``place``.
     """
     headers: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -101,13 +101,13 @@ def read_headers(place: str, text: str) -> dict[str, str]:
         if not colon:
             raise SettingError(place, f"line {number} has no colon; write Name: value")
         if name in headers:
-            raise SettingError(place, f"line {number}: {name!r} stands twice")
+            raise SettingError(place, f"line {number}: {name!r} appears twice")
         headers[name] = value
     return headers
 
 
 def read_json(place: str, text: str) -> Any:
-    """Read JSON; raises a :class:`SettingError` with the place that is given."""
+    """Parse JSON; raises a :class:`SettingError` at ``place``."""
     try:
         return decode_json(text.encode())
     except UnicodeEncodeError as error:
@@ -129,7 +129,7 @@ _TEXT_READERS: Final[dict[str, Callable[[str], Any]]] = {
 
 
 def shown_size(size: Any) -> str:
-    """Write a number of bytes as :func:`read_setting` reads it: ``10 MiB``; text as it is."""
+    """Format a number of bytes for :func:`read_setting`: ``10 MiB``; text stays as it is."""
     if not isinstance(size, int) or size <= 0:
         return str(size)
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
@@ -139,14 +139,14 @@ def shown_size(size: Any) -> str:
 
 
 def shown_headers(headers: Any) -> str:
-    """Write headers as lines, as :func:`read_setting` reads them; text as it is."""
+    """Format headers as lines for :func:`read_setting`; text stays as it is."""
     if isinstance(headers, str):
         return headers
     return "\n".join(f"{name}: {value}" for name, value in headers.items())
 
 
 def shown_json(value: Any) -> str:
-    """Write a value as JSON on one line, as its ``repr`` where it cannot be."""
+    """Format a value as JSON on one line, or as its ``repr`` if JSON cannot represent it."""
     try:
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Rows of variables as they are typed, right or wrong, and what they take from a delivery."""
+"""Rows of variables as typed, valid or not, and the values that they take from a delivery."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = ["MAX_SAMPLE_CHARACTERS", "TYPES", "Row", "merged", "shown_value", "ta
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 
 MAX_SAMPLE_CHARACTERS: Final = 2_000
-"""Characters of a sample that are shown in its cell; a longer one is not edited there."""
+"""Characters of a sample beyond which it cannot be edited in its cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of a table of variables, right or wrong.
+    """A row of a table of variables, valid or not.
 
     Attributes
     ----------
     path, alias
-        As typed. The path is ``None`` where nothing was typed yet: ``""`` is all of the part.
+        As typed. The path is ``None`` if none was typed yet: ``""`` is the whole part.
     sample
-        The value of the sample that it was taken from.
+        The value in the sample that it was taken from.
     typed
-        The text that was typed in its place, to be read by the type; ``None`` where none was.
+        The text typed as the sample, parsed according to the type; ``None`` if there is none.
     """
 
     path: str | None = None
@@ -50,7 +50,7 @@ class Row:
 
     @classmethod
     def of(cls, item: Row | Variable | str) -> Row:
-        """Make a row of a variable, or of its path."""
+        """Return a row for a variable, or for its path."""
         if isinstance(item, Row):
             return item
         if isinstance(item, str):
@@ -59,12 +59,12 @@ class Row:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was typed into it yet."""
+        """Whether nothing was typed into the row yet."""
         return self.path is None and not (self.alias or self.typed)
 
     @property
     def place(self) -> tuple[paths.Part, ...] | str | None:
-        """Where it leads, the same for every way to write the path; the text of a wrong one."""
+        """The parsed path, equal for all its spellings; the text itself if it is invalid."""
         if self.path is None:
             return None
         try:
@@ -74,9 +74,9 @@ class Row:
 
     @property
     def shown_sample(self) -> str:
-        """The sample as text for its cell: what was typed, or the value written out.
+        """The text of the sample's cell: the text typed, or the value.
 
-        A list, an object and a file are told by their size.
+        For a list, an object or a file, it is the size.
         """
         if self.typed is not None:
             return self.typed
@@ -86,19 +86,19 @@ class Row:
 
     @property
     def is_editable(self) -> bool:
-        """Whether its sample can be typed: short, and neither a list, an object nor a file."""
+        """Whether its sample can be edited: short, and not a list, an object or a file."""
         if self.typed is not None:
             return True
         is_plain = self.sample is None or isinstance(self.sample, (str, int, float))
         return is_plain and self.type != "file" and len(self.shown_sample) <= MAX_SAMPLE_CHARACTERS
 
     def variable(self, part: str) -> Variable:
-        """Read it as a variable of ``headers``, ``query`` or ``body``.
+        """Return the row as a variable of ``headers``, ``query`` or ``body``.
 
         Raises
         ------
         SettingError
-            It cannot be; the setting is empty, since only the table knows which row it is.
+            The row is invalid. The setting's name is empty: only the table knows the position.
         """
         if self.path is None:
             raise SettingError("", "write its path")
@@ -134,11 +134,11 @@ class Row:
 
 
 def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
-    """Put the variables of a sample among rows.
+    """Merge the variables of a sample into rows.
 
-    A row of the same path stays where it is and keeps its alias; it gets the type and the value
-    of the sample. Others stand behind the row of the path before them in the sample. A value of
-    more than 64 KiB is left out: it would be written again with every revision.
+    A row with the same path keeps its position and alias, and gets the type and value of the
+    sample. A new row goes after the row of the path that precedes it in the sample. A value of
+    more than 64 KiB is left out: every revision would store it again.
     """
     kept = [row for row in rows if not row.is_blank]
     positions = {row.place: index for index, row in enumerate(kept)}
@@ -153,14 +153,14 @@ def merged(rows: Iterable[Row], variables: Iterable[Variable]) -> list[Row]:
         else:
             at = known
             kept[at] = replace(row, path=kept[at].path, alias=kept[at].alias)
-    # What comes before every path that is known has nothing to stand behind.
+    # New rows that precede every known path in the sample.
     first = behind.pop(-1, [])
     others = [one for index, row in enumerate(kept) for one in (row, *behind.get(index, ()))]
     return first + others if at >= 0 else others + first
 
 
 def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:
-    """Return what each row of a part takes from a delivery, ``MISSING`` for nothing.
+    """Return the value that each row of a part takes from a delivery, or ``MISSING``.
 
     Credentials in headers are masked.
     """
@@ -179,7 +179,7 @@ def taken(part: str, rows: Sequence[Row], delivery: Delivery) -> list[Any]:
 
 
 def shown_value(value: Any) -> str:
-    """Write a value for a cell; a list, an object and a file are told by their size."""
+    """Format a value for a cell: a list, an object or a file as its size."""
     if is_file(value):
         return file_text(value)
     if isinstance(value, (list, tuple)):

@@ -1,1 +1,1 @@
-"""What every part of the panel is made with."""
+"""The building blocks of all parts of the panel."""

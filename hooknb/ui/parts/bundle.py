@@ -1,11 +1,11 @@
-"""The browser's code of all parts, which a page gets once.
+"""The JavaScript of all parts, bundled so that a page gets it once.
 
-What a widget is made of is saved with the notebook that shows it. A panel has some thirty parts:
-so one of them carries the code of all, and the others only the line that asks for theirs.
+The code of a widget is saved with the notebook that shows it. A panel has about thirty parts: one
+of them carries the code of all, and the others only a stub that looks theirs up.
 
 The files are ES modules that import each other, so that editors, type checkers and Node can read
-them. A widget is one module without neighbours, loaded from text: so they are linked into one here,
-with no build step.
+them. anywidget loads a single module from text, so they are linked into one here, without a build
+step.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _OTHER: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
 def code(module: str, *, carries: bool) -> str:
-    """Return the code of a part's widget: that of all parts, or the line that asks for its own.
+    """Return the code of a part's widget: that of all parts, or a stub that looks its own up.
 
-    A page needs one part that ``carries``; which one it shows first does not matter.
+    A page needs one part that ``carries``; the order in which parts are shown does not matter.
     """
     whole = _whole()
     place = _PLACE.format(digest=hashlib.sha256(whole.encode()).hexdigest()[:16])
@@ -52,7 +52,7 @@ def code(module: str, *, carries: bool) -> str:
 
 @cache
 def style() -> str:
-    """Return the style sheets of all parts; their order does not matter but for the common one."""
+    """Return the style sheets of all parts, the common one first; the order of others is free."""
     others = sorted(set(_UI.rglob("*.css")) - {_COMMON})
     return "\n".join(sheet.read_text() for sheet in [_COMMON, *others])
 
@@ -63,19 +63,18 @@ def _whole() -> str:
 
 
 def link(root: Path, modules: list[str]) -> str:
-    """Return one text with the code of modules and of all that they import.
+    """Return one text with the code of modules and their imports.
 
-    Each module becomes a function that is called once, after those that it imports, so that a
-    module sees of another only what that one exports. ``parts`` holds the default exports of
-    those that have one. The paths of modules start at ``root``.
+    Each module becomes a function that is called once, after those that it imports, and exposes
+    only its exports. ``parts`` holds the default exports. Paths of modules are relative to
+    ``root``.
 
     Raises
     ------
     ValueError
         For an import or export in another form than ``import { a, b } from "./c.js";``,
-        ``export function``, ``export const``, ``export class`` and ``export default``, one name
-        for each; for a name that the other module does not export; for modules that import
-        each other in a circle.
+        ``export function``, ``export const``, ``export class`` and ``export default``, with one
+        name each; for a name that the other module does not export; for circular imports.
     """
     linked: dict[str, frozenset[str]] = {}
     blocks: list[str] = []
@@ -100,7 +99,7 @@ def _link(
     if module in linked:
         return
     if module in importers:
-        raise ValueError(f"{module} imports itself, by way of {', '.join(importers)}")
+        raise ValueError(f"{module} imports itself, via {', '.join(importers)}")
     text = (root / module).read_text()
 
     def bring(found: re.Match[str]) -> str:

@@ -1,5 +1,5 @@
 // @ts-check
-// One of several, in a list; or on and off, as a switch.
+// A choice among several values, as a list; or on and off, as a switch.
 
 import { h, part, replace, visible } from "./common.js";
 import { settling } from "./settling.js";
@@ -21,7 +21,7 @@ export default part((ctx) => {
       ? h("input", { ...about, type: "checkbox", role: "switch", class: "hk-switch" })
       : h(
           "select",
-          // Letters choose here; the notebook has other meanings for them.
+          // Letter keys choose options here; the notebook must not take them as shortcuts.
           { ...about, class: "hk-field", "data-lm-suppress-shortcuts": "true" },
           labels.map((text) => h("option", { dir: "auto" }, visible(text))),
         );
@@ -33,7 +33,7 @@ export default part((ctx) => {
   }
 
   ctx.on("choice", (state) => {
-    // Drawn again only where there are others to choose from: it keeps the focus.
+    // Redrawn only for other options, so that it keeps the focus.
     const shape = JSON.stringify([state.label, state.labels, state.note]);
     if (shape !== drawn) draw(state);
     drawn = shape;

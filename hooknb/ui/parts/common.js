@@ -1,14 +1,14 @@
 // @ts-check
-// What every part of the panel is made with. The module of a part ends with
-// `export default part((ctx) => { … })`; hooknb.ui.parts.bundle puts them into one for the page.
+// The building blocks of all parts of the panel. The module of a part ends with
+// `export default part((ctx) => { … })`; hooknb.ui.parts.bundle links the modules into one.
 
 /**
- * A message between the kernel and a view; the rest of it depends on its kind.
+ * A message between the kernel and a view; the other fields depend on its kind.
  * @typedef {{kind: string, to?: string} & Record<string, any>} Message
  */
 
 /**
- * What the front end gives a view of a widget (anywidget.dev): the model of the widget.
+ * The model of a widget, as the front end passes it to a view (anywidget.dev).
  * @typedef {object} Model
  * @property {(name: string) => any} get
  * @property {(name: string, value: any) => void} set
@@ -19,17 +19,17 @@
  */
 
 /**
- * What a view of a part works with.
+ * The context of a view of a part.
  * @typedef {object} Context
  * @property {HTMLElement} el the element to fill
  * @property {Model} model
  * @property {string} view the id of the view, by which the kernel tells views apart
  * @property {(kind: string, content: object) => boolean} send
- *   Tells whether it was sent: a model whose kernel is gone has nobody to send to.
+ *   Returns whether the message was sent: it is not if the kernel is gone.
  * @property {(kind: string, handler: (message: any) => void) => unknown} on
  * @property {(kind: string, content: object) => Promise<Message>} ask
- *   Asks the kernel for something and gives its response, a message of the same kind.
- * @property {(end: () => void) => unknown} cleanup registers what to do when the view is closed
+ *   Sends a request and resolves to the kernel's response, a message of the same kind.
+ * @property {(end: () => void) => unknown} cleanup registers a callback for the view's end
  */
 
 /** @typedef {string | Node | null | undefined} Child */
@@ -38,11 +38,11 @@ const PING_SECONDS = 20;
 const SAID_MILLISECONDS = 8000;
 
 /**
- * Makes an element. They are made here and nowhere else: what comes from a hook is only ever text.
+ * Creates an element. No other code creates HTML, so data of a hook is only ever text.
  * @param {string} tag
  * @param {Record<string, any> | null} [attributes] a function is a listener: `onclick`
  * @param {...(Child | Child[] | Child[][])} children
- * @returns {any} an element of that tag; `any`, as some carry fields of ours
+ * @returns {any} the element; `any`, because some get extra fields
  */
 export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -55,7 +55,7 @@ export function h(tag, attributes, ...children) {
 }
 
 /**
- * Sets an attribute, or takes it away where the value is false or nothing.
+ * Sets an attribute, or removes it if the value is false, null or undefined.
  * @param {Element} element
  * @param {string} name
  * @param {any} value
@@ -66,7 +66,7 @@ export function setAttribute(element, name, value) {
 }
 
 /**
- * A button.
+ * Creates a button.
  * @param {Child | Child[]} label
  * @param {(event: any) => void} onclick
  * @param {Record<string, any>} [attributes]
@@ -78,8 +78,8 @@ export function button(label, onclick, attributes) {
 /** @type {(children: any[]) => (string | Node)[]} */
 const given = (children) => children.flat().filter((child) => child !== null && child !== undefined);
 
-// Characters that have no shape, or that turn the order of what is around them, are written out:
-// those of hooknb.cli.terminal.
+// Invisible characters, and those that change the direction of the text around them, are escaped:
+// the same as in hooknb.cli.terminal.
 const UNSEEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
@@ -98,7 +98,7 @@ export function visible(text) {
 }
 
 /**
- * Text of a hook as an element of its own, whose direction reaches nothing around it.
+ * Text of a hook as an element that isolates its direction from the text around it.
  * @param {unknown} text
  * @param {Record<string, any>} [attributes]
  */
@@ -107,7 +107,7 @@ export function bdi(text, attributes) {
 }
 
 /**
- * Text of several lines, as it is but for what cannot be seen.
+ * Text of several lines with invisible characters escaped.
  * @param {unknown} text
  */
 export function lines(text) {
@@ -144,7 +144,7 @@ export function bytes(value) {
   return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
 }
 
-// A line that says for a while what became of a click; what went wrong stays there.
+// A status line: the result of a click disappears after a while, an error stays.
 export function sayingLine() {
   const element = h("span", { class: "hk-said hk-soft", role: "status" });
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -167,7 +167,7 @@ async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Pages that are not from localhost or https have no clipboard; selections can still be copied.
+    // Pages that are not from localhost or HTTPS have no clipboard; selections can be copied.
     const field = h("textarea", { style: "position: fixed; opacity: 0", "aria-hidden": "true" });
     field.value = text;
     document.body.append(field);
@@ -178,7 +178,7 @@ async function copyText(text) {
 }
 
 /**
- * A button that copies what `give` returns, and says that it did.
+ * A button that copies the text that `give` returns, and confirms it.
  * @param {string} label
  * @param {() => Promise<string | null | undefined>} give
  * @param {Record<string, any>} attributes
@@ -197,12 +197,12 @@ export function copyButton(label, give, attributes) {
 }
 
 /**
- * One of several choices in a row: arrow keys go along it (WAI-ARIA, tabs).
+ * A row of tabs; arrow keys move along it (WAI-ARIA, tabs).
  * @param {(Child | Child[])[]} labels
  * @param {number} chosen
  * @param {(index: number) => void} choose
  * @param {string} name
- * @param {HTMLElement} panel what they share; it has an id
+ * @param {HTMLElement} panel the tab panel that they share; it has an id
  */
 export function tabList(labels, chosen, choose, name, panel) {
   const buttons = labels.map((label, index) =>
@@ -221,7 +221,7 @@ export function tabList(labels, chosen, choose, name, panel) {
         event.stopPropagation();
         const next = end ?? (index + step + labels.length) % labels.length;
         choose(next);
-        // Choosing may have drawn the row anew.
+        // Choosing may have redrawn the row.
         if (list.isConnected) buttons[next].focus();
       },
     }),
@@ -232,8 +232,8 @@ export function tabList(labels, chosen, choose, name, panel) {
 }
 
 /**
- * Makes a widget.
- * @param {(ctx: Context) => void} draw fills `ctx.el` and says what to do with messages
+ * Returns a widget.
+ * @param {(ctx: Context) => void} draw fills `ctx.el` and registers handlers of messages
  */
 export function part(draw) {
   return {

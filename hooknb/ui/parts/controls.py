@@ -1,4 +1,4 @@
-"""What the forms are put together from: buttons, rows of them, and lines of help."""
+"""Controls of the forms: buttons, rows and lines of help."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def button(
     tooltip: str = "",
     style: str = "",
 ) -> Any:
-    """Make a button that does its work under the lock of the panel.
+    """Return a button that does its work under the lock of the panel.
 
-    ``tooltip`` says in a line what it does; ``style`` is one of ``ipywidgets.Button``.
+    ``tooltip`` says in one line what it does; ``style`` is a ``button_style`` of ipywidgets.
     """
     made = ipywidgets.Button(description=label, tooltip=tooltip, button_style=style)
 
@@ -37,34 +37,34 @@ def button(
 
 
 def hint(text: str) -> Any:
-    """Make a line of help; the text is of no hook, since what a label says is saved."""
+    """Return a line of fixed help text: a label is saved with the notebook, so no hook's data."""
     made = ipywidgets.Label(text)
     made.add_class("hk-form-hint")
     return made
 
 
 def row_of(*widgets: Any, css: str = "hk-form-row") -> Any:
-    """Put widgets into one row, which wraps where it is too narrow."""
+    """Return a row of widgets, which wraps if it is too narrow."""
     made = ipywidgets.HBox(widgets)
     made.add_class(css)
     return made
 
 
 def show(widget: Any, *, is_shown: bool) -> None:
-    """Show a widget, or leave out its place."""
+    """Show a widget, or hide it so that it takes no space."""
     widget.layout.display = None if is_shown else "none"
 
 
 def view_of(widget: Any) -> dict[str, Any]:
-    """Return what a cell shows of a widget, by media type."""
+    """Return a widget's display data, by media type."""
     model = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": model}
 
 
 def close_all(widgets: Iterable[Any]) -> None:
-    """Close widgets, with all that is below them and the models of their layouts and styles."""
+    """Close widgets with all below them, and the models of their layouts and styles."""
     for widget in widgets:
-        # First what is shown: nobody needs to see it fall to pieces.
+        # The outermost first, so that the view disappears at once rather than piece by piece.
         widget.close()
         for name in ("layout", "style"):
             if (model := getattr(widget, name, None)) is not None:
@@ -73,23 +73,23 @@ def close_all(widgets: Iterable[Any]) -> None:
 
 
 class Asking:
-    """A button that asks before it does something, and one that leaves things as they are.
+    """A button that asks for confirmation, and another one that cancels.
 
     Parameters
     ----------
     label, tooltip, keep, keep_tooltip
-        What stands on the two, and what they do in a line.
+        The labels and tooltips of the two buttons.
     work
-        What it does when it is pressed again.
+        Called when the button is pressed a second time.
     ask
-        Returns the question that stands on it after the first press; ``""`` to do it at once.
+        Returns the question that the button shows after the first press; ``""`` for none.
     lock
-        Of the panel.
+        The panel's lock.
 
     Attributes
     ----------
     button, keep
-        The two. The second is shown while there is a question.
+        The two buttons. The second is shown while the first asks.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Asking:
         self.reset()
 
     def reset(self) -> None:
-        """Ask no longer."""
+        """Withdraw the question."""
         self._asks = False
         self.button.description = self._label
         self.button.button_style = ""
@@ -131,5 +131,5 @@ class Asking:
 
 
 def counted(number: int, word: str) -> str:
-    """Count something: ``1 node``, ``1,200 nodes``."""
+    """Return a number with its noun: ``1 node``, ``1,200 nodes``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,6 +1,6 @@
 // @ts-check
-// A field for text: one line, several, or a password. What is typed is sent when the typing rests
-// for a moment, and at once when the field is left: before any button elsewhere can be pressed.
+// A text field: one line, several, or a password. Text is sent after a pause in typing, and
+// immediately when the field loses the focus: before any button elsewhere can be pressed.
 
 import { h, lines, part, replace, setAttribute } from "./common.js";
 import { resting, settling } from "./settling.js";
@@ -30,7 +30,7 @@ export default part((ctx) => {
       onkeydown: (event) => {
         if (event.key !== "Enter" || (several && !event.ctrlKey && !event.metaKey)) return;
         typing.flush();
-        // As in any form of one field, Enter is its button, which waits for what was typed.
+        // As in any form with one field, Enter presses its button, which waits for the text sent.
         if (event.isComposing) return;
         /** @type {HTMLElement | null | undefined} */
         const button = ctx.el.closest(".hk-new")?.querySelector(".jupyter-button");
@@ -67,6 +67,6 @@ export default part((ctx) => {
     setAttribute(input, "aria-describedby", about || null);
   });
 
-  // A view that goes away takes nothing with it.
+  // A view that is closed sends nothing more.
   ctx.cleanup(() => typing.drop());
 });

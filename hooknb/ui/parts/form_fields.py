@@ -1,4 +1,4 @@
-"""Fields, choices and lines of text whose content travels as messages: nothing of it is saved."""
+"""Fields, choices and lines of text whose content travels as messages and is never saved."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _Options: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 class Heard(Part):
-    """A part that says of every numbered message that it was heard, when all of it was done.
+    """A part that acknowledges every numbered message once it has been handled.
 
-    Messages share no queue: ipykernel hears one on a subshell's thread and another, also of the
-    same widget, on the main thread, where it may wait for a cell. So the browser holds back the
-    press of a button until what was typed before was heard, and what is overtaken is left out.
+    Messages may overtake each other: ipykernel handles one on a subshell's thread and another of
+    the same widget on the main thread, where it may wait for a cell. The browser therefore holds
+    back the press of a button until earlier input is acknowledged; overtaken input is dropped.
     """
 
     def __init__(self, lock: threading.RLock | None = None, **traits: Any) -> None:
-        # The number of the newest message about a thing, by view and thing.
+        # The number of the newest message, by view, kind and cell.
         self._newest: dict[tuple[Any, ...], int] = {}
         super().__init__(lock=lock, **traits)
 
@@ -46,22 +46,22 @@ class Heard(Part):
                     self._newest[about] = number
                     super()._hear(widget, content, buffers)
             finally:
-                # Also where the kernel was interrupted: buttons wait for it.
+                # Even if the kernel was interrupted: buttons wait for it.
                 self.say("heard", to=content.get("view"), number=number)
 
 
 class Field(Heard):
-    """A field for text that may be a secret, or part of what came.
+    """A text field whose content may be a secret or part of a delivery.
 
     Parameters
     ----------
     lines
-        How many are shown; of more than one it takes line breaks.
+        The number of lines shown; with more than one, the text may have line breaks.
     password
-        Whether what is typed is dots. It is never sent to a browser, only whether there is one.
-        A password that was set from here stays where the field is emptied again.
+        Whether the text is a password. It is never sent to a browser, only whether there is one.
+        Emptying the field in a browser restores the password set from Python.
     mono
-        Whether it is code.
+        Whether the font is monospaced, as for code.
     hidden
         Whether only screen readers get the label.
     on_change
@@ -70,11 +70,11 @@ class Field(Heard):
     Attributes
     ----------
     error, note
-        What is wrong with the text, and what else there is to say about it: shown below it.
+        A problem with the text, and a remark about it: shown below it.
     placeholder
-        What stands in it while it is empty.
+        The text shown while the field is empty.
     enabled
-        Whether it can be typed into.
+        Whether it can be edited.
     """
 
     module = "parts/field.js"
@@ -111,19 +111,19 @@ class Field(Heard):
 
     @property
     def value(self) -> str:
-        """The text. Settable; every view shows it then."""
+        """The text. Settable; all views show the new text."""
         return self._value
 
     @value.setter
     def value(self, text: str) -> None:
         is_other = text != self._value or (self._is_password and text != self._own)
         self._own = self._value = text
-        # A password that was typed is out of the browser again as soon as it is known here.
+        # Sent even for an unchanged password: it clears the field in which it was typed.
         if is_other:
             self._say("value")
 
     def on_typed(self, content: dict[str, Any]) -> None:
-        """Take what was typed in a view; the other views show it too."""
+        """Set the text typed in a view; the other views show it too."""
         text = str(content.get("text", ""))
         self._value = self._own if self._is_password and not text else text
         self._say("typed", str(content.get("view")))
@@ -131,11 +131,11 @@ class Field(Heard):
             self.on_change(self._value)
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send the whole state."""
         self._say("open")
 
     def _say(self, cause: str, view: str | None = None) -> None:
-        """Say all of it, and why: a view in which somebody types keeps what is typed there."""
+        """Send the whole state and the cause, by which a view decides whether to keep its text."""
         text, placeholder = self._value, self.placeholder
         if self._is_password:
             text, placeholder = "", _DOTS if self._value else placeholder
@@ -153,14 +153,14 @@ class Field(Heard):
 
 
 class Choice(Heard):
-    """One of several values, in a list; or on and off, as a switch.
+    """A choice among several values, as a list; or on and off, as a switch.
 
     Parameters
     ----------
     options
-        Labels and values. Without any it is a switch between ``False`` and ``True``.
+        Labels and values. Without options, it is a switch between ``False`` and ``True``.
     note
-        What else there is to say about it, shown below it.
+        A remark shown below it.
     on_change
         Called with the value after it was chosen in a browser; under the lock.
     """
@@ -188,7 +188,7 @@ class Choice(Heard):
 
     @property
     def value(self) -> Any:
-        """The value that is chosen. Settable; every view shows it then."""
+        """The chosen value. Settable; all views show the new choice."""
         return self._options[self._at][1]
 
     @value.setter
@@ -196,11 +196,11 @@ class Choice(Heard):
         self.offer(self._options, value)
 
     def offer(self, options: Sequence[tuple[str, Any]], value: Any) -> None:
-        """Let one of other values be chosen from now on, and choose one of them."""
+        """Replace the options, and choose one of them."""
         self._put(tuple(options), [known for _, known in options].index(value))
 
     def on_chosen(self, content: dict[str, Any]) -> None:
-        """Take what was chosen in a view; the other views show it too."""
+        """Set the value chosen in a view; the other views show it too."""
         at = content.get("at")
         if isinstance(at, int) and 0 <= at < len(self._options) and at != self._at:
             self._put(self._options, at)
@@ -208,7 +208,7 @@ class Choice(Heard):
                 self.on_change(self.value)
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send the whole state."""
         self.say(
             "choice",
             label=self._label,
@@ -226,25 +226,25 @@ class Choice(Heard):
 
 
 class Note(Part):
-    """A line that says how things stand."""
+    """A status line."""
 
     module = "parts/note.js"
     text = ""
     tone = ""
 
     def show(self, text: str, tone: str = "") -> None:
-        """Say something else; the tone ``bad`` is for what is wrong."""
+        """Show another text; the tone ``bad`` marks an error."""
         if (text, tone) != (self.text, self.tone):
             self.text, self.tone = text, tone
             self.opened()
 
     def opened(self) -> None:
-        """Say it."""
+        """Send the text."""
         self.say("note", text=self.text, tone=self.tone)
 
 
 class Source(Part):
-    """A function's text; ``label`` is what screen readers call it."""
+    """A function's source text; ``label`` names it for screen readers."""
 
     module = "parts/source.js"
     text = ""
@@ -257,5 +257,5 @@ class Source(Part):
             self.opened()
 
     def opened(self) -> None:
-        """Say it."""
+        """Send the text."""
         self.say("source", source=self.text, label=self.label)

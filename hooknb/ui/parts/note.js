@@ -1,5 +1,5 @@
 // @ts-check
-// A line that says how things stand.
+// A status line.
 
 import { bdi, h, part, replace } from "./common.js";
 

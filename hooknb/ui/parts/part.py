@@ -1,7 +1,7 @@
-"""A part of the panel: a widget of plain ESM whose content travels as messages.
+"""A part of the panel: an anywidget whose content travels as messages.
 
-What a widget keeps as its state is saved with the notebook. So state holds nothing of a hook:
-what came, its URL, its credentials and its definition are said in messages, which nobody saves.
+The state of a widget is saved with the notebook. It therefore holds no data of a hook: deliveries,
+URL, credentials and definition are sent as messages, which are not saved.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _FORGOTTEN_SECONDS: Final = 3600.0
 
 
 class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-    """A widget whose code in the browser is an ES module beside its Python.
+    """A widget whose JavaScript is an ES module beside its Python module.
 
-    A message of a view is ``{"kind": …, "view": …}``; the method ``on_<kind>`` gets it, one at a
-    time with all other parts of the panel. What it raises is said to the view that asked, as
-    ``error`` with ``about`` (the kind), ``setting`` and ``message``.
+    A message from a view is ``{"kind": …, "view": …}``; the method ``on_<kind>`` handles it, under
+    the lock. An exception is sent to that view as ``error`` with ``about`` (the kind),
+    ``setting`` and ``message``.
 
     Parameters
     ----------
     lock
-        Shared by all parts of a panel. Messages come on the kernel's main thread or on a
-        subshell's, depending on the version of ipykernel, and the publisher has a thread of its
-        own.
+        Shared by all parts of a panel. Messages arrive on the kernel's main thread or on a
+        subshell's, depending on the version of ipykernel; the publisher runs on another thread.
 
     Attributes
     ----------
     module
-        The path of the module below :mod:`hooknb.ui`; a part is its default export.
+        The path of the module below :mod:`hooknb.ui`; its default export is the part.
     carries
-        Whether it brings the code of all parts to the page, as one of each panel has to.
+        Whether it carries the code of all parts, as one part of each panel has to.
     messages
-        How many it has sent.
+        The number of messages sent.
     when_watched
-        Called under the lock when somebody can see it who could not before.
+        Called under the lock when the part becomes visible.
     when_published
-        Called by the publisher while it is seen, under the lock; returns the number of messages.
+        Called by the publisher while it is visible, under the lock; returns the number of
+        messages sent.
     """
 
     module: ClassVar[str] = ""
@@ -61,7 +61,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, lock: threading.RLock | None = None, **traits: Any) -> None:
         self.lock = lock or threading.RLock()
-        # By view: whether it can be seen, and when it was heard of last.
+        # By view: whether it is visible, and when its last message arrived.
         self._views: dict[str, tuple[bool, float]] = {}
         self.messages = 0
         self.when_watched: Callable[[], None] | None = None
@@ -74,7 +74,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         self.on_msg(self._hear)
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Note which messages it takes: its own methods, none of those that widgets have."""
+        """Register its ``on_`` methods as handlers, but not those inherited from widgets."""
         super().__init_subclass__(**settings)
         own = vars(cls).items()
         handlers = {name.removeprefix("on_"): one for name, one in own if name.startswith("on_")}
@@ -84,22 +84,22 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
     @property
     def watched(self) -> bool:
-        """Whether somebody can see it, as far as is known."""
+        """Whether a view is visible, according to its last message."""
         return any(visible for visible, _ in tuple(self._views.values()))
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a view of it, seen or not."""
+        """Whether there is a view, visible or not."""
         return bool(self._views)
 
     @property
     def silent(self) -> bool:
-        """Whether no view that can be seen was heard of for a minute.
+        """Whether no visible view has sent a message for a minute.
 
-        The browser may be gone, or the kernel too busy to hear of it.
+        The browser may be gone, or the kernel too busy to handle messages.
         """
         now = time.monotonic()
-        # The publisher asks without the lock.
+        # A copy: the publisher reads this without the lock.
         heard = [at for visible, at in tuple(self._views.values()) if visible]
         if heard and now - max(heard) > _FORGOTTEN_SECONDS:
             with self.lock:
@@ -107,10 +107,10 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         return all(now - at > _SILENT_SECONDS for at in heard)
 
     def opened(self) -> None:
-        """Say everything: a view was opened, for the first time or after a reload."""
+        """Send everything: a view was opened, for the first time or after a reload."""
 
     def publish(self) -> int:
-        """Say what has changed, and return the number of messages; called by the publisher."""
+        """Send the changes, and return the number of messages; called by the publisher."""
         return 0 if self.when_published is None else self.when_published()
 
     def say(self, kind: str, **content: Any) -> None:
@@ -119,7 +119,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         self.send({"kind": kind, **content})
 
     def forget_views(self) -> None:
-        """Take it that there is no view of it any more; under the lock."""
+        """Assume that all views are gone; the caller holds the lock."""
         self._views.clear()
 
     # -- messages -------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
                 return
             try:
                 handler(self, content)
-            except Exception as error:  # noqa: BLE001 - it is said where it was caused
+            except Exception as error:  # noqa: BLE001 - sent to the view that caused it
                 self.say_error(kind, error, view)
 
     def _see(self, view: str, *, is_new: bool, visible: bool) -> None:
@@ -151,13 +151,13 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         if is_new:
             try:
                 self.opened()
-            except Exception as error:  # noqa: BLE001 - it is said in the view that it concerns
+            except Exception as error:  # noqa: BLE001 - sent to the view that it concerns
                 self.say_error("open", error, view)
         if self.when_watched is not None and self.watched and not was_watched:
             self.when_watched()
 
     def say_error(self, about: str, error: Exception, view: str | None = None) -> None:
-        """Say what went wrong, to the view that caused it or to all."""
+        """Send an error to the view that caused it, or to all."""
         text = str(error)
         if not isinstance(error, HooknbError):
             _LOG.error("%s: %s", about, error, exc_info=error)
@@ -169,10 +169,10 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
     def aside(
         self, about: str, work: Callable[[], Any], then: Callable[[Any], None], view: str
     ) -> None:
-        """Do what may wait for a response on a thread of its own, so that nothing is held up.
+        """Do work that may block on another thread.
 
-        ``then`` is called under the lock with what ``work`` returned. What either of them raises
-        is said to the view that asked, as an error about ``about``.
+        ``then`` is called under the lock with the return value of ``work``. An exception of either
+        is sent to the view as an error about ``about``.
         """
 
         def run() -> None:
@@ -180,7 +180,7 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
                 done = work()
                 with self.lock:
                     then(done)
-            except Exception as error:  # noqa: BLE001 - it is said where it was caused
+            except Exception as error:  # noqa: BLE001 - sent to the view that caused it
                 with self.lock:
                     self.say_error(about, error, view)
 
@@ -192,15 +192,15 @@ class Part(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
 
 
 def heard_during_cells(widget: Any) -> None:
-    """Let a widget hear its messages on the subshell that the browser names in them.
+    """Have a widget's messages handled on the subshell that the browser names in them.
 
-    From 7.4 on ipykernel sends them to the shell that published on the widget last. That is the
-    main one after a cell or a thread did, and there they wait for the cell that runs: for a
-    ``hook.wait()``, say, which waits for the very test that a click would send. Where ipykernel has
-    no such rule nothing changes, and where there are no subshells the browser names none.
+    Since 7.4, ipykernel routes them to the shell that last published on the widget. After a cell
+    or a thread did, that is the main shell, where they wait for the running cell: for example for
+    a ``hook.wait()`` that waits for the test which a click would send. Other versions of ipykernel
+    need no change, and without subshells the browser names none.
     """
     if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = _named  # noqa: SLF001 - there is no other way to say it
+        widget.comm._reply_subshell_for = _named  # noqa: SLF001 - there is no public setting
 
 
 def _named(_data: Any, subshell: str | None) -> str | None:

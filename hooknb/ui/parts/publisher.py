@@ -1,4 +1,4 @@
-"""The one thread that says what has changed."""
+"""The thread that sends changes to the browser."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from weakref import WeakSet
 __all__ = ["PUBLISHER", "Published", "Publisher"]
 
 _LOG: Final = logging.getLogger("hooknb.ui")
-# Seconds to a message: eight a second, and room for two responses to what somebody clicks.
+# Eight messages a second leave room for two more in response to clicks.
 _MESSAGE_SECONDS: Final = 0.125
 _SILENT_SECONDS: Final = 2.0
 
 
 class Published(Protocol):
-    """What the publisher looks after."""
+    """An item that the publisher publishes."""
 
     @property
     def watched(self) -> bool:
-        """Whether somebody can see it."""
+        """Whether it is visible."""
 
     @property
     def silent(self) -> bool:
-        """Whether those who see it were not heard of for a while."""
+        """Whether no visible view has sent a message for a while."""
 
     def publish(self) -> int:
-        """Say what has changed, and return the number of messages."""
+        """Send the changes, and return the number of messages."""
 
 
 class Publisher:
-    """Goes round everything that is watched, and says at most ten messages a second.
+    """Polls all items that are watched, and sends at most ten messages a second.
 
-    Changes are looked for, not told of: a server under load does nothing for those who watch. The
-    thread starts with the first that is watched, and waits while nothing is.
+    It polls so that a server under load does no work for panels. The thread starts with the first
+    watched item, and waits while there is none.
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -47,12 +47,12 @@ class Publisher:
         self._sleep = sleep
 
     def add(self, item: Published) -> None:
-        """Look after one more."""
+        """Add an item; it is held weakly."""
         with self._lock:
             self._watched.add(item)
 
     def wake(self) -> None:
-        """Look again at once where the pace allows; for what somebody clicked."""
+        """Poll as soon as the rate allows: after a click, or when an item becomes visible."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
@@ -81,18 +81,18 @@ class Publisher:
 
 
 def _publish(item: Published, *, with_silent: bool) -> int | None:
-    """Have an item say what has changed; ``None`` where nobody sees it.
+    """Publish an item; return the number of messages, or ``None`` if it is not visible.
 
-    One that fails says 0: the others, and its own next round, go on.
+    One that fails counts 0: the others, and its own next round, go on.
     """
     try:
         if not item.watched:
             return None
         return item.publish() if with_silent or not item.silent else 0
     except Exception:  # noqa: BLE001 - it is logged
-        _LOG.exception("what changed could not be shown")
+        _LOG.exception("cannot publish changes")
         return 0
 
 
 PUBLISHER: Final = Publisher()
-"""The one of this process."""
+"""The publisher of this process."""

@@ -1,13 +1,13 @@
 // @ts-check
-// Widgets do not share a queue: what a field sends may be heard by the kernel after the press of a
-// button that came later, as a subshell hears one and the main thread the other. So a button of
-// the forms, or of the picture beside them, waits until the kernel has heard what was typed and
-// chosen before. Messages are numbered, so that one that was overtaken does not undo what came after it.
+// Messages of widgets may overtake each other: a subshell may handle the press of a button before
+// the main thread handles the text typed earlier. A button of the forms, or of the picture beside
+// them, therefore waits until the kernel has acknowledged earlier input. Messages are numbered, so
+// that an overtaken one does not undo a later one.
 
-// Of the page, not of the module: a page may have the code of several versions.
+// Global to the page: a page may have the code of several versions.
 /** @type {{marks: Set<string>, buttons: Set<HTMLElement>, listens: boolean}} */
 const held = (globalThis[Symbol.for("hooknb.held")] ??= {
-  marks: new Set(), // sent, and not heard yet
+  marks: new Set(), // sent, not acknowledged yet
   buttons: new Set(), // pressed, and waiting
   listens: false,
 });
@@ -36,7 +36,7 @@ function listen() {
       if (!button || held.marks.size === 0) return;
       event.preventDefault();
       event.stopImmediatePropagation();
-      // However often it is pressed meanwhile: a second press may mean something else.
+      // Repeated presses count once: a second press may mean something else, as of "Really clear?".
       button.setAttribute("aria-busy", "true");
       held.buttons.add(button);
     },
@@ -47,7 +47,7 @@ function listen() {
 const REST_MILLISECONDS = 300;
 
 /**
- * Calls `send` after a rest of typing, or at once by `flush`; `waits` while there is something.
+ * Calls `send` after a pause in typing, or at once by `flush`; `waits` is true until then.
  * @param {() => void} send
  */
 export function resting(send) {
@@ -76,7 +76,7 @@ export function resting(send) {
 const PATIENCE_MILLISECONDS = 10000;
 
 /**
- * Returns a `send` whose messages buttons wait for; of a kernel that does not respond, not for ever.
+ * Returns a `send` whose messages buttons wait for, at most PATIENCE_MILLISECONDS each.
  * @param {import("./common.js").Context} ctx
  * @returns {(kind: string, content: object) => void}
  */

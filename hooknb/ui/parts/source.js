@@ -1,5 +1,5 @@
 // @ts-check
-// The source text of a function, to be read only.
+// The source text of a function, read-only.
 
 import { h, lines, part, replace, visible } from "./common.js";
 

@@ -1,4 +1,4 @@
-"""The tab of the trigger: its settings as forms."""
+"""The Trigger tab: the trigger's settings as forms."""
 
 from __future__ import annotations
 

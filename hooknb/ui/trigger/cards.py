@@ -1,4 +1,4 @@
-"""The cards of the trigger: forms that edit the draft, and show what is wrong with it."""
+"""The cards of the Trigger tab: forms that edit the draft and show its problems."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
     Parameters
     ----------
     forms
-        What it is part of.
+        The tab that it is part of.
     heading
-        Fixed HTML, never of a hook.
+        Fixed HTML, without data of a hook.
     children
-        Below the heading.
+        The widgets below the heading.
     """
 
     def __init__(self, forms: TriggerTab, heading: str, children: Sequence[Any]) -> None:
@@ -55,19 +55,19 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("hk-card")
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
-        """Follow the draft.
+        """Show the draft.
 
         Parameters
         ----------
         draft
-            What is shown.
+            The draft.
         is_new
-            Whether it began anew, with another definition.
+            Whether it was reset to another definition.
         """
         raise NotImplementedError
 
     def _field(self, label: str, name: str, **options: Any) -> Field:
-        """Make a field that edits a setting."""
+        """Return a field that edits a setting."""
         forms = self._forms
         return Field(
             label, lock=forms.lock, on_change=lambda text: forms.edit(**{name: text}), **options
@@ -75,7 +75,7 @@ class Card(ipywidgets.VBox):  # type: ignore[misc]
 
 
 class General(Card):
-    """Mode, methods, types, limits, what is kept, paths below the URL, the status while off."""
+    """Mode, methods, media types, limits, retention, subpaths and the status while disabled."""
 
     def __init__(self, forms: TriggerTab) -> None:
         self._forms = forms
@@ -113,7 +113,7 @@ class General(Card):
         self._forms.edit(**{name: value})
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
-        """Follow the draft."""
+        """Show the draft."""
         self.mode.value = draft.value("sync")
         for name, field in self.fields.items():
             field.value = _text(name, draft.value(name))
@@ -123,7 +123,7 @@ class General(Card):
 
 
 def _text(name: str, value: Any) -> str:
-    """Write a setting as it is typed."""
+    """Format a setting as it is typed."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -136,7 +136,7 @@ def _text(name: str, value: Any) -> str:
 
 
 class Security(Card):
-    """HTTP Basic authentication; turning it on takes both a user and a password."""
+    """HTTP Basic authentication; it requires a user and a password."""
 
     def __init__(self, forms: TriggerTab) -> None:
         self.basic = Choice("HTTP Basic", lock=forms.lock, on_change=lambda _: self._typed())
@@ -147,9 +147,9 @@ class Security(Card):
         super().__init__(forms, "Security", [self.basic, row_of(self.user, self.password)])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
-        """Follow the draft; what was typed stays while it is turned off."""
+        """Show the draft; typed text stays while authentication is turned off."""
         auth = draft.value("auth")
-        # A pair is a draft's, as long as one of the two is missing.
+        # In a draft, auth is a pair while user or password is missing.
         is_basic = isinstance(auth, (BasicAuth, tuple))
         if is_new:
             self.user.value = getattr(auth, "user", "")
@@ -185,7 +185,7 @@ class ResponseCard(Card):
         super().__init__(forms, heading, [row_of(self.status, self.kind), self.headers, self.body])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
-        """Follow the draft."""
+        """Show the draft."""
         fields = self._fields(draft)
         body = fields["body"]
         is_bytes = isinstance(body, (bytes, bytearray))
@@ -197,7 +197,7 @@ class ResponseCard(Card):
             self.body.value = body
         else:
             self.body.value = "" if is_bytes else _indented(body)
-        self.body.placeholder = "bytes, which are set in a cell" if is_bytes else ""
+        self.body.placeholder = "bytes, set in a cell" if is_bytes else ""
         is_used = not draft.value("sync")
         for field in (self.status, self.headers, self.body):
             field.enabled = is_used and not (is_bytes and field is self.body)
@@ -225,7 +225,7 @@ class ResponseCard(Card):
         fields = self._fields(self._forms.draft)
         is_text = isinstance(fields["body"], str) or "body" in changed
         fields |= changed
-        # A body that nobody typed stays the value that it is.
+        # A body that was not typed stays as it is.
         fields["json"] = is_text and self.kind.value == "json"
         self._forms.edit(response=fields)
 
@@ -241,7 +241,7 @@ _MAX_SAMPLE_CHARACTERS: Final = 64 * 1024
 
 
 class Variables(Card):
-    """The rows of a part, without a sample."""
+    """The variables of a part, without a sample."""
 
     def __init__(
         self, forms: TriggerTab, part: str, heading: str, children: Sequence[Any] = ()
@@ -251,14 +251,14 @@ class Variables(Card):
         super().__init__(forms, heading, [*children, self.rows])
 
     def show(self, draft: Draft, *, is_new: bool) -> None:  # noqa: ARG002 - as of every card
-        """Follow the draft."""
+        """Show the draft."""
         newest = self._forms.newest()
         came = () if newest is None else draft.taken(self.part, newest)
         self.rows.show(draft.rows(self.part), draft.row_problems(self.part), came)
 
 
 class Sampled(Variables):
-    """The rows of the query or the body, and the sample that they are made of."""
+    """The variables of the query or the body, and the sample that they are parsed from."""
 
     def __init__(self, forms: TriggerTab, part: str, heading: str, placeholder: str) -> None:
         self._forms = forms
@@ -271,10 +271,12 @@ class Sampled(Variables):
             lock=forms.lock,
             on_change=lambda _: self._say(),
         )
-        self.parse = self._button("Parse", f"Make rows of the sample of the {part}", self._parse)
+        self.parse = self._button(
+            "Parse", f"Add a row for every path in the sample of the {part}", self._parse
+        )
         self.last = self._button(
             "Use the last delivery",
-            f"Make rows of the {part} of the last delivery that was accepted",
+            f"Add a row for every path in the {part} of the last accepted delivery",
             self._use_newest,
         )
         self._clearing = Asking(
@@ -295,14 +297,14 @@ class Sampled(Variables):
         )
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
-        """Follow the draft."""
+        """Show the draft."""
         if is_new:
             self._say()
             self._clearing.reset()
         super().show(draft, is_new=is_new)
 
     def use(self, delivery: Delivery) -> None:
-        """Make rows of a delivery, and show it as the sample."""
+        """Add rows for the paths of a delivery, and show it as the sample."""
         self._clearing.reset()
         name = f"delivery #{delivery.id}"
         came = delivery.query if self.part == "query" else delivery.body_or_missing
@@ -313,11 +315,11 @@ class Sampled(Variables):
         text = delivery.query_string if self.part == "query" else _body_text(delivery, came)
         is_short = len(text) <= _MAX_SAMPLE_CHARACTERS
         self.sample.value = text if is_short else ""
-        more = "" if is_short else ", too long to be shown"
+        more = "" if is_short else ", too long to show"
         self._say(f"{counted(number, 'path')} of {name}{more}")
         self._forms.followed()
 
-    # -- what buttons do ------------------------------------------------------------------------
+    # -- buttons --------------------------------------------------------------------------------
 
     def _parse(self) -> None:
         self._clearing.reset()
@@ -332,7 +334,7 @@ class Sampled(Variables):
     def _use_newest(self) -> None:
         newest = self._forms.newest()
         if newest is None:
-            self._say(error="no delivery was accepted yet; send one")
+            self._say(error="no accepted delivery yet; send one")
         else:
             self.use(newest)
 
@@ -350,7 +352,7 @@ class Sampled(Variables):
 
 
 def _body_text(delivery: Delivery, body: Any) -> str:
-    """Return a body as text that can be parsed again: as received where it can be."""
+    """Return a body as text that can be parsed again: as received if possible."""
     if kind(delivery.content_type) == "json" and "Content-Encoding" not in delivery.header_map:
         try:
             return delivery.raw.decode()

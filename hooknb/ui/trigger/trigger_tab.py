@@ -1,4 +1,4 @@
-"""The tab in which the trigger is edited."""
+"""The Trigger tab."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["TriggerTab"]
 
 _LOOK_SECONDS: Final = 0.5
-_PATIENCE: Final = 20  # times as long as looking took: a large body is not read all the time
+# Rest after each look, as a multiple of its duration: reading a large body takes long.
+_PATIENCE: Final = 20
 _MAX_NAMED: Final = 3
 
 
 class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
-    """The trigger's settings as forms, and what they would take from the last delivery.
+    """The trigger's settings as forms, and the values they would take from the last delivery.
 
-    The forms edit the panel's draft; nothing is served from it until it is applied.
+    The forms edit the panel's draft, which is served only once it is applied.
 
     Parameters
     ----------
     panel
-        What it is part of.
+        The panel that it is part of.
     """
 
     title = "Trigger"
@@ -71,10 +72,10 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
     def _tables(self) -> tuple[Variables, ...]:
         return self.headers, self.query, self.body
 
-    # -- for the panel --------------------------------------------------------------------------
+    # -- called by the panel --------------------------------------------------------------------
 
     def draft_changed(self) -> None:
-        """Follow the draft; under the lock."""
+        """Show the draft; the caller holds the lock."""
         draft = self._panel.draft
         is_new = draft.begun != self._begun
         self._begun = draft.begun
@@ -83,9 +84,9 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         self._say()
 
     def revised(self) -> None:
-        """Take in that the hook has another revision, made elsewhere; under the lock.
+        """Show the hook's new revision, made elsewhere; the caller holds the lock.
 
-        A draft without changes follows it. One with changes stays as it is, and the bar says so.
+        A draft without changes is reset to it. One with changes stays, and the bar says so.
         """
         panel = self._panel
         if panel.draft.follow(panel.hook.workflow):
@@ -94,41 +95,41 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
             self._say()
 
     def _write_node(self) -> bool:
-        """Write what is typed into the form of a node, which belongs to the same draft."""
+        """Write the form of a node into the draft; return False if the form is invalid."""
         is_right = self._panel.workflow.editor.write_typed()
         if not is_right:
-            self.bar.refresh("what is typed in Workflow is not right yet", is_wrong=True)
+            self.bar.refresh("the form in the Workflow tab has an error", is_wrong=True)
         return is_right
 
     def use(self, delivery: Delivery) -> None:
-        """Make rows of a delivery's query and body; under the lock."""
+        """Use a delivery's query and body as samples; the caller holds the lock."""
         if delivery.query:
             self.query.use(delivery)
         self.body.use(delivery)
 
-    # -- for the cards --------------------------------------------------------------------------
+    # -- called by the cards --------------------------------------------------------------------
 
     @property
     def lock(self) -> threading.RLock:
-        """Guards the draft."""
+        """The lock that guards the draft."""
         return self._panel.lock
 
     @property
     def draft(self) -> Draft:
-        """What the forms edit."""
+        """The draft that the forms edit."""
         return self._panel.draft
 
     def edit(self, **settings: Any) -> None:
-        """Set settings of the draft, and have every form follow."""
+        """Set settings of the draft, and update every form."""
         self._panel.draft.set(**settings)
         self.followed()
 
     def followed(self) -> None:
-        """Have every form follow the draft, which was changed."""
+        """Update every form, since the draft has changed."""
         self._panel.draft_changed()
 
     def caught(self, work: Callable[[], None]) -> None:
-        """Do something under the lock, and say what goes wrong."""
+        """Do work under the lock; show an error in the bar."""
         with self.lock:
             try:
                 work()
@@ -136,7 +137,7 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
                 self.bar.refresh(str(error), is_wrong=True)
 
     def newest(self) -> Delivery | None:
-        """Return the newest delivery that was accepted, as it was looked for last."""
+        """Return the newest accepted delivery, or ``None``."""
         try:
             number = self._panel.watch.newest()
             if number is None:
@@ -144,14 +145,14 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
             elif self._newest is None or self._newest.id != number:
                 self._newest = self._panel.hook.delivery(number)
         except (RecordNotFoundError, StoreError):
-            # Cleared in between, or not to be read for now: the forms go on without it.
+            # Cleared in between, or not readable for now: the forms work without it.
             self._newest = None
         return self._newest
 
-    # -- what is said ---------------------------------------------------------------------------
+    # -- following deliveries -------------------------------------------------------------------
 
     def _look(self) -> int:
-        """Follow the deliveries; gives how much was said."""
+        """Show the newest delivery's values; return the number of messages sent."""
         self.bar.look()
         now = time.monotonic()
         if now < self._next_look:
@@ -175,9 +176,9 @@ class TriggerTab(ipywidgets.VBox):  # type: ignore[misc]
         except PayloadError as error:
             return f"the last delivery cannot be read: {error}"
         if newest is None or preview is None:
-            return "no delivery yet to try it on"
+            return "no delivery yet to try the variables on"
         if not preview.total:
-            return "no variables: columns are made of what comes"
+            return "no variables: columns are inferred from the deliveries"
         count = f"{preview.taken} of {counted(preview.total, 'variable')}"
         text = f"would take {count} from delivery #{newest.id}"
         if preview.missing:

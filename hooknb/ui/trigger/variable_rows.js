@@ -1,17 +1,17 @@
 // @ts-check
-// A table of variables in which every cell is edited where it stands.
+// A table of variables, edited in place.
 
 import { bdi, h, lines, part, replace, visible } from "../parts/common.js";
 import { resting, settling } from "../parts/settling.js";
 
-const AT_FIRST = 200; // rows that are drawn; further ones are asked for
+const AT_FIRST = 200; // rows drawn at first, and added by each press of "Show more"
 
 export default part((ctx) => {
   const send = settling(ctx);
   let state = null;
   let drawn = AT_FIRST;
   const known = new Map(); // by the row's id
-  // The cell that was typed into last; what waits of it is sent before another one is.
+  // The cell last typed into; its pending text is sent before that of another cell.
   let typed = null;
   const typing = resting(() => {
     const { row, column, input } = typed;
@@ -28,7 +28,7 @@ export default part((ctx) => {
     return [...body.querySelectorAll("tbody")];
   }
 
-  // Goes to the same cell of the row above or below.
+  // Focuses the cell of the same column in the row above or below.
   function go(input, by) {
     const row = input.closest("tbody");
     const rows = entries();
@@ -71,7 +71,7 @@ export default part((ctx) => {
       {
         class: "hk-cell",
         "data-column": "type",
-        // Letters choose here; the notebook has other meanings for them.
+        // Letter keys choose options here; the notebook must not take them as shortcuts.
         "data-lm-suppress-shortcuts": "true",
         onchange: () => send("cell", { row: id, column: "type", text: kind.value }),
       },
@@ -113,7 +113,7 @@ export default part((ctx) => {
   }
 
   function put(input, text, mine) {
-    // What this view typed is there already, and perhaps more by now.
+    // Text typed in this view is there already, perhaps with more typed since.
     if (mine || (typing.waits && typed.input === input)) return;
     if (input.value !== text) input.value = text;
   }
@@ -141,7 +141,7 @@ export default part((ctx) => {
     error.textContent = lines(problem);
     errorRow.hidden = !problem;
     for (const input of [path, alias, sample]) {
-      // What is edited is the text itself; what cannot be seen in it is told on the side.
+      // The field holds the raw text; invisible characters are shown escaped in the title.
       const text = visible(input.value);
       input.title = text === input.value ? "" : text;
       if (problem) {
@@ -174,7 +174,7 @@ export default part((ctx) => {
         row.number = index + 1;
         fill(row, index + 1, from);
       }
-      // Moving an element takes the focus from it: only where it stands elsewhere.
+      // Moving an element takes the focus from it, so it is moved only if necessary.
       if (before.nextElementSibling !== row.element) before.after(row.element);
       before = row.element;
     });
@@ -226,7 +226,7 @@ export default part((ctx) => {
     show(message.from);
   });
 
-  // Some rows are other ones now, by position; their number and order are the same.
+  // Changed rows, by position; the number and order of rows are the same.
   ctx.on("some", ({ rows, from }) => {
     if (state === null) return;
     for (const [index, data] of rows) state.rows[index] = data;
@@ -235,6 +235,6 @@ export default part((ctx) => {
 
   ctx.on("focus", ({ row }) => known.get(row)?.path.focus());
 
-  // A view that goes away takes nothing with it.
+  // A view that is closed sends nothing more.
   ctx.cleanup(() => typing.drop());
 });

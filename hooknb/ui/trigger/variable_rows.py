@@ -23,7 +23,7 @@ _WORDS: Final = {
 
 
 class Rows(Heard):
-    """A table of variables: path, alias, type, sample, and what the last delivery has there.
+    """A table of variables: path, alias, type, sample, and the last delivery's value.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Rows(Heard):
         self._part = part
         self._on_change = on_change
         self._numbers = count(1)
-        # The numbers by which views name rows, whatever is before them.
+        # Rows with the numbers that identify them to views, whatever their position.
         self._rows: list[tuple[int, Row]] = []
         self._problems: Mapping[int, str] = {}
         self._came: Sequence[Any] = ()
@@ -57,21 +57,21 @@ class Rows(Heard):
 
     @property
     def rows(self) -> list[Row]:
-        """The rows as they are."""
+        """The rows, in order."""
         return [row for _, row in self._rows]
 
     def show(self, rows: Sequence[Row], problems: Mapping[int, str], came: Sequence[Any]) -> None:
-        """Show rows, with what is wrong with some and what each takes.
+        """Show rows, with their problems and the values that they take.
 
         Parameters
         ----------
         rows
-            Those that stay are known again by identity; where a draft begins anew, by their path,
-            so that a cell that is typed in stays where it is.
+            Rows that stay are recognized by identity, or by path after a reset of the draft, so
+            that a cell being edited stays in place.
         problems
             By position.
         came
-            A value for each row, ``MISSING`` for nothing; empty where nothing came yet.
+            A value for each row, or ``MISSING``; empty while there is no delivery.
         """
         left = dict(self._rows)
         known: dict[int, int] = {}
@@ -90,14 +90,14 @@ class Rows(Heard):
         self._say()
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send all rows."""
         self._said = self._lines()
         self._say_all()
 
-    # -- what is done in a view -----------------------------------------------------------------
+    # -- messages from views --------------------------------------------------------------------
 
     def on_cell(self, content: dict[str, Any]) -> None:
-        """Take what was typed into a cell."""
+        """Set the text typed into a cell."""
         column, text = content.get("column"), str(content.get("text", ""))
         at = self._position(content)
         if at is None:
@@ -105,7 +105,7 @@ class Rows(Heard):
         number, row = self._rows[at]
         if column == "type":
             kind = next((name for name in TYPES if name == text), None)
-            # Its sample is read anew.
+            # The sample's text is parsed again, as the new type.
             is_read = row.is_editable and row.shown_sample
             row = replace(row, type=kind, typed=row.shown_sample if is_read else row.typed)
         elif column == "sample" and row.is_editable:
@@ -118,14 +118,14 @@ class Rows(Heard):
         self._changed({name: content.get(name) for name in ("view", "row", "column")})
 
     def on_remove(self, content: dict[str, Any]) -> None:
-        """Take a row out."""
+        """Remove a row."""
         at = self._position(content)
         if at is not None:
             del self._rows[at]
             self._changed()
 
     def on_add(self, content: dict[str, Any]) -> None:
-        """Put a blank row at the end, or go to the one that is there."""
+        """Append a blank row unless there is one, and focus it."""
         if not self._rows or not self._rows[-1][1].is_blank:
             blank = Row(type="text") if self._part == "headers" else Row()
             self._rows.append((next(self._numbers), blank))
@@ -144,10 +144,10 @@ class Rows(Heard):
         finally:
             self._from = None
 
-    # -- saying ---------------------------------------------------------------------------------
+    # -- messages to views ----------------------------------------------------------------------
 
     def _lines(self) -> list[list[Any]]:
-        """Return every row as what a view needs of it."""
+        """Return the rows as views get them."""
         return [
             [
                 number,

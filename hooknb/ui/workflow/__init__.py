@@ -1,4 +1,4 @@
-"""The tab of the workflow: the flow as a picture, and the forms of its nodes."""
+"""The Workflow tab: the flow as a picture, and the forms of its nodes."""
 
 from __future__ import annotations
 

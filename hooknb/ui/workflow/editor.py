@@ -1,4 +1,4 @@
-"""What stands beside the picture of the flow: the form of the chosen node, and new ones."""
+"""The editor beside the picture of the flow: the form of the chosen node or of a new one."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["NodeEditor"]
 
 _CODE: Final = "A function is written in a cell: hooknb.webhook(…, nodes=[your_function])"
-_IN_CELLS: Final = "Its function is edited in the cell that it was written in."
+_IN_CELLS: Final = "Edit its function in the cell where it was written."
 
 
 class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
-    """The form of one node, or the choice of a type for a new one, or nothing.
+    """The form of a node, the choice of a type for a new one, or nothing.
 
     Parameters
     ----------
     panel
-        Whose draft it writes into.
+        The panel whose draft it edits.
     when_marked
-        Called with the key of the chosen node, and the place at which one is being added, when
-        they are others.
+        Called with the key of the chosen node and the place at which one is being added, when
+        either changes.
     when_opened
         Called when the form of a new node is shown.
 
@@ -45,7 +45,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
     form
         The form that is shown.
     types
-        The buttons of the types, by name.
+        The buttons of the node types, by name.
     done, cancel, earlier, later, remove, keep
         Buttons.
     """
@@ -106,18 +106,18 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
     @property
     def key(self) -> str | None:
-        """The key of the node that is edited."""
+        """The key of the node being edited."""
         return self._key
 
     @property
     def is_touched(self) -> bool:
-        """Whether something was typed into the form that is not in the draft."""
+        """Whether the form has edits that are not in the draft."""
         return self.form is not None and self.form.is_touched
 
-    # -- what is shown --------------------------------------------------------------------------
+    # -- contents -------------------------------------------------------------------------------
 
     def choose(self, key: str) -> None:
-        """Show the form of a node. What was typed before is written into the draft first.
+        """Show the form of a node. The form shown before is written into the draft first.
 
         Raises
         ------
@@ -125,12 +125,12 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             There is no such node.
         """
         self._panel.draft.find(key)
-        # What is typed into the form of the same node stays there.
+        # Choosing the same node keeps the edits in its form.
         if key != self._key and self._leave():
             self._reopen(key)
 
     def offer(self, place: Place) -> None:
-        """Show the types of which a new node may be."""
+        """Show the types to choose from for a new node."""
         if not self._leave():
             return
         self._key, self._place, self._shown, self.form = None, place, None, None
@@ -139,21 +139,21 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._show_parts()
 
     def add(self, name: str) -> None:
-        """Show the form of a new node of a type, for the place that was chosen."""
+        """Show the form of a new node of a type, for the chosen place."""
         self._open(node_types()[name], None)
         self._when_opened()
 
     def write_typed(self) -> bool:
-        """Write what was typed into the draft; False where it is not right, which is shown."""
+        """Write the form into the draft; return False, and show why, if it is invalid."""
         return not self.is_touched or self._write()
 
     def close_form(self) -> None:
-        """Show nothing, and forget what was typed."""
+        """Close the form, and discard its edits."""
         self._key = self._place = self._shown = self.form = None
         self._show_parts()
 
     def follow(self) -> None:
-        """Follow the draft: it has another revision, or was discarded."""
+        """Show the draft, which has changed."""
         if self._key is None:
             parent = None if self._place is None else self._place.parent
             if parent is not None and not self._has(parent):
@@ -166,7 +166,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         if self._shown is None or node.without_below() != self._shown.without_below():
             self._reopen(self._key)
         elif not self.is_touched:
-            # Others below it: lists that the form keeps must be those of the draft.
+            # Nodes below it may differ: the form must hold the lists of the draft.
             self._reopen(self._key)
 
     def _reopen(self, key: str) -> None:
@@ -174,11 +174,11 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         self._open(type(self._shown), self._shown)
 
     def _list_types(self) -> None:
-        """Make the buttons of the types, again only where there are other types."""
+        """Update the buttons of the types; those of unchanged types stay."""
         before, self._offered = self._offered, _offered()
         if self._offered == before:
             return
-        rows = dict(zip(before, self._choices.children, strict=False))  # the hint stands last
+        rows = dict(zip(before, self._choices.children, strict=False))  # without the last, a hint
         old = [rows.pop(name) for name in before if self._offered.get(name) is not before[name]]
         for name, kind in self._offered.items():
             if name not in rows:
@@ -192,7 +192,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
         form = self._forms.get(kind)
         if form is None:
             form = self._forms[kind] = NodeForm(kind, self._panel.lock)
-            # A class of a cell that was run again is another type of the same name.
+            # Running a cell again defines another class with the same type name.
             old = [one for one in self._forms if one is not kind and not _is_known(one)]
             dropped = [self._forms.pop(one) for one in old]
             self._forms_box.children = list(self._forms.values())
@@ -230,7 +230,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             return len(draft.nodes)
         return len(draft.find(place.parent).below()[place.branch])
 
-    # -- what buttons do ------------------------------------------------------------------------
+    # -- buttons --------------------------------------------------------------------------------
 
     def _button(self, label: str, work: Callable[[], None], tooltip: str, style: str = "") -> Any:
         return button(label, work, self._panel.lock, tooltip=tooltip, style=style)
@@ -244,11 +244,11 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
             self._reopen(self._key)
 
     def _leave(self) -> bool:
-        """Write what was typed before something else is shown; a node not added yet is dropped."""
+        """Write the form before another is shown; a node not added yet is dropped."""
         return self._place is not None or self.write_typed()
 
     def _write(self) -> bool:
-        """Write the form into the draft; what is wrong is shown in the form."""
+        """Write the form into the draft; an error is shown in the form."""
         form, draft = self.form, self._panel.draft
         if form is None:
             return False
@@ -299,7 +299,7 @@ class NodeEditor(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _offered() -> dict[str, type[Node]]:
-    """Return the types of which a form can make a node, those of one's own behind the others."""
+    """Return the node types that a form can create, in the order of their rank."""
     types = sorted(node_types().items(), key=lambda item: item[1].rank)
     return {name: kind for name, kind in types if can_be_made(kind)}
 
@@ -309,7 +309,7 @@ def _is_known(kind: type[Node]) -> bool:
 
 
 def _source(node: Node) -> str:
-    """Return the text of the functions of a node itself."""
+    """Return the source of the functions of a node, without those of nodes below it."""
     found: list[str] = []
 
     def note(_key: str, function: Any) -> Any:

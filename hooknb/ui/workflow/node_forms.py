@@ -1,4 +1,4 @@
-"""The forms of nodes: derived from the fields of their types, also of types of one's own."""
+"""The forms of nodes, derived from the fields of their types, including custom types."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from hooknb.workflow.nodes.sources import is_function
 __all__ = ["BranchesInput", "CasesInput", "ChoiceInput", "GateInput", "NodeForm", "TextInput"]
 
 _FUNCTION: Final = "A Python function, written in its cell"
-_ELSEWHERE: Final = "It is nothing that can be typed; it is set in Python and stays"
+_ELSEWHERE: Final = "This value cannot be edited here; it was set in Python"
 _MAX_BRANCHES: Final = 50
 _GATES: Final = (("the branch “no” is run", True), ("the execution ends as failed", False))
 
 
 class TextInput:
-    """A setting that is typed; what is not touched stays exactly what it was.
+    """A setting that is typed; an untouched one keeps its exact value.
 
     Attributes
     ----------
     widget
-        What stands in the form.
+        The widget in the form.
     """
 
     def __init__(self, setting: Setting, lock: threading.RLock) -> None:
@@ -50,7 +50,7 @@ class TextInput:
 
     @property
     def is_touched(self) -> bool:
-        """Whether something was typed that is not in the draft."""
+        """Whether its text differs from the draft."""
         return self.field.value != self._text
 
     def put(self, value: Any) -> None:
@@ -65,13 +65,13 @@ class TextInput:
         self.field.note = self.setting.hint if text is not None else fixed
 
     def read(self) -> dict[str, Any]:
-        """Return the fields of the node that it stands for."""
+        """Return the node's fields that it edits."""
         if not self.is_touched and self._before is not REQUIRED:
             return {self.setting.name: self._before}
         return {self.setting.name: from_text(self.setting, self.field.value)}
 
     def complain(self, _place: str, problem: str) -> bool:
-        """Show what is wrong beside it; False where it has no place for that."""
+        """Show a problem beside the input; return False if it cannot."""
         self.field.error = problem
         return True
 
@@ -82,7 +82,7 @@ class ChoiceInput:
     Attributes
     ----------
     choice
-        What stands in the form.
+        The widget in the form.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class ChoiceInput:
 
     @property
     def is_touched(self) -> bool:
-        """Whether another one was chosen."""
+        """Whether another value was chosen."""
         return bool(self.choice.value != self._shown)
 
     def put(self, value: Any) -> None:
-        """Show a value, also one that is none of the choices; of flags what is not true is off."""
+        """Show a value, even one that is not among the choices; a flag is on only for ``True``."""
         self._before = value
         if not self._options:
             self.choice.value = value is True
@@ -116,17 +116,17 @@ class ChoiceInput:
         self._shown = self.choice.value
 
     def read(self) -> dict[str, Any]:
-        """Return the chosen one; what was not touched stays exactly what it was."""
+        """Return the chosen value; an untouched setting keeps its exact value."""
         is_kept = self._before is not REQUIRED and not self.is_touched
         return {self.setting.name: self._before if is_kept else self.choice.value}
 
     def complain(self, _place: str, _problem: str) -> bool:
-        """Leave it to the form."""
+        """Return False: the form shows the problem."""
         return False
 
 
 class GateInput(ChoiceInput):
-    """Whether a node has its two branches, or ends the execution where it does not hold."""
+    """Whether a node has its two branches, or ends the execution if its condition is false."""
 
     def __init__(self, setting: Setting, lock: threading.RLock) -> None:
         super().__init__(setting, lock, _GATES)
@@ -157,7 +157,7 @@ class BranchesInput(TextInput):
         self.field.note = self.setting.hint
 
     def read(self) -> dict[str, Any]:
-        """Return the branches: empty ones more, or fewer where the last ones are empty."""
+        """Return the branches, with empty ones added or removed at the end."""
         name, text = self.setting.name, self.field.value.strip()
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004
         if not 1 <= number <= _MAX_BRANCHES:
@@ -185,16 +185,16 @@ class CasesInput:
 
     @property
     def rows(self) -> tuple[_CaseRow, ...]:
-        """The cases as they stand."""
+        """The rows of the cases, in order."""
         return tuple(self._rows)
 
     @property
     def is_touched(self) -> bool:
-        """Whether one was changed, added, moved or removed."""
+        """Whether a case was changed, added, moved or removed."""
         return self._rows != self._before or any(row.is_touched for row in self._rows)
 
     def put(self, value: Any) -> None:
-        """Show the cases of a node; a new one has one, to be written."""
+        """Show the cases of a node; a new node has one blank case."""
         spare = list(self._rows)
         cases = [REQUIRED] if value is REQUIRED else value
         self._rows = [self._row(case, spare) for case in cases]
@@ -203,7 +203,7 @@ class CasesInput:
         close_all(row.widget for row in spare)
 
     def read(self) -> dict[str, Any]:
-        """Return the cases, each with the nodes that it had."""
+        """Return the cases, each with its nodes."""
         cases = []
         for index, row in enumerate(self._rows):
             try:
@@ -213,7 +213,7 @@ class CasesInput:
         return {self.setting.name: tuple(cases)}
 
     def complain(self, place: str, problem: str) -> bool:
-        """Show what is wrong beside the case that it names."""
+        """Show a problem beside the case that ``place`` names."""
         index, _, rest = place.partition("[")[2].partition("]")
         if not index.isdigit() or int(index) >= len(self._rows):
             return False
@@ -232,14 +232,14 @@ class CasesInput:
         self._place()
 
     def earlier(self, row: _CaseRow) -> None:
-        """Ask a case before the one that stands above it."""
+        """Move a case up by one."""
         at = self._rows.index(row)
         if at:
             self._rows[at - 1 : at + 1] = [row, self._rows[at - 1]]
             self._place()
 
     def take_out(self, row: _CaseRow) -> None:
-        """Take a case out."""
+        """Remove a case."""
         self._rows.remove(row)
         self._place()
         close_all([row.widget])
@@ -283,7 +283,7 @@ class _CaseRow:
 
     def number(self, index: int) -> None:
         show(self.up, is_shown=index > 0)
-        self.up.tooltip = f"Ask case {index} before the one above it"
+        self.up.tooltip = f"Check case {index} before the one above it"
         self.remove.tooltip = f"Remove case {index}"
         self.name.placeholder = str(index)
 
@@ -308,23 +308,21 @@ _PLACE: Final = "node"
 
 
 class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
-    """A form for the settings of one type of node.
-
-    One form serves all nodes of its type, one after the other.
+    """A form for the settings of one node type, reused for all nodes of the type.
 
     Parameters
     ----------
     kind
-        The type.
+        The node type.
     lock
-        Of the panel.
+        The panel's lock.
 
     Attributes
     ----------
     key
         The field of the node's key.
     inputs
-        By the name of the setting.
+        The inputs, by the name of the setting.
     """
 
     def __init__(self, kind: type[Node], lock: threading.RLock) -> None:
@@ -356,7 +354,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
 
     @property
     def is_touched(self) -> bool:
-        """Whether something was typed or chosen that is not in the draft."""
+        """Whether the form has edits that are not in the draft."""
         return self.key.value != self._shown_key or any(
             item.is_touched for item in self.inputs.values()
         )
@@ -380,12 +378,12 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         self._unfold(is_open=is_open)
 
     def read(self) -> Node:
-        """Make the node of what the form says; that has no key where none was given.
+        """Return the node that the form describes; its key is empty if none was typed.
 
         Raises
         ------
         SettingError
-            Something in it is wrong; it is shown beside what it is about.
+            A setting is invalid; the form shows the problem beside it.
         """
         self._forgive()
         key = self.key.value
@@ -397,14 +395,14 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             raise
 
     def complain(self, error: SettingError, place: str) -> None:
-        """Show an error beside what it is about.
+        """Show an error beside the input that it concerns.
 
         Parameters
         ----------
         error
-            Names the setting.
+            The error, which names the setting.
         place
-            Of the node, as the error names it: ``nodes[1].yes[0]``.
+            The place of the node, as the error names it: ``nodes[1].yes[0]``.
         """
         setting = error.setting.removeprefix(place).lstrip(".")
         name = setting.partition(".")[0].partition("[")[0]
@@ -422,7 +420,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
     # -- inside ---------------------------------------------------------------------------------
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields of the node, those that are not typed as they were."""
+        """Return the fields of the node; those without an input are unchanged."""
         fields: dict[str, Any] = {}
         if self._old is not None:
             fields = {name: getattr(self._old, name) for name in self._old.__struct_fields__}
@@ -436,7 +434,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
             try:
                 fields |= item.read()
             except SettingError as error:
-                # All of what cannot be read is shown at once.
+                # Every input with a problem shows it.
                 if first is not None:
                     self.complain(first, _PLACE)
                 first = error
@@ -459,7 +457,7 @@ class NodeForm(ipywidgets.VBox):  # type: ignore[misc]
         self.more.description = "Fewer settings" if is_open else "More settings"
 
     def _name_result(self, text: str) -> None:
-        """Say under which name later nodes see the result."""
+        """Show the path under which later nodes see the result."""
         text = text.strip()
         path = paths.format(("nodes", text)) if text else "nodes.<name>"
         self.key.note = f"Later nodes see its result as {{{{ {path} }}}}"

@@ -1,5 +1,5 @@
 // @ts-check
-// The picture of the flow: boxes in lists and branches, and lines that are drawn behind them.
+// The picture of the flow: boxes in lists and branches, with lines behind them.
 
 import {
   bdi,
@@ -16,7 +16,7 @@ const CORNER = 9;
 const WORKED_MILLISECONDS = 3000;
 const TYPES = ".hk-side-types button";
 const FIELDS = ".hk-form .hk-field";
-const GATE = "where it does not hold, the execution fails";
+const GATE = "if it is false, the execution fails";
 
 function svg(tag, attributes) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -24,7 +24,7 @@ function svg(tag, attributes) {
   return element;
 }
 
-// A line down from one point to another, by a level on which it goes sideways, round the corners.
+// A path down from one point to another that runs sideways at `level`, with rounded corners.
 function bent(x1, y1, x2, y2, level) {
   if (Math.abs(x2 - x1) < 1) return `M ${x1} ${y1} V ${y2}`;
   const way = Math.sign(x2 - x1);
@@ -38,7 +38,7 @@ function bent(x1, y1, x2, y2, level) {
   ].join(" ");
 }
 
-// A line of something longer, or nothing.
+// A text cut to one line, or nothing.
 function oneLine(text, names) {
   if (!text) return null;
   return h("span", { class: names, dir: "auto", title: visible(text) }, visible(text));
@@ -65,8 +65,8 @@ export default part((ctx) => {
   const unlight = h("button", {
     type: "button",
     class: "hk-link hk-flow-close",
-    "aria-label": "Close: show no delivery's way",
-    title: "Show no delivery's way",
+    "aria-label": "Close: hide the delivery's path",
+    title: "Hide the delivery's path",
     onclick: () => ctx.send("unlight", {}),
   }, "✕");
   const wayNote = h("div", { class: "hk-flow-way", hidden: true }, wayText, wayStatus, unlight);
@@ -90,7 +90,7 @@ export default part((ctx) => {
         "aria-pressed": "false",
         "data-key": item.key,
         onclick: (event) => {
-          // A click by keyboard has no number.
+          // `detail` counts clicks; it is 0 for the keyboard.
           wanted = event.detail === 0 ? "form" : null;
           choose(item.key);
         },
@@ -102,7 +102,7 @@ export default part((ctx) => {
         h("span", { class: "hk-soft" }, item.type),
         item.gate ? h("span", { class: "hk-badge", title: GATE }, "must hold") : null,
         item.mark ? h("span", { class: "hk-badge hk-flow-node-mark" }, item.mark) : null,
-        item.wrong ? h("span", { class: "hk-badge hk-bad" }, "not right yet") : null,
+        item.wrong ? h("span", { class: "hk-badge hk-bad" }, "invalid") : null,
         stats,
       ),
       oneLine(item.line, "hk-flow-node-line hk-mono"),
@@ -135,14 +135,14 @@ export default part((ctx) => {
 
   // -- lists ------------------------------------------------------------------------------------
 
-  // Draws a list; returns its element and where lines go in and out.
+  // Draws a list; returns its element and the elements at which lines enter and leave it.
   function list(items, parent, branch) {
     const at = { parent, branch };
     const column = h("ol", { class: "hk-flow-list" });
     const first = slot({ ...at, at: 0 }, items.length === 0);
     column.append(h("li", { class: "hk-flow-item" }, first.element));
     const isEmpty = items.length === 0;
-    /** @type {any} the box that comes before, or the ends of the branches that do */
+    /** @type {any} the preceding box, or the ends of the preceding branches */
     let before = isEmpty ? { element: first.add } : null;
     let entry = isEmpty ? first.add : null;
     let isOpen = true;
@@ -161,7 +161,7 @@ export default part((ctx) => {
     return { column, entry, out: isOpen ? before : null, at, items };
   }
 
-  // Lines from whatever comes before: a box, or the ends of several branches.
+  // Adds lines from the preceding box, or from the ends of the preceding branches.
   function join(before, to, isLit) {
     for (const from of before.ends ?? [before]) {
       edges.push({
@@ -180,7 +180,7 @@ export default part((ctx) => {
       const [only] = item.lists;
       const drawn = list(only.items, item.key, only.name);
       const pill = pillOf(item, only);
-      const again = h("span", { class: "hk-badge hk-flow-pill", title: "the next turn" }, "↻");
+      const again = h("span", { class: "hk-badge hk-flow-pill", title: "the next iteration" }, "↻");
       const frame = h(
         "div",
         { class: "hk-flow-frame", role: "group", "aria-label": only.label },
@@ -229,7 +229,7 @@ export default part((ctx) => {
     return pill;
   }
 
-  // -- what is lit ------------------------------------------------------------------------------
+  // -- highlighted path -------------------------------------------------------------------------
 
   const reached = (key) => way !== null && key in way.nodes;
   const taken = (key, name) => Boolean(way?.lists.some((one) => one[0] === key && one[1] === name));
@@ -270,7 +270,7 @@ export default part((ctx) => {
         item.type,
         runs,
         errors?.textContent,
-        item.wrong ? "not right yet" : "",
+        item.wrong ? "invalid" : "",
         item.mark,
         item.line,
       ];
@@ -324,7 +324,7 @@ export default part((ctx) => {
         if (isLit) line.setAttribute("class", "hk-flow-line-lit");
         return { line, isLit };
       });
-      // What is lit lies on top.
+      // Highlighted lines are on top.
       lines.sort((one, other) => one.isLit - other.isLit);
       lineLayer.replaceChildren(...lines.map(({ line }) => line));
     });
@@ -363,10 +363,10 @@ export default part((ctx) => {
       slots.find((one) => place && sameList(one.place, place) && one.place.at === place.at)?.add;
   }
 
-  // -- where the keyboard is ----------------------------------------------------------------------
+  // -- focus ------------------------------------------------------------------------------------
 
-  // The forms stand beside the picture, as widgets of their own; in the view that somebody works
-  // in, what was asked for by keyboard gets the focus when it is there.
+  // The forms beside the picture are separate widgets. In the view that somebody works in, the
+  // form or list opened with the keyboard gets the focus once it appears.
   const side = () => el.closest(".hk-flow-split");
   let worked = -Infinity;
   let wanted = null;
@@ -386,7 +386,7 @@ export default part((ctx) => {
   function enter(selector, tries = 30) {
     clearTimeout(waiting);
     const active = /** @type {HTMLElement} */ (document.activeElement);
-    // Whoever is in a field already stays there.
+    // A form field that has the focus keeps it.
     if (active?.matches(FIELDS) && active.offsetParent && side()?.contains(active)) return;
     const found = [...(side()?.querySelectorAll(selector) ?? [])].find(
       (element) => element.offsetParent !== null && !element.disabled,

@@ -1,4 +1,4 @@
-"""The picture of a workflow: its nodes, how often and fast they ran, and a delivery's way."""
+"""The picture of a workflow: its nodes, their runs and durations, and a delivery's path."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _SPACE: Final = re.compile(r"\s+")
 
 
 def drawn(nodes: Iterable[Node], base: Iterable[Node], wrong: str = "") -> list[dict[str, Any]]:
-    """Return what the picture shows of a tree of nodes.
+    """Return the data from which the picture of a tree of nodes is drawn.
 
     Parameters
     ----------
     nodes
         The tree.
     base
-        The one that it is compared with; what is new or differs is marked.
+        The tree that it is compared with; new and different nodes are marked.
     wrong
-        The place of a setting that is wrong, as errors name it: ``nodes[1].yes[0].status``.
+        The place of an invalid setting, as errors name it: ``nodes[1].yes[0].status``.
     """
     return _list(tuple(nodes), _shallow(base), "nodes", wrong)
 
@@ -81,7 +81,7 @@ def _item(node: Node, known: Mapping[str, Node], place: str, wrong: str) -> dict
 
 
 def changes(nodes: Iterable[Node], base: Iterable[Node]) -> str:
-    """Say how a tree differs from another: ``2 nodes added, 1 edited``, or ``""``."""
+    """Describe how a tree differs from another: ``2 nodes added, 1 edited``, or ``""``."""
     now, before = _shallow(nodes), _shallow(base)
     numbers = {
         "added": len(now.keys() - before.keys()),
@@ -103,7 +103,7 @@ def _shape(nodes: Iterable[Node]) -> list[tuple[str, str]]:
     return [(place, node.key) for place, node in walk(nodes)]
 
 
-# -- the words of a node ------------------------------------------------------------------------
+# -- texts of a node ----------------------------------------------------------------------------
 
 
 def _branch(node: Node, name: str) -> dict[str, str]:
@@ -121,29 +121,29 @@ def _text(value: Any) -> str:
         return value
     try:
         return msgspec.json.format(shown_json(value), indent=0)
-    except msgspec.DecodeError:  # its repr, where JSON cannot hold it
+    except msgspec.DecodeError:  # a repr, since JSON cannot represent the value
         return shown_json(value)
 
 
 def _cut(text: str) -> str:
-    # A text of megabytes is not searched for spaces first.
+    # Cut first: a text of megabytes is not searched for spaces.
     text = _SPACE.sub(" ", text[: 4 * _MAX_LINE_CHARACTERS]).strip()
     return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[: _MAX_LINE_CHARACTERS - 1]}…"
 
 
-# -- the way of a delivery ----------------------------------------------------------------------
+# -- path of a delivery -------------------------------------------------------------------------
 
 
 def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
-    """Tell which way an execution went through a tree of nodes.
+    """Return the path of an execution through a tree of nodes.
 
     Returns
     -------
     dict
-        ``nodes``: the status of each that was reached, by key; ``inside`` where a node below
-        it failed. ``failed``: the keys of those that failed themselves. ``lists``: the branches
-        that were taken, as ``[key, name]``. ``ends``: those of them, and ``[None, None]`` for the
-        workflow's own list, whose end was reached.
+        ``nodes``: the status of each node reached, by key; ``inside`` if a node below it failed.
+        ``failed``: the keys of nodes that failed themselves. ``lists``: the branches taken, as
+        ``[key, name]``. ``ends``: those of them that ran to their end; ``[None, None]`` is the
+        top level.
     """
     nodes = tuple(nodes)
     reached: dict[str, Status] = {}
@@ -180,7 +180,7 @@ def way_of(execution: Execution, nodes: Iterable[Node]) -> dict[str, Any]:
 
 
 def _passed(nodes: tuple[Node, ...], reached: Mapping[str, Status]) -> bool:
-    """Whether the flow came out at the end of a list that it went into."""
+    """Whether an execution reached the end of a list that it entered."""
     last = nodes[-1] if nodes else None
     return last is None or (reached.get(last.key) is Status.RESOLVED and not last.closes())
 
@@ -197,12 +197,12 @@ _COUNT_SECONDS: Final = 1.0
 
 
 class Flow(Part):
-    """The flow as a picture, in which nodes are chosen and places for new ones.
+    """The flow as a picture, to choose nodes and places for new ones.
 
     Parameters
     ----------
     panel
-        Whose draft it draws, and whose editor it opens.
+        The panel whose draft it draws and whose editor it opens.
     """
 
     module = "workflow/picture.js"
@@ -213,23 +213,23 @@ class Flow(Part):
         self._said_counts: dict[str, Any] = {}
         self._next = 0.0
         self._marked: tuple[str | None, Place | None] = (None, None)
-        # The chosen delivery whose way somebody did not want to see any longer.
+        # The delivery whose path was closed in a view.
         self._put_out: int | None = None
         self._way: dict[str, Any] | None = None
         self._is_settled = True
         super().__init__(lock=panel.lock)
 
-    # -- what it says ---------------------------------------------------------------------------
+    # -- messages to views ----------------------------------------------------------------------
 
     def opened(self) -> None:
-        """Say all of it."""
+        """Send everything."""
         self.redraw()
         self._count()
         self.say("counts", nodes=self._said_counts)
         self.follow()
 
     def redraw(self) -> None:
-        """Say what the draft's nodes are now."""
+        """Send the draft's nodes."""
         draft = self._panel.draft
         problems = [error.setting for error in draft.problems]
         wrong = next((place for place in problems if place.startswith("nodes[")), "")
@@ -241,22 +241,22 @@ class Flow(Part):
         )
 
     def mark(self, chosen: str | None, place: Place | None) -> None:
-        """Show which node is chosen, or where one is being added."""
+        """Send which node is chosen, or where one is being added."""
         if (chosen, place) != self._marked:
             self._marked = (chosen, place)
             self.say("marked", **self._marks())
 
     def enter(self) -> None:
-        """Take whoever works in a view to the form beside it."""
+        """Focus the form, in the view that somebody works in."""
         self.say("entered")
 
     def follow(self) -> None:
-        """Say which way the chosen delivery went."""
+        """Send the path of the chosen delivery."""
         self._way = self._find_way()
         self.say("way", way=self._way)
 
     def publish(self) -> int:
-        """Say what has changed, once a second."""
+        """Send the changes, at most once a second."""
         now = time.monotonic()
         if now < self._next:
             return 0
@@ -273,16 +273,16 @@ class Flow(Part):
                 said += 1
         return said
 
-    # -- what is clicked ------------------------------------------------------------------------
+    # -- messages from views --------------------------------------------------------------------
 
     def on_choose(self, content: dict[str, Any]) -> None:
         """Choose a node."""
         self._panel.workflow.editor.choose(str(content.get("key")))
-        # Also where it was chosen before: it may be waited for.
+        # Even if it was chosen before: a view waits for it to move the focus.
         self.say("marked", **self._marks())
 
     def on_add(self, content: dict[str, Any]) -> None:
-        """Want a node at a place."""
+        """Offer node types for a place."""
         parent, branch, at = content.get("parent"), content.get("branch"), content.get("at")
         self._panel.workflow.editor.offer(
             Place(
@@ -293,11 +293,11 @@ class Flow(Part):
         )
 
     def on_trigger(self, _content: dict[str, Any]) -> None:
-        """Open the tab of the trigger."""
+        """Open the Trigger tab."""
         self._panel.open_tab(self._panel.trigger)
 
     def on_unlight(self, _content: dict[str, Any]) -> None:
-        """Put the way out, until another delivery is chosen."""
+        """Hide the path until another delivery is chosen."""
         self._put_out = self._panel.selected
         self.follow()
 
@@ -315,7 +315,7 @@ class Flow(Part):
         said = ["any method" if names == "*" else names]
         auth = draft.value("auth")
         if auth is not None:
-            # A user and a password that are still being typed are those of Basic.
+            # A pair of user and password, still incomplete, is HTTP Basic.
             said.append(getattr(auth, "title", BasicAuth.title))
         said.append(counted(number, "variable") if number else "no variables")
         return {"text": " · ".join(said), "line": self._response()}
@@ -329,7 +329,7 @@ class Flow(Part):
         return f"responds with {get('status', Trigger().response.status)} at once"
 
     def _count(self) -> bool:
-        """Read what ran since; whether anything did."""
+        """Read the new runs; return whether there are any."""
         if not self._counts.refresh():
             return False
         self._said_counts = deepcopy(self._counts.nodes)
@@ -351,9 +351,9 @@ class Flow(Part):
         except HooknbError as error:
             return way | {"text": str(error)}
         self._is_settled = execution.status.is_over
-        text = f"delivery #{number} went this way"
+        text = f"path of delivery #{number}"
         if execution.status is Status.QUEUED:
-            text = f"delivery #{number} waits for its turn"
+            text = f"delivery #{number} is queued"
         elif execution.revision != hook.revision:
             text += f", in revision {execution.revision}"
         return {
@@ -361,6 +361,6 @@ class Flow(Part):
             "text": text,
             "status": execution.status.word,
             "tone": execution.status.tone,
-            # Where nothing was run there is no way to tell from the rest.
+            # A queued execution has no path to highlight yet.
             "is_lit": execution.status is not Status.QUEUED,
         }

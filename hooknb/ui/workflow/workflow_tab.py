@@ -1,4 +1,4 @@
-"""The tab of the workflow: the flow as a picture, and the forms of its nodes."""
+"""The Workflow tab: the flow as a picture, and the forms of its nodes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["WorkflowTab"]
 
 
 class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
-    """The draft's nodes: drawn, added, edited, moved and removed.
+    """The draft's nodes: a picture of them, and forms that add, edit, move and remove them.
 
-    Nothing that is served changes before the draft is applied.
+    The draft is served only once it is applied.
 
     Parameters
     ----------
     panel
-        Whose workflow it is.
+        The panel that it is part of.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
     editor
         The form of the chosen node.
     bar
-        *Apply*, *Discard*, and what is wrong.
+        *Apply*, *Discard*, and the problems of the draft.
     """
 
     title = "Workflow"
@@ -51,20 +51,16 @@ class WorkflowTab(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("hk-workflow")
         self._refresh()
 
-    def chosen(self) -> None:
-        """Show the way of the delivery that was chosen; under the lock."""
-        self.flow.follow()
-
     def draft_changed(self) -> None:
-        """Follow the draft; under the lock."""
+        """Show the draft; the caller holds the lock."""
         self.editor.follow()
         self.flow.redraw()
-        # Which branches were taken is told for the nodes that are drawn.
+        # The path depends on the nodes that are drawn.
         self.flow.follow()
         self._refresh()
 
     def revised(self) -> None:
-        """Follow the hook, which has another revision now; what was edited is kept."""
+        """Show the hook's new revision; an edited draft is kept."""
         self._panel.draft.follow(self._panel.hook.workflow)
         self.draft_changed()
 

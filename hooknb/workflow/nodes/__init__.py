@@ -1,6 +1,6 @@
-"""Node types: what a workflow can do with a delivery, each in a module of its own.
+"""Node types, one module each.
 
-A type is registered when its module is imported, so every module of this folder is.
+A type is registered when its module is imported, so all modules of this package are imported.
 """
 
 from __future__ import annotations

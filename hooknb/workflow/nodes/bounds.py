@@ -1,4 +1,4 @@
-"""What keeps a query from taking more time or memory than its value is worth."""
+"""Bounds on the time and memory that a query takes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hooknb.expressions.patterns import LinearPattern
 
 __all__ = ["JmespathFunctions", "check_size", "jsonata_functions"]
 
-_MAX_SIZE: Final = 2**24  # values, and characters of texts
+_MAX_SIZE: Final = 2**24  # values plus characters of texts
 _MAX_WIDTH: Final = 1_000_000  # characters that a text is padded to
 _MAX_TIME: Final = 1_000  # characters of a time in words
-_WIDE: Final = re.compile(r"[,-]\s*+[0-9]{4}")  # of a part of the picture of a time
+_WIDE: Final = re.compile(r"[,-]\s*+[0-9]{4}")  # in a component of the picture of a time
 
 
 def check_size(value: Any) -> None:
-    """Refuse a value of more than 16,777,216 values and characters, however little memory it takes.
+    """Refuse a value that is too large once written out, however little memory it takes.
 
     A list may hold one value many times, and would be written out as often.
 
     Raises
     ------
     ExpressionError
-        It has more.
+        It has more than 16,777,216 values and characters.
     """
     left = _MAX_SIZE
     waiting = [value]
@@ -48,7 +48,7 @@ def check_size(value: Any) -> None:
 
 
 class JmespathFunctions(jmespath.functions.Functions):
-    """JMESPath's functions; those that make a longer text of a value are bounded."""
+    """JMESPath's functions; those whose text may be longer than their argument are bounded."""
 
     @jmespath.functions.signature({"types": ["string"]}, {"types": ["array-string"]})
     def _func_join(self, separator: str, array: list[str]) -> str:
@@ -65,10 +65,10 @@ class JmespathFunctions(jmespath.functions.Functions):
 
 
 def jsonata_functions() -> dict[str, Any]:
-    """Return bounded functions for those of JSONata that are not, by name.
+    """Return bounded replacements for JSONata functions, by name.
 
-    The package reads a time by a regular expression that it makes of the picture, with Python's
-    own engine, which backtracks: here it gets one that does not.
+    The package parses times with a regular expression built from the picture. Python's engine
+    backtracks, so the replacement uses one that does not.
     """
     from jsonata import datetimeutils
     from jsonata.functions import Functions

@@ -21,7 +21,7 @@ class Calculation(Node, frozen=True, tag="calculation"):
     ----------
     expression
         ``double(body.amount) * 1.25``. It sees ``headers``, ``query``, ``body``, ``nodes``,
-        ``env`` and ``now``, and inside of a loop ``item`` and ``index``.
+        ``env`` and ``now``, and inside a loop also ``item`` and ``index``.
     """
 
     expression: Annotated[
@@ -39,18 +39,18 @@ class Calculation(Node, frozen=True, tag="calculation"):
     rank: ClassVar[int] = 40
 
     def __post_init__(self) -> None:
-        """Refuse what is not CEL."""
+        """Refuse an expression that is not valid CEL."""
         compile_expression(self.expression)
 
     @property
     def is_pure(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.expression,)
 
     async def run(self, context: Context) -> Any:
-        """Return the value."""
+        """Evaluate the expression; return its value."""
         return await value_of(self.expression, context)

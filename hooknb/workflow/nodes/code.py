@@ -1,4 +1,4 @@
-"""Code: any Python function of the context."""
+"""Code: a Python function of the context."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Code"]
 
 @register
 class Code(Node, frozen=True, tag="code"):
-    """Run a Python function of the context; what it returns is the node's result.
+    """Run a Python function of the context; its return value is the node's result.
 
-    A plain function runs on a worker thread, so that a slow one holds up no caller. An
-    ``async`` one runs on the server's own loop and must not block it. What either prints goes
-    into its job. A bare function in ``nodes=[…]`` is a Code node whose key is its name.
+    A plain function runs on a worker thread, so that a slow one does not block other callers. An
+    ``async`` one runs on the server's event loop and must not block it. Output printed by either
+    is kept in its job. A bare function in ``nodes=[…]`` is a Code node whose key is its name.
 
     Attributes
     ----------
     function
         Called with the :class:`hooknb.Context`.
     source
-        Its source text, by which changes are noticed; a digest of its code where there is no text.
-        With a name in the place of the function, as JSON has it, the node waits for that function
-        to be given.
+        Its source text, by which changes are detected; a digest of its code if there is no text.
+        With a name in place of the function, as in JSON, the node is unbound until the function is
+        passed.
     """
 
     function: Callable[[Any], Any]
@@ -40,7 +40,7 @@ class Code(Node, frozen=True, tag="code"):
     edge_tone: ClassVar[str] = "code"
 
     def __post_init__(self) -> None:
-        """Take key and source from the function where they were not given."""
+        """Take key and source from the function unless they were given."""
         if isinstance(self.function, str) and isinstance(self.source, str) and self.source:
             force_setattr(self, "function", Unbound(self.function, self.source))
         if not callable(self.function):
@@ -52,10 +52,10 @@ class Code(Node, frozen=True, tag="code"):
             force_setattr(self, "source", source_of(self.function))
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         rows = [row.strip() for row in self.source.splitlines() if row.strip()]
         return (rows[-1] if rows else name_of(self.function),)
 
     async def run(self, context: Context) -> Any:
-        """Call the function where it belongs."""
+        """Call the function, on a worker thread unless it is ``async``."""
         return await call(self.function, context)

@@ -1,4 +1,4 @@
-"""Condition: whether something holds decides how the flow goes on."""
+"""Condition: branch on an expression, a rule group or a function."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ ConditionText: TypeAlias = Annotated[
         extra={"kind": "condition", "lines": 3},
     ),
 ]
-"""What forms say of a condition; a rule group or a function may stand in its place."""
+"""A condition in forms; its value may also be a rule group or a function."""
 
 
 @register
 class Condition(Node, frozen=True, tag="condition"):
-    """Ask whether something holds; the result is the boolean.
+    """Check a condition; the result is the boolean.
 
-    With branches, ``yes`` or ``no`` is run and the flow goes on after the node; an empty branch
+    With branches, ``yes`` or ``no`` is run and the flow continues after the node; an empty branch
     falls through. Without branches, a condition that does not hold ends the execution as failed.
 
     Attributes
     ----------
     condition
-        A CEL expression that gives a boolean, a rule group (``{"all": […]}``), or a Python
-        function of the context, plain or ``async``, of which the truth of what it returns counts.
+        A CEL expression with a boolean value, a rule group (``{"all": […]}``), or a Python
+        function of the context, plain or ``async``; the truth of its return value counts.
     yes, no
-        Lists of nodes. Where only one is given, the other is empty.
+        Lists of nodes. If only one is given, the other is empty.
     """
 
     condition: ConditionText | dict[str, Any] | Callable[[Any], Any]
@@ -57,14 +57,14 @@ class Condition(Node, frozen=True, tag="condition"):
     rank: ClassVar[int] = 10
 
     def __post_init__(self) -> None:
-        """Refuse what is not a condition, and make nodes of the branches."""
+        """Refuse an invalid condition, and convert the branches to nodes."""
         check_condition(self.condition)
         if self.yes is not None or self.no is not None:
             force_setattr(self, "yes", as_nodes(self.yes or (), "yes"))
             force_setattr(self, "no", as_nodes(self.no or (), "no"))
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Return both branches, where there are any."""
+        """Return both branches, if there are any."""
         return {} if self.yes is None or self.no is None else {"yes": self.yes, "no": self.no}
 
     def possible_below(self) -> dict[str, tuple[Node, ...]]:
@@ -73,19 +73,19 @@ class Condition(Node, frozen=True, tag="condition"):
 
     @property
     def is_pure(self) -> bool:
-        """Whether it does not call a function."""
+        """Whether its condition is not a function."""
         return isinstance(self.condition, (str, dict))
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.condition,)
 
     def shown_shape(self) -> str:
-        """Return that it lets through or not, where it has no branches."""
+        """Return ``gate`` if it has no branches."""
         return "box" if self.below() else "gate"
 
     def shown_branch(self, name: str) -> Branch:
-        """Return the word of a branch, in its colour."""
+        """Return the label of a branch and its tone."""
         return Branch(name, counted=name, tone="ok" if name == "yes" else "warn")
 
     def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:  # noqa: ARG002 - the result is enough
@@ -98,11 +98,11 @@ class Condition(Node, frozen=True, tag="condition"):
         return bool(below) and all(map(closes, below.values()))
 
     async def run(self, context: Context) -> bool:
-        """Find out, and run the branch or end the execution."""
+        """Check the condition, and run the branch or end the execution."""
         true = await is_true(self.condition, context)
         branch = self.yes if true else self.no
         if branch is not None:
-            # Also where the branch ends the execution, this is the result.
+            # Set before the branch runs, which may end the execution.
             context.nodes[self.key] = true
             await context.run(branch)
         elif not true and self.no is None:
@@ -111,12 +111,12 @@ class Condition(Node, frozen=True, tag="condition"):
 
 
 def check_condition(condition: Any, place: str = "condition") -> None:
-    """Refuse what is not a condition.
+    """Refuse an invalid condition.
 
     Raises
     ------
     SettingError
-        With the place: ``cases[1].condition``.
+        The condition is invalid; the error names its place: ``cases[1].condition``.
     """
     if isinstance(condition, str):
         try:
@@ -134,7 +134,7 @@ def check_condition(condition: Any, place: str = "condition") -> None:
 
 
 async def is_true(condition: Any, context: Context) -> bool:
-    """Find out whether a condition holds.
+    """Return whether a condition holds.
 
     Raises
     ------

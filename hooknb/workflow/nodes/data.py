@@ -1,8 +1,8 @@
-"""Settings as plain data: what JSON can hold, with marks for what it cannot.
+"""Settings as JSON-compatible data, with marks for values that JSON cannot represent.
 
 Bytes become ``{"base64": "…"}`` and functions ``{"function": "name", "source": "…"}``. An object
-that happens to look like a mark is put into ``{"plain": {…}}``, so that reading returns exactly
-what was written.
+that happens to look like a mark is wrapped in ``{"plain": {…}}``, so that every value survives the
+round trip.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MARKS: Final = (frozenset({"base64"}), frozenset({"function", "source"}), froze
 
 
 def to_data(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
-    """Return a value as what JSON can hold; settings that are at their defaults are left out.
+    """Return a value as JSON-compatible data; settings at their defaults are left out.
 
     Raises
     ------
     SettingError
-        It holds something that cannot be written; the setting is empty.
+        It contains a value that cannot be represented; the setting's name is empty.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -53,12 +53,12 @@ def to_data(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
 
 
 def from_data(data: Any, place: str = "") -> Any:
-    """Return what :func:`to_data` was given; nodes and variables stay objects of JSON.
+    """Invert :func:`to_data`; nodes and variables stay JSON objects.
 
     Raises
     ------
     SettingError
-        A mark is wrong; with its place.
+        A mark is invalid; the error names its place.
     """
     if isinstance(data, list):
         return [from_data(item, f"{place}[{index}]") for index, item in enumerate(data)]
@@ -89,7 +89,7 @@ def settings_of(value: msgspec.Struct) -> dict[str, Any]:
         if _same(item, default):
             continue
         if item == () and default is not msgspec.NODEFAULT:
-            # An empty list that the class makes itself of the default, beside the others.
+            # An empty list may be the normalized form of a default of None.
             without = left_out | {field.name: default}
             if getattr(msgspec.structs.replace(value, **without), field.name) == ():
                 left_out = without
@@ -104,10 +104,10 @@ def exactly_equal(one: Any, other: Any) -> bool:
 
 
 def as_own(value: Any, kind: type[Struct]) -> Struct | None:
-    """Return a value of a class, also where it was made by another copy of the same class.
+    """Return a value as an instance of a class, even if another copy of the class made it.
 
-    A server outlives a module that was dropped and imported anew; what the new one makes is
-    given to the old one. ``None`` where it is of another class.
+    The server outlives a module that is dropped and imported again, and gets values made by the
+    new one. Returns ``None`` for a value of another class.
     """
     copy = type(value)
     if isinstance(value, kind):
@@ -118,9 +118,9 @@ def as_own(value: Any, kind: type[Struct]) -> Struct | None:
 
 
 def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
-    """Return a value in which every function is replaced by what ``change(key, function)`` returns.
+    """Return a value in which ``change(key, function)`` replaces every function.
 
-    ``key`` is that of the node that the function belongs to.
+    ``key`` is the key of the function's node.
     """
     if isinstance(value, msgspec.Struct):
         key = getattr(value, "key", key)
@@ -135,7 +135,7 @@ def map_functions(value: Any, change: Callable[[str, Any], Any], key: str = "") 
         if "source" in value.__struct_fields__ and any(
             is_function(item) for item in changed.values()
         ):
-            changed["source"] = ""  # it is taken from the new function
+            changed["source"] = ""  # derived from the new function
         return msgspec.structs.replace(value, **changed)
     if isinstance(value, (list, tuple)):
         items = [map_functions(item, change, key) for item in value]
@@ -155,7 +155,7 @@ def _identical(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_identical, one, other))
     if isinstance(one, float):
-        return repr(one) == repr(other)  # -0.0 is another, NaN the same
+        return repr(one) == repr(other)  # tells -0.0 from 0.0, and equates NaN with NaN
     return bool(one == other)
 
 
@@ -164,7 +164,7 @@ def _struct(value: msgspec.Struct) -> dict[str, Any]:
     data = {} if tag is None else {value.__struct_config__.tag_field or "type": tag}
     settings = settings_of(value)
     for name, item in settings.items():
-        # The source stands beside it.
+        # The source is a field of the node too.
         named = name == "function" and "source" in settings and is_function(item)
         data[name] = name_of(item) if named else to_data(item)
     return data
@@ -173,12 +173,12 @@ def _struct(value: msgspec.Struct) -> dict[str, Any]:
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[Any, ...]:
     fields = msgspec.structs.fields(kind)
-    # The key of a node comes first, where it is looked for.
+    # The key of a node comes first, for readers of the JSON.
     return tuple(sorted(fields, key=lambda field: field.name != "key"))
 
 
 def _default(field: Any) -> Any:
-    """Return the default of a field, ``NODEFAULT`` where there is none."""
+    """Return the default of a field, or ``NODEFAULT``."""
     made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
     return field.default_factory() if made else field.default
 

@@ -1,4 +1,4 @@
-"""Delay: the execution waits."""
+"""Delay: pause the execution."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NUMERAL: Final = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,18})?\s*", re.ASCII)
 
 @register
 class Delay(Node, frozen=True, tag="delay"):
-    """Wait, holding up nothing but this execution.
+    """Wait, without blocking other executions.
 
     The result is the number of seconds. An execution that is run again after a crash waits
     from the beginning.
@@ -33,7 +33,7 @@ class Delay(Node, frozen=True, tag="delay"):
     seconds
         0 to 86,400 (a day), or a template of such a number.
     status
-        What happens then: ``resolved`` goes on, ``failed`` ends the execution as failed.
+        ``resolved`` continues after the delay, ``failed`` ends the execution as failed.
     """
 
     seconds: Annotated[
@@ -47,13 +47,13 @@ class Delay(Node, frozen=True, tag="delay"):
     rank: ClassVar[int] = 90
 
     def __post_init__(self) -> None:
-        """Refuse what is not a time to wait."""
+        """Refuse an invalid number of seconds."""
         if isinstance(self.seconds, str) and not has_templates(self.seconds):
             raise SettingError("seconds", f"{self.seconds!r} is neither a number nor a template")
         check_fields(self)
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.seconds, " s", ", then fails" if self.status == "failed" else "")
 
     def closes(self) -> bool:
@@ -61,7 +61,7 @@ class Delay(Node, frozen=True, tag="delay"):
         return self.status == "failed"
 
     async def run(self, context: Context) -> float:
-        """Wait; then go on or end."""
+        """Wait; then continue or end the execution."""
         seconds = _checked(context.render(self.seconds))
         await asyncio.sleep(seconds)
         if self.status == "failed":

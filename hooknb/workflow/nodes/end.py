@@ -1,4 +1,4 @@
-"""End: the execution ends here."""
+"""End: end the execution."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from hooknb.workflow.nodes.node import Context, Node, register
 __all__ = ["End", "Ending"]
 
 Ending: TypeAlias = Literal["resolved", "failed"]
-"""How a node may end an execution."""
+"""The statuses with which a node may end an execution."""
 
 
 @register
 class End(Node, frozen=True, tag="end"):
-    """End the execution, from inside of branches and loops too.
+    """End the execution, even from inside branches and loops.
 
     Attributes
     ----------
     status
         ``resolved`` or ``failed``.
     reason
-        Why, for the execution's record; may hold templates.
+        The reason in the execution's record; may contain templates.
     """
 
     status: Annotated[Ending, Meta(title="ends as")] = "resolved"
     reason: Annotated[
         str | None,
         Meta(
-            description="Why, for the execution's record; templates work",
+            description="The reason in the execution's record; templates work",
             extra={"lines": 2, "mono": False},
         ),
     ] = None
@@ -41,16 +41,16 @@ class End(Node, frozen=True, tag="end"):
     rank: ClassVar[int] = 110
 
     def __post_init__(self) -> None:
-        """Refuse other endings."""
+        """Refuse another status."""
         check_fields(self)
 
     @property
     def is_pure(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (f"{self.status}{f': {self.reason}' if self.reason else ''}",)
 
     def shown_tone(self) -> str:
@@ -58,10 +58,10 @@ class End(Node, frozen=True, tag="end"):
         return "ok" if self.status == "resolved" else "bad"
 
     def closes(self) -> bool:
-        """Return true: the execution ends in it."""
+        """Return True."""
         return True
 
     async def run(self, context: Context) -> None:
-        """End it."""
+        """End the execution."""
         reason = None if self.reason is None else rendered_text(context, self.reason)
         context.end(self.status, reason or None)

@@ -1,6 +1,6 @@
-"""What the fields of a node are: one reading of its class, for the checks and for the forms.
+"""The fields of a node class, inspected once for both checks and forms.
 
-Types come from ``msgspec.inspect``; constraints and what forms say from the ``Meta`` beside the
+Types come from ``msgspec.inspect``; constraints and the texts of forms from the ``Meta`` of the
 field::
 
     max_items: Annotated[int, Meta(ge=1, description="Turns at the most")] = 10_000
@@ -27,7 +27,7 @@ from hooknb.workflow.nodes.secrets import shown
 
 __all__ = ["NodeField", "check_fields", "convert_fields", "fields_of", "is_function_type"]
 
-# The type of a value in Python, and its name in messages.
+# Python types, and their names in messages.
 _KINDS: Final[dict[type[inspect.Type], tuple[type | tuple[type, ...], str]]] = {
     inspect.NoneType: (type(None), "null"),
     inspect.BoolType: (bool, "true or false"),
@@ -65,11 +65,11 @@ class NodeField:
     Attributes
     ----------
     name
-        Of the field.
+        The name of the field.
     annotation
-        As the class says it, with its ``Meta``.
+        Its annotation in the class, with its ``Meta``.
     info
-        What ``msgspec.inspect`` makes of that.
+        The annotation as a type of ``msgspec.inspect``.
     """
 
     name: str
@@ -78,23 +78,23 @@ class NodeField:
 
     @property
     def types(self) -> tuple[inspect.Type, ...]:
-        """Its types, several where it is a union."""
+        """Its types: several for a union."""
         return tuple(_options(self.info))
 
     @property
     def hints(self) -> dict[str, Any]:
-        """What its ``Meta`` says to forms: ``label``, ``hint``, ``placeholder``, and its extra."""
+        """The hints of its ``Meta`` for forms: ``label``, ``hint``, ``placeholder``, and extras."""
         return _hints(self.info)
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values that a ``Literal`` of it lists."""
+        """The values of its ``Literal``."""
         literals = (one for one in self.types if isinstance(one, inspect.LiteralType))
         return tuple(value for one in literals for value in one.values)
 
     @property
     def holds_nodes(self) -> bool:
-        """Whether nodes stand in it."""
+        """Whether it holds nodes."""
         return any(
             isinstance(one, inspect.StructType) and issubclass(one.cls, Node)
             for one in _parts(self.info)
@@ -102,17 +102,17 @@ class NodeField:
 
     @property
     def is_plain(self) -> bool:
-        """Whether JSON alone says what the value is: no nodes, no functions."""
+        """Whether JSON fully determines its value: it holds no nodes and no functions."""
         return not self.holds_nodes and not any(
             isinstance(one, inspect.CustomType) for one in _parts(self.info)
         )
 
     def fits(self, value: object) -> bool:
-        """Whether a value is of its type, within the constraints."""
+        """Whether a value has its type and meets its constraints."""
         return _fits(value, self.info)
 
     def refusal(self, value: object, place: str) -> SettingError:
-        """Return the error that says what a value should be."""
+        """Return the error for an invalid value, which says what is expected."""
         where = f"{place}.{self.name}" if place else self.name
         if set(map(type, self.types)) == {inspect.BoolType}:
             return SettingError(where, f"{shown(value)} is neither True nor False")
@@ -122,9 +122,9 @@ class NodeField:
 
 @cache
 def fields_of(kind: type[msgspec.Struct]) -> tuple[NodeField, ...]:
-    """Return the fields of a class in their order; none where its annotations are not to be found.
+    """Return the fields of a class in order; none if its annotations cannot be resolved.
 
-    A class of a cell may name what is known nowhere.
+    A class defined in a cell may refer to names that no longer exist.
     """
     try:
         annotations = get_type_hints(kind, include_extras=True)
@@ -138,18 +138,18 @@ def fields_of(kind: type[msgspec.Struct]) -> tuple[NodeField, ...]:
 
 
 def is_function_type(info: inspect.Type) -> bool:
-    """Whether a type is that of functions."""
+    """Whether a type is a type of functions."""
     function: Any = Callable
     return isinstance(info, inspect.CustomType) and info.cls is function
 
 
 def check_fields(value: msgspec.Struct, place: str = "") -> None:
-    """Refuse a struct with a field that is not of its type, or not within its constraints.
+    """Refuse a struct with a field of the wrong type or outside its constraints.
 
     Raises
     ------
     SettingError
-        With the place: ``nodes[0].key: 5 is not text``.
+        The error names the place: ``nodes[0].key: 5 is not text``.
     """
     for field in fields_of(type(value)):
         item = getattr(value, field.name)
@@ -160,14 +160,14 @@ def check_fields(value: msgspec.Struct, place: str = "") -> None:
 def convert_fields(
     kind: type[msgspec.Struct], settings: Mapping[str, Any], place: str
 ) -> dict[str, Any]:
-    """Return settings read from JSON as the types of their fields: lists as tuples.
+    """Convert settings read from JSON to the types of their fields: lists to tuples.
 
-    Fields that hold nodes or functions are left to the class itself.
+    Fields that hold nodes or functions are left to the class.
 
     Raises
     ------
     SettingError
-        A field is of another type; with the place.
+        A value has the wrong type; the error names its place.
     """
     converted = dict(settings)
     for field in fields_of(kind):
@@ -189,7 +189,7 @@ def _info(annotation: Any) -> inspect.Type:
         if get_origin(annotation) is Annotated:
             notes = inspect.type_info(Annotated[Any, *annotation.__metadata__])
             return msgspec.structs.replace(notes, type=_info(annotation.__origin__))
-        # A function beside other types, which msgspec does not decode: each by itself.
+        # msgspec does not inspect a union with a function type: each member is inspected alone.
         if get_origin(annotation) in {Union, UnionType}:
             return inspect.UnionType(tuple(map(_info, get_args(annotation))))
         return inspect.CustomType(object)
@@ -207,7 +207,7 @@ def _options(info: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def _parts(info: inspect.Type) -> Iterator[inspect.Type]:
-    """Yield the types of a union, and those inside of them."""
+    """Yield the types of a union, and those nested in them."""
     for one in _options(info):
         yield one
         if isinstance(one, inspect.CollectionType):
@@ -267,7 +267,7 @@ def _items_fit(value: Any, info: inspect.Type) -> bool:
 
 def _is_within(value: Any, info: inspect.Type) -> bool:
     limits = _limits(info)
-    # What is bounded is finite; a whole number beyond every float is compared too.
+    # A bounded value must be finite; an int may be too large for a float.
     if limits and isinstance(info, inspect.FloatType) and not abs(value) <= sys.float_info.max:
         return False
     return all(_CONSTRAINTS[name](value, limit) for name, limit in limits.items())
@@ -279,7 +279,7 @@ def _limits(info: inspect.Type) -> dict[str, Any]:
 
 
 def _named(info: inspect.Type, unit: str) -> str:
-    """Write a type for people: ``text or null``."""
+    """Return a readable name of a type: ``text or null``."""
     return " or ".join(dict.fromkeys(_named_one(one, unit) for one in _options(info)))
 
 

@@ -1,4 +1,4 @@
-"""Functions and expressions of a definition, run where they belong."""
+"""Run the functions and expressions of a definition on the event loop or a worker thread."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hooknb.workflow.nodes.node import Context
 __all__ = ["call", "is_large", "rendered", "value_of"]
 
 _LARGE_BODY_BYTES: Final = 64 * 1024
-_MAX_QUICK_VALUES: Final = 2_000  # handed to CEL in less time than a worker takes to start
+_MAX_QUICK_VALUES: Final = 2_000  # converted for CEL in less time than a worker takes to start
 
 
 async def call(function: Callable[[Any], Any], context: Context) -> Any:
-    """Call an ``async`` function on the server's loop and a plain one on a worker thread."""
+    """Call an ``async`` function on the server's event loop, a plain one on a worker thread."""
     if inspect.iscoroutinefunction(function):
         return await function(context)
     result = await context.in_worker(function)
@@ -25,13 +25,13 @@ async def call(function: Callable[[Any], Any], context: Context) -> Any:
 
 
 def is_large(context: Context) -> bool:
-    """Whether what came is so large that going through it would hold up other callers."""
+    """Whether the delivery is so large that traversing it would block other callers."""
     request = context.request
     return request.size > _LARGE_BODY_BYTES or bool(request.content_encoding)
 
 
 async def rendered(value: Any, context: Context) -> Any:
-    """Fill the templates anywhere inside a value; on a worker thread over a large delivery."""
+    """Fill the templates anywhere in a value; on a worker thread if the delivery is large."""
     if is_large(context) and has_templates(value):
         return await context.in_worker(lambda inside: inside.render(value))
     return context.render(value)
@@ -40,8 +40,8 @@ async def rendered(value: Any, context: Context) -> Any:
 async def value_of(expression: str, context: Context) -> Any:
     """Return the value of a CEL expression.
 
-    One with loops in it, over a large delivery, or over many values of other nodes is evaluated
-    on a worker thread.
+    It is evaluated on a worker thread if it has loops, or the delivery or the results of other
+    nodes are large.
     """
     if not compile_expression(expression).loops and not is_large(context):
         try:

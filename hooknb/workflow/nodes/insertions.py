@@ -1,4 +1,4 @@
-"""Settings with templates in them: split, checked before they run, and read after."""
+"""Settings that contain templates: split, checked when defined, and checked again once filled."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 JSON_HINT: Final = "JSON, or text; templates such as {{ body.id }} are filled anywhere in it"
-"""What forms say of a setting that is any value with templates in it."""
+"""The hint in forms for a setting that is any value with templates."""
 
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 
 
 class Piece(NamedTuple):
-    """A part of a text: one template with its braces, or what stands between two."""
+    """A part of a text: a template with its braces, or the text between two."""
 
     text: str
     is_template: bool
@@ -46,7 +46,7 @@ def pieces(text: str) -> tuple[Piece, ...]:
     found, done, at = [], 0, 0
     while (start := text.find("{{", at)) >= 0:
         end = text.find("}}", start)
-        # A pair of braces inside of quotes does not end a template.
+        # Braces inside quotes do not end a template.
         while end >= 0 and not has_templates(text[start : end + 2]):
             end = text.find("}}", end + 2)
         if end < 0:
@@ -62,23 +62,23 @@ def pieces(text: str) -> tuple[Piece, ...]:
 
 
 def _is_one(text: str) -> bool:
-    """Whether a text that holds a template holds no opening braces before it."""
+    """Whether a template is the first thing in a text, without opening braces before it."""
     return not has_templates(text[2:])
 
 
 def check_text(setting: str, value: object) -> None:
-    """Refuse what is not text."""
+    """Refuse a value that is not text."""
     if not isinstance(value, str):
         raise SettingError(setting, f"{value!r} is not text")
 
 
 def rendered_text(context: Context, value: Any) -> str:
-    """Fill a text that is used as text: one value alone is written out as inside a longer one."""
+    """Fill the templates of a text to a text, even if it is a single template."""
     return write_out(context.render(value))
 
 
 def whole_number(value: Any) -> int | None:
-    """Return the whole number that a rendered value is or stands for (``"201"``), or ``None``."""
+    """Return a rendered value as a whole number (``201`` or ``"201"``), or ``None``."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -89,20 +89,20 @@ def whole_number(value: Any) -> int | None:
 def check_headers(
     headers: Any, reserved: Collection[str], whose: str, *, may_be_masked: bool = False
 ) -> None:
-    """Refuse headers that cannot be sent; templates in their values are left for later.
+    """Refuse headers that cannot be sent; templates in their values are checked once filled.
 
     Parameters
     ----------
     headers
         Names and values.
     reserved
-        Names in lower case that somebody else writes, since a second one would break the
+        Names in lower case that the server or client writes itself: a second one would break the
         message's framing.
     whose
-        Who that is, for the message.
+        Which of the two it is, for the error message.
     may_be_masked
-        Whether a mask may stand for a credential. It is neither sent nor served: it says that the
-        value is missing.
+        Whether a mask may replace a credential. It marks a missing value and is never sent or
+        served.
     """
     if not isinstance(headers, dict):
         raise SettingError("headers", 'write them as a dict: {"X-Queue": "1"}')
@@ -120,12 +120,12 @@ def check_headers(
 
 
 def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, str]:
-    """Fill the templates in header values; one that is a missing value is left out.
+    """Fill the templates in header values; a header whose value is missing is left out.
 
     Raises
     ------
     SettingError
-        A filled value cannot stand in a header: a line break would begin another one.
+        A filled value is not valid in a header: a line break would start another one.
     """
     filled = {}
     for name, value in headers.items():
@@ -137,7 +137,7 @@ def rendered_headers(context: Context, headers: Mapping[str, str]) -> dict[str, 
 
 
 def check_value(name: str, value: object) -> None:
-    """Refuse what cannot stand in a header as it is: a line break would begin another one."""
+    """Refuse an invalid header value: a line break would start another header."""
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
         _refuse_value(name, value)
 

@@ -1,4 +1,4 @@
-"""Loop: the same nodes for each element."""
+"""Loop: run the same nodes for each element."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from hooknb.workflow.nodes.tree import as_nodes
 
 __all__ = ["Loop"]
 
-_TURNS_AT_A_TIME: Final = 16  # then others of the server's loop get theirs
+_TURNS_AT_A_TIME: Final = 16  # then other tasks of the event loop get a turn
 
 
 @register
 class Loop(Node, frozen=True, tag="loop"):
     """Run nodes once for each element of a list, or a number of times.
 
-    Inside, ``item`` is the element (of a number: 0, 1, 2, …) and ``index`` its position from 0.
-    The result is the list of the results of the last node of each turn; the results of the last
-    turn stand under the keys of its nodes afterwards. A missing value and ``null`` mean no turns.
+    Inside, ``item`` is the element (for a number: 0, 1, 2, …) and ``index`` its position from 0.
+    The result is the list of results of the last node of each iteration; afterwards the nodes'
+    keys hold the results of the last iteration. A missing value and ``null`` mean no iterations.
 
     Attributes
     ----------
     over
         A list, a whole number from 0 up, or a template of either. An object is refused: its
-        order means nothing.
+        order has no meaning.
     nodes
-        Run in each turn, one turn after the other.
+        Run in each iteration, one iteration after the other.
     max_items
-        Turns at most; more items are an error before the first turn.
+        The maximum number of iterations; more items are an error before the first one.
     """
 
     over: Annotated[
@@ -61,7 +61,7 @@ class Loop(Node, frozen=True, tag="loop"):
     former_names: ClassVar[Mapping[str, str]] = {"most": "max_items"}
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be gone over, and make nodes of the list."""
+        """Refuse a value that cannot be iterated over, and convert the list to nodes."""
         if not (isinstance(self.over, str) and has_templates(self.over)):
             if self.over is None or isinstance(self.over, str):
                 raise SettingError(
@@ -74,23 +74,23 @@ class Loop(Node, frozen=True, tag="loop"):
         check_fields(self)
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Return the nodes of a turn."""
+        """Return the nodes of an iteration."""
         return {"nodes": self.nodes}
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return ("over ", self.over)
 
     def shown_shape(self) -> str:
-        """Return that it stands around its nodes."""
+        """Return ``frame``."""
         return "frame"
 
     def shown_branch(self, name: str) -> Branch:  # noqa: ARG002 - there is one
-        """Return what its nodes are."""
+        """Return the label of its nodes."""
         return Branch("each turn")
 
     async def run(self, context: Context) -> list[Any]:
-        """Take one turn after the other."""
+        """Run one iteration after the other."""
         elements = _elements(await rendered(self.over, context))
         # A range of a number beyond 64 bits has no `len`.
         turns = elements.stop if isinstance(elements, range) else len(elements)
@@ -99,7 +99,7 @@ class Loop(Node, frozen=True, tag="loop"):
                 "over", f"{turns:,} turns are more than {self.max_items:,}; set max_items= higher"
             )
         results = []
-        # A copy: what is gone over stays the same, whatever the nodes do to the list.
+        # A copy, since a node's function may change the list.
         for index, item in enumerate(tuple(elements)):
             results.append(await context.inside(item=item, index=index).run(self.nodes))
             if index % _TURNS_AT_A_TIME == _TURNS_AT_A_TIME - 1:

@@ -1,7 +1,7 @@
-"""What every node type shares, and the registry in which types are found by name.
+"""The base class of node types, and the registry of types by name.
 
-A node type is a frozen struct (its fields are its settings) with a coroutine ``run``. The
-built-in types are made in the same way as anybody's own::
+A node type is a frozen struct (its fields are its settings) with a coroutine ``run``. Built-in and
+custom types are defined the same way::
 
     @hooknb.register
     class Double(hooknb.Node, frozen=True, tag="double"):
@@ -33,13 +33,13 @@ class Branch(NamedTuple):
     Attributes
     ----------
     label
-        What it is called.
+        Its label.
     counted
-        The result of the node that its runs are counted by; ``""`` where they are not.
+        The result of the node by which its runs are counted; ``""`` if they are not counted.
     why
-        What leads into it: text, or a value to be written out.
+        The condition that leads into it: text, or a value to format.
     tone
-        Of its label: ``ok``, ``warn``, or ``""`` for none.
+        The tone of its label: ``ok``, ``warn``, or ``""`` for none.
     """
 
     label: str
@@ -49,11 +49,11 @@ class Branch(NamedTuple):
 
 
 class Context(Protocol):
-    """What a node may use of the execution that runs it; :class:`hooknb.Context` is one."""
+    """The interface of an execution to its nodes; :class:`hooknb.Context` implements it."""
 
     @property
     def request(self) -> ReceivedRequest:
-        """What was received."""
+        """The request that was received."""
 
     @property
     def delivery(self) -> Delivery:
@@ -65,19 +65,19 @@ class Context(Protocol):
 
     @property
     def scope(self) -> Mapping[str, Any]:
-        """The roots that templates and expressions see."""
+        """The root names that templates and expressions see."""
 
     def render(self, value: Any) -> Any:
-        """Fill the templates anywhere inside a value; ``MISSING`` where one leads nowhere."""
+        """Fill the templates anywhere in a value; one that resolves to nothing is ``MISSING``."""
 
     async def in_worker(self, function: Callable[[Any], Any]) -> Any:
-        """Call ``function(context)`` on a worker thread and wait for what it returns."""
+        """Call ``function(context)`` on a worker thread; return its value."""
 
     async def run(self, nodes: Sequence[Node]) -> Any:
         """Run a branch, one node after the other; return the result of the last one."""
 
     def inside(self, **roots: Any) -> Self:
-        """Return a context that sees more roots (``item``, ``index``), for one turn of a loop."""
+        """Return a context with more root names (``item``, ``index``), for one iteration."""
 
     async def run_branches(self, branches: Sequence[Sequence[Node]], mode: str) -> list[Any]:
         """Run branches at the same time; see :class:`hooknb.Parallel`."""
@@ -98,8 +98,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     Attributes
     ----------
     key
-        Under which later nodes see its result; unique in its workflow. Where none is given the
-        workflow makes one, and keeps it from revision to revision.
+        The name under which later nodes see its result; unique in its workflow. If none is given,
+        the workflow chooses one and keeps it from revision to revision.
     """
 
     key: str = ""
@@ -107,22 +107,22 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     type_name: ClassVar[str] = "node"
 
     prints: ClassVar[bool] = True
-    """Whether running it may print; what it prints is then kept in its job."""
+    """Whether running it may print; the output is then kept in its job."""
 
     edge_tone: ClassVar[str] = "own"
-    """The tone of its edge in the picture of a workflow: the end of a class of the style sheets."""
+    """The tone of its edge in the picture of a workflow: the suffix of a CSS class."""
 
     rank: ClassVar[int] = 100
-    """Where its type stands among those that the panel offers, the lowest first."""
+    """The rank of its type in the panel's list of types, the lowest first."""
 
     needs_caller: ClassVar[bool] = False
-    """Whether it is for a caller that waits, so that only synchronous workflows may hold it."""
+    """Whether it needs a waiting caller, so that only synchronous workflows may contain it."""
 
     secret_fields: ClassVar[tuple[str, ...]] = ()
-    """The settings in which credentials may stand; see :meth:`masked_setting`."""
+    """The settings that may contain credentials; see :meth:`masked_setting`."""
 
     former_names: ClassVar[Mapping[str, str]] = {}
-    """What settings were called before, and are in stored definitions, with their names."""
+    """Former names of settings, found in stored definitions, and their current names."""
 
     def __eq__(self, other: object) -> bool:
         """Compare as data: functions by name and source, ``1`` and ``True`` are not equal."""
@@ -135,11 +135,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         return hash((self.type_name, self.key))
 
     def __repr__(self) -> str:
-        """Show the settings, credentials masked."""
+        """Show the settings, with credentials masked."""
         return super(Node, self.masked()).__repr__()
 
     def __rich_repr__(self) -> Any:
-        """Show the same where rich shows it."""
+        """Yield the same for rich."""
         masked = self.masked()
         return [(name, getattr(masked, name)) for name in masked.__struct_fields__]
 
@@ -156,20 +156,20 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
     # -- how the panel shows it -----------------------------------------------------------------
     #
-    # What forms say of a setting stands in the `Meta` beside it: `title`, `description`, an example
-    # as the placeholder, and in `extra` `kind`, `lines`, `mono`, `choices`, `is_rare`.
+    # The `Meta` of a setting holds the texts of its form: `title`, `description`, an example as the
+    # placeholder, and in `extra` `kind`, `lines`, `mono`, `choices`, `is_rare`.
 
     @property
     def is_pure(self) -> bool:
-        """Whether running it has no effect outside of its execution, and prints nothing.
+        """Whether running it has no effect outside its execution, and prints nothing.
 
-        It is then run while the delivery is being stored, which has no id yet. The nodes below it
-        are asked by themselves.
+        It may then run while the delivery is being stored and has no id yet. Nodes below it are
+        checked separately.
         """
         return False
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of the node, in parts: text, and values to be written out."""
+        """Return the line of text in its box, in parts: text, and values to format."""
         parts: list[Any] = []
         for name, item in settings_of(self.without_below()).items():
             if name != "key":
@@ -193,32 +193,32 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         return Branch(name, counted=name)
 
     def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:  # noqa: ARG002 - of branches that the result chooses
-        """Whether a list of :meth:`below` was run, of which no node has a record.
+        """Whether a list of :meth:`below` was run, if none of its nodes has a record.
 
         Parameters
         ----------
         name
-            Of the list.
+            The name of the list.
         result
-            Of the node.
+            The result of the node.
         is_resolved
-            Whether the node ended well.
+            Whether the node resolved.
         """
         return is_resolved and not self.below()[name]
 
     def closes(self) -> bool:
-        """Whether the execution ends in it, whichever way it goes: nothing comes after it."""
+        """Whether the execution always ends in it, so that no later node is reached."""
         return False
 
     @property
     def has_default_key(self) -> bool:
-        """Whether its key is the one that a workflow makes."""
+        """Whether its key looks like one that a workflow chooses."""
         return re.fullmatch(rf"{re.escape(self.type_name)}(_\d+)?", self.key) is not None
 
-    # -- what it does ---------------------------------------------------------------------------
+    # -- running --------------------------------------------------------------------------------
 
-    async def run(self, context: Any) -> Any:  # noqa: ARG002 - what types of one's own get
-        """Do the node's work on the server's loop, and return its result.
+    async def run(self, context: Any) -> Any:  # noqa: ARG002 - subclasses use it
+        """Run the node on the server's event loop; return its result.
 
         Parameters
         ----------
@@ -228,25 +228,25 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
         raise SettingError(type(self).__name__, "this node type has no `async def run`; write one")
 
     def below(self) -> dict[str, tuple[Node, ...]]:
-        """Return the nodes below this one, by the place of their list: ``{"yes": (…), …}``."""
+        """Return the lists of nodes below this one, by name: ``{"yes": (…), …}``."""
         return {}
 
     def possible_below(self) -> dict[str, tuple[Node, ...]]:
-        """Return :meth:`below` with the lists that it would get with their first node."""
+        """Return :meth:`below` with the lists that do not exist before their first node."""
         return self.below()
 
     def without_below(self) -> Self:
-        """Return the same node by itself, with nothing below it."""
+        """Return the same node without the nodes below it."""
         below = self.below()
         return self.with_below(dict.fromkeys(below, ())) if below else self
 
     def with_below(self, lists: Mapping[str, tuple[Node, ...]]) -> Self:
-        """Return the same node with other nodes below it, in the places of :meth:`below`."""
+        """Return the same node with other lists below it, named as in :meth:`below`."""
         return msgspec.structs.replace(self, **lists)
 
 
 def closes(nodes: Sequence[Node]) -> bool:
-    """Whether the execution ends in a list of nodes, whichever way it goes."""
+    """Whether the execution always ends in a list of nodes."""
     return any(node.closes() for node in nodes)
 
 
@@ -256,10 +256,9 @@ NodeType = TypeVar("NodeType", bound=type[Node])
 
 
 def register(node_type: NodeType) -> NodeType:
-    """Make a node type known under its ``tag``; usable as a class decorator.
+    """Register a node type under its ``tag``; usable as a class decorator.
 
-    Registering another class of the same module and name (a cell that was run again) takes the
-    place of the first.
+    Another class of the same module and name, from a cell that is run again, replaces the first.
     """
     tag = node_type.__struct_config__.tag
     if not isinstance(tag, str):

@@ -1,4 +1,4 @@
-"""Output: a value to be kept as a result."""
+"""Output: keep a value as a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Output(Node, frozen=True, tag="output"):
     Attributes
     ----------
     value
-        Anything that JSON can hold, with templates anywhere inside. One that leads nowhere becomes
+        Any JSON value, with templates anywhere in it. A template that resolves to nothing becomes
         ``None``.
     """
 
@@ -33,11 +33,11 @@ class Output(Node, frozen=True, tag="output"):
 
     @property
     def is_pure(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.value,)
 
     async def run(self, context: Context) -> Any:

@@ -1,4 +1,4 @@
-"""Parallel: branches at the same time."""
+"""Parallel: run branches at the same time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ __all__ = ["Parallel"]
 class Parallel(Node, frozen=True, tag="parallel"):
     """Run branches at the same time.
 
-    The result is a list with what the last node of each branch gave, ``None`` for a branch that
-    was not needed any more or did not end well.
+    The result is a list with the result of the last node of each branch; ``None`` for a branch
+    that was cancelled or did not succeed.
 
     Attributes
     ----------
     branches
         Lists of nodes.
     mode
-        ``all``: every branch must end well. ``any``: the first that ends well is enough.
-        ``race``: the first that ends decides, well or not. Branches that are not needed any more
-        are cancelled.
+        ``all``: every branch must succeed. ``any``: the first success is enough. ``race``: the
+        first branch to end decides, successful or not. Branches no longer needed are cancelled.
     """
 
     branches: Annotated[
@@ -40,7 +39,7 @@ class Parallel(Node, frozen=True, tag="parallel"):
     ]
     mode: Annotated[
         Literal["all", "any", "race"],
-        Meta(description="all must end well, any one is enough, or the first to end decides"),
+        Meta(description="all must succeed, any one is enough, or the first to end decides"),
     ] = "all"
 
     prints: ClassVar[bool] = False
@@ -48,7 +47,7 @@ class Parallel(Node, frozen=True, tag="parallel"):
     rank: ClassVar[int] = 80
 
     def __post_init__(self) -> None:
-        """Make nodes of the lists."""
+        """Convert the lists to nodes."""
         given = self.branches
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise SettingError("branches", "write a list of lists of nodes")
@@ -67,7 +66,7 @@ class Parallel(Node, frozen=True, tag="parallel"):
         return msgspec.structs.replace(self, branches=tuple(lists.values()))
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (f"{self.mode} of {len(self.branches)}",)
 
     def shown_branch(self, name: str) -> Branch:
@@ -75,9 +74,9 @@ class Parallel(Node, frozen=True, tag="parallel"):
         return Branch(f"branch {int(name.partition('[')[2].rstrip(']')) + 1}")
 
     def closes(self) -> bool:
-        """Whether the execution ends in a branch that is needed: one that responds ends all."""
+        """Whether the execution always ends in a branch that is needed."""
         return self.mode == "all" and any(map(closes, self.branches))
 
     async def run(self, context: Context) -> list[Any]:
-        """Run them."""
+        """Run the branches."""
         return await context.run_branches(self.branches, self.mode)

@@ -1,4 +1,4 @@
-"""Query: a part of a value, or another shape of it, by one of three query languages."""
+"""Query: extract or reshape a value with one of three query languages."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from hooknb.workflow.nodes.node import Context, Node, register
 __all__ = ["Query"]
 
 _SECONDS: Final = 10.0
-_MAX_CALLS: Final = 200  # calls of JSONata functions inside of one another
-# Queries of these alone take a time that does not grow with the value.
+_MAX_CALLS: Final = 200  # nested calls of JSONata functions
+# The time of a query made only of these does not depend on the size of the value.
 _QUICK: Final = frozenset({"field", "subexpression", "index", "index_expression", "identity"})
 
 
 class _Program(NamedTuple):
     """A compiled query.
 
-    ``run`` returns its result, or raises; ``quick`` tells whether it may run on the server's loop.
+    ``run`` returns its result, or raises; ``quick`` says whether it may run on the event loop.
     """
 
     run: Callable[[Any], Any]
@@ -42,23 +42,23 @@ class _Program(NamedTuple):
 
 @register
 class Query(Node, frozen=True, tag="query"):
-    """Ask a value by JMESPath, JSONPath (RFC 9535) or JSONata.
+    """Query a value with JMESPath, JSONPath (RFC 9535) or JSONata.
 
-    A query that looks at more than one place runs on a worker thread, so that a slow one holds
-    up no caller; JSONPath and JSONata are given up at the first step after ten seconds. The
-    result of JMESPath and JSONata is ``None`` where they find nothing, that of JSONPath always the
-    list of the values that it found.
+    A query that visits more than one place runs on a worker thread, so that a slow one does not
+    block other callers; JSONPath and JSONata are aborted at the first step after ten seconds. The
+    result of JMESPath and JSONata is ``None`` if they find nothing, that of JSONPath always a list
+    of the values found.
     JSONata calculates with floating-point numbers; whole numbers beyond 2**53 lose digits there.
-    Regular expressions in both are RE2's: their time grows with the text, and they have neither
-    look-around nor back references.
+    Regular expressions in both are RE2's: linear in the length of the text, without look-around
+    and back references.
 
     Attributes
     ----------
     query
-        In the language. It is compiled when the workflow is defined.
+        The query. It is compiled when the workflow is defined.
     over
-        The value that is queried: a template, or anything that holds some. The result is ``None``
-        where it leads nowhere.
+        The value to query: a template, or a value that contains templates. The result is ``None``
+        if it resolves to nothing.
     language
         ``jmespath``, ``jsonpath`` or ``jsonata``; the last two need
         ``pip install "hooknb[query]"``.
@@ -68,7 +68,7 @@ class Query(Node, frozen=True, tag="query"):
     over: Annotated[
         Any,
         Meta(
-            description="What is asked: a template, or JSON with templates in it",
+            description="The value to query: a template, or JSON with templates in it",
             extra={"lines": 2},
         ),
     ] = "{{ body }}"
@@ -89,15 +89,15 @@ class Query(Node, frozen=True, tag="query"):
 
     @property
     def is_pure(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.query, "  over ", self.over)
 
     async def run(self, context: Context) -> Any:
-        """Ask."""
+        """Run the query."""
         value = await rendered(self.over, context)
         if value is MISSING:
             return None
@@ -159,9 +159,9 @@ def _is_quick(node: Any) -> bool:
 
 
 def _jsonpath_environment(query: str) -> Any:
-    """Return what compiles JSONPath by RFC 9535, with patterns that do not backtrack."""
+    """Return a compiler of JSONPath (RFC 9535), with patterns that do not backtrack."""
     try:
-        import re2  # noqa: F401 - what the patterns of filters are compiled with
+        import re2  # noqa: F401 - compiles the patterns of filters
         from jsonpath import JSONPathEnvironment
         from jsonpath.filter import StringLiteral
         from jsonpath.function_extensions import ExpressionType, FilterFunction
@@ -178,25 +178,25 @@ def _jsonpath_environment(query: str) -> Any:
             self._method = method
 
         def __call__(self, value: object, pattern: object) -> bool:
-            """Whether a text matches; false where either is not text (RFC 9535, section 2.4.6)."""
+            """Whether a text matches; False if either is not text (RFC 9535, section 2.4.6)."""
             return _is_match(self._method, value, pattern)
 
     class Environment(JSONPathEnvironment):
         def setup_function_extensions(self) -> None:
-            """Put in the functions that do not backtrack."""
+            """Register the functions that do not backtrack."""
             super().setup_function_extensions()
             self.function_extensions["match"] = Matches("fullmatch")
             self.function_extensions["search"] = Matches("search")
 
         def validate_function_extension_signature(self, token: Any, args: list[Any]) -> list[Any]:
-            """Refuse a pattern that would never match because it cannot be compiled."""
+            """Refuse a pattern that cannot be compiled, which would never match."""
             checked = super().validate_function_extension_signature(token, args)
             if token.value in {"match", "search"} and isinstance(args[1], StringLiteral):
                 _check_pattern(query, token.index + 1, args[1].value)
             return checked
 
         def getitem(self, obj: Any, key: Any) -> Any:
-            """Take no slice of a text, which is not an array (RFC 9535, section 2.3.4.2.2)."""
+            """Do not slice texts, which are not arrays (RFC 9535, section 2.3.4.2.2)."""
             return () if isinstance(obj, str) else super().getitem(obj, key)
 
     return Environment(strict=True)
@@ -213,11 +213,11 @@ def _jsonpath(query: str) -> _Program:
         column = index + 1 if index >= 0 else None
         raise _refusal(query, "JSONPath", column, error.message) from error
 
-    # Unions are not part of RFC 9535, so that a strict environment gives simple paths only.
+    # Unions are not part of RFC 9535, so a strict environment compiles simple paths only.
     segments: Iterable[Any] = getattr(compiled, "segments", ())
 
     class Timed(JSONPathMatch):
-        """A place in the value from which no step is taken any more when the time is over."""
+        """A match that refuses to descend once the time is over."""
 
         def new_child(self, obj: object, key: int | str) -> JSONPathMatch:
             if time.monotonic() > self.filter_context()["end"]:
@@ -225,7 +225,7 @@ def _jsonpath(query: str) -> _Program:
             return super().new_child(obj, key)
 
     def run(value: Any) -> list[Any]:
-        # Not by `finditer`, which reads text as JSON; here a text is a value.
+        # Not `finditer`, which parses text as JSON; here a text is a value.
         context = {"end": time.monotonic() + _SECONDS}
         root = Timed(filter_context=context, obj=value, parent=None, parts=(), path="$", root=value)
         matches: Iterable[JSONPathMatch] = [root]
@@ -242,7 +242,7 @@ def _jsonpath(query: str) -> _Program:
 def _jsonata(query: str) -> _Program:
     deepest = sys.getrecursionlimit()
     try:
-        import re2  # noqa: F401 - what its patterns are compiled with
+        import re2  # noqa: F401 - compiles its patterns
         from jsonata.jexception import JException
         from jsonata.jsonata import Jsonata
     except ImportError as error:
@@ -258,11 +258,11 @@ def _jsonata(query: str) -> _Program:
         raise _refusal(query, "JSONata", 1, error.problem) from error
     except JException as error:
         raise _refusal(query, "JSONata", max(error.location, 1), error) from error
-    except Exception as error:  # the parser stumbles over some texts
+    except Exception as error:  # the parser crashes on some texts
         raise _refusal(query, "JSONata", 1, error) from error
 
     def run(value: Any) -> Any:
-        # The package keeps one program for each thread, whichever was the first there.
+        # The package caches one program per thread: the first that ran there.
         program = copy(compiled)
         Jsonata.CURRENT.jsonata = program
         bounds = program.create_frame()
@@ -301,7 +301,7 @@ def _pattern(pattern: str) -> LinearPattern:
 
 
 def _plain(value: Any) -> Any:
-    """Make plain lists of the package's own kinds, of which one is a range."""
+    """Convert the package's list types, one of which is a range, to plain lists."""
     if isinstance(value, list):
         return [_plain(value[index]) for index in range(len(value))]
     if isinstance(value, dict):

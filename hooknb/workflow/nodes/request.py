@@ -1,4 +1,4 @@
-"""Request: an HTTP request to somebody else."""
+"""Request: send an HTTP request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OTHER_USES: Final = frozenset({"CONNECT", "TRACE"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS: Final = 5
 _FAILED_FROM: Final = 400
-# The client writes these itself, or their meaning is between two machines only.
+# Headers that the client writes itself, and hop-by-hop headers.
 _RESERVED: Final = frozenset(
     {
         "connection",
@@ -63,13 +63,13 @@ _RESERVED: Final = frozenset(
 _OF_THE_BODY: Final = frozenset(
     {"content-encoding", "content-language", "content-location", "content-type"}
 )
-# What the client has undone already.
+# Describes an encoding that the client has already decoded.
 _CONSUMED: Final = frozenset({"x-consumed-content-encoding"})
 _TEXT_TYPES: Final = re.compile(r"[^;]*[/+](xml|javascript|ecmascript|yaml|x-yaml|sql|graphql)\s*")
 
 
 class _Sent(NamedTuple):
-    """One request on its way; written into messages without credentials and query."""
+    """One request being sent; its text, for messages, omits credentials and query."""
 
     method: str
     url: Url
@@ -94,45 +94,45 @@ class _Sent(NamedTuple):
 class Request(Node, frozen=True, tag="request"):
     """Send an HTTP request.
 
-    Templates work in the address, the headers, the query and the body. A header or a query value
-    whose template leads nowhere is left out. A value in the path is percent-encoded: it stays one
-    segment, and ``.`` and ``..`` are refused.
+    Templates work in the URL, the headers, the query and the body. A header or a query value
+    whose template resolves to nothing is left out. A value in the path is percent-encoded: it
+    stays one segment, and ``.`` and ``..`` are refused.
 
-    Scheme, host and port are the author's own. A template may stand there only where
-    ``allow_hosts`` names the hosts that it may lead to; redirects are held to the same rule
-    (from ``http`` to ``https`` on the same host is always followed).
+    Scheme, host and port are fixed by the author. A template may determine them only if
+    ``allow_hosts`` names the permitted hosts; the same rule applies to redirects (from ``http`` to
+    ``https`` on the same host is always followed).
 
-    The result is ``{"status": …, "headers": {…}, "data": …}``. The data is the value of a JSON
-    body, the text of a text (also of JSON that is broken), the bytes of anything else, and
-    ``None`` where there is no body. An error status, 400 and up, ends the execution as failed,
-    with the same result. No response at all is an error of the node.
+    The result is ``{"status": …, "headers": {…}, "data": …}``. The data is the parsed value of a
+    JSON body, the text of a text (including invalid JSON), the bytes of anything else, and
+    ``None`` if there is no body. An error status, 400 and up, ends the execution as failed, with
+    the same result. No response at all is an error of the node.
 
     Attributes
     ----------
     url
-        An address of ``http`` or ``https``. A user name and a password in it are sent as Basic
+        An ``http`` or ``https`` URL. A user name and a password in it are sent as Basic
         authentication.
     method
         ``GET``, ``POST``, …
     headers
         By name.
     query
-        Appended to the query of the address; a list adds one entry for each element.
+        Appended to the query of the URL; a list adds one entry for each element.
     body
         Objects, lists and numbers are sent as JSON, text as ``text/plain; charset=utf-8``, bytes
         as ``application/octet-stream``, unless a header says otherwise. ``None`` sends none.
     timeout
-        Seconds for all of it, redirects included.
+        Seconds in total, redirects included.
     follow_redirects
-        At most five, by the rules of RFC 9110, section 15.4: 303, and 301 and 302 of a POST,
-        become a GET without a body; 307 and 308 send the same again. Credentials go to the first
-        host only.
+        Whether to follow redirects, at most five, by RFC 9110, section 15.4: 303, and 301 and 302
+        of a POST, become a GET without a body; 307 and 308 repeat the request. Credentials go to
+        the first host only.
     verify
         Whether the server's certificate is checked.
     max_size
-        Bytes of the response's body at the most, also after decompression.
+        The maximum bytes of the response's body, before and after decompression.
     ignore_status
-        Whether an error status is as good as any other.
+        Whether an error status counts as success.
     allow_hosts
         ``"api.example.com"`` (at the usual ports), ``"api.example.com:8443"``,
         ``"api.example.com:*"``, or ``"*"`` for any.
@@ -157,14 +157,14 @@ class Request(Node, frozen=True, tag="request"):
     ] = "POST"
     headers: Annotated[dict[str, str], Meta(description="A line each: Name: value")] = {}  # noqa: RUF012 - msgspec copies an empty default
     query: Annotated[
-        dict[str, Any], Meta(description='Put behind the URL: {"page": 1}', extra={"lines": 2})
+        dict[str, Any], Meta(description='Appended to the URL: {"page": 1}', extra={"lines": 2})
     ] = {}  # noqa: RUF012 - likewise
     body: Annotated[Any, Meta(description=JSON_HINT, extra={"lines": 4})] = None
     timeout: Annotated[
         float,
         Meta(
             gt=0,
-            description="Seconds for all of it",
+            description="Seconds in total",
             extra={"unit": "seconds", "is_rare": True},
         ),
     ] = 5
@@ -174,7 +174,7 @@ class Request(Node, frozen=True, tag="request"):
         int,
         Meta(
             ge=1,
-            description="Of the response's body",
+            description="The limit of the response's body",
             extra={"kind": "size", "unit": "bytes", "is_rare": True},
         ),
     ] = 10 * 2**20
@@ -195,7 +195,7 @@ class Request(Node, frozen=True, tag="request"):
     secret_fields: ClassVar[tuple[str, ...]] = ("url", "headers", "query", "body")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sent."""
+        """Refuse settings that cannot be sent."""
         force_setattr(self, "allow_hosts", check_hosts(self.allow_hosts))
         check_url(self.url, self.allow_hosts)
         check_headers(self.headers, _RESERVED, "the client", may_be_masked=True)
@@ -210,12 +210,12 @@ class Request(Node, frozen=True, tag="request"):
         return masked_body(self.body) if name == "body" else super().masked_setting(name)
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         masked = self.masked()
         return (f"{masked.method} {masked.url}",)
 
     async def run(self, context: Context) -> dict[str, Any]:
-        """Send it, follow where it leads, and read the response."""
+        """Send the request, follow redirects, and read the response."""
         method = _checked_method(rendered_text(context, self.method))
         url, own = rendered_url(context, self.url, self.query)
         if not is_allowed(url, own, self.allow_hosts):
@@ -251,7 +251,7 @@ class Request(Node, frozen=True, tag="request"):
     async def _send(
         self, context: Context, sent: _Sent, own: Url | None
     ) -> tuple[int, HeaderMap, bytes]:
-        """Send, and follow redirects; raises a :class:`~hooknb.RequestError` without a response."""
+        """Send, and follow redirects; raises :class:`~hooknb.RequestError` if none responds."""
         clock = asyncio.get_running_loop()
         end = clock.time() + self.timeout
         for _ in range(_MAX_REDIRECTS + 1):
@@ -268,7 +268,7 @@ class Request(Node, frozen=True, tag="request"):
     async def _fetch(self, context: Context, sent: _Sent, seconds: float) -> Any:
         try:
             if seconds <= 0:
-                raise TimeoutError  # noqa: TRY301 - the same as that of the client
+                raise TimeoutError  # noqa: TRY301 - handled like the client's own
             return await context.fetch(
                 method=sent.method,
                 url=sent.url.text,
@@ -288,7 +288,7 @@ class Request(Node, frozen=True, tag="request"):
             target = redirected(sent.url, location)
         except SettingError as error:
             raise RequestError(f"{sent}: it redirects nowhere: {error.problem}") from error
-        # Where a template chose the first host, that one is as good as its own.
+        # A host chosen by a template was permitted, so redirects may stay on it.
         if target.origin != sent.url.origin and not is_allowed(target, own, self.allow_hosts):
             raise RequestError(
                 f"{sent}: it redirects to {target.host}, which is another host or port; "

@@ -1,4 +1,4 @@
-"""Response: what the caller gets."""
+"""Response: respond to the caller."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hooknb.workflow.nodes.node import Context, Node, register
 
 __all__ = ["Response", "check_sent", "encode_body", "render_response"]
 
-# The server writes these itself; a second one would break the message's framing.
+# Headers that the server writes itself; a second one would break the message's framing.
 _RESERVED: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 _BODILESS: Final = frozenset({204, 205, 304})
 
@@ -35,21 +35,21 @@ _BODILESS: Final = frozenset({204, 205, 304})
 class Response(Node, frozen=True, tag="response", dict=True):
     """Respond to the caller and end the execution.
 
-    As a hook's ``response=`` it is the fixed response of an asynchronous hook; among the nodes of
+    As ``response=`` of a hook it is the fixed response of an asynchronous hook; among the nodes of
     a synchronous one, the first that is reached responds.
 
-    Among the nodes, templates work anywhere in the body, in header values and in the status
-    (section 7). A header or a key whose template leads nowhere is left out, and a body that does
-    is empty. A value that cannot stand in a header or be a status code is an error of the node.
+    As a node, templates work anywhere in the body, in header values and in the status. A header or
+    a key whose template resolves to nothing is left out; a body that does is empty. A value that
+    is not a valid header value or status code is an error of the node.
 
     Attributes
     ----------
     status
-        200 to 599, or a template of one; a numeric text will do.
+        200 to 599, or a template of one; numeric text is accepted.
     headers
-        By name. ``Content-Length`` and the like are the server's own.
+        By name. ``Content-Length`` and the like are written by the server.
     body
-        Text goes out as ``text/plain; charset=utf-8``, bytes as ``application/octet-stream``,
+        Text is sent as ``text/plain; charset=utf-8``, bytes as ``application/octet-stream``,
         anything else as ``application/json``, unless a header says otherwise.
     """
 
@@ -62,20 +62,20 @@ class Response(Node, frozen=True, tag="response", dict=True):
     needs_caller: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sent."""
+        """Refuse settings that cannot be sent."""
         check_response(self.status, self.headers, self.body)
 
     @property
     def is_pure(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         return (self.body,)
 
     def shown_title(self) -> str:
-        """Return its status, where it was given no key."""
+        """Return its status if it was given no key."""
         return str(self.status) if self.has_default_key else self.key
 
     def shown_tone(self) -> str:
@@ -83,18 +83,18 @@ class Response(Node, frozen=True, tag="response", dict=True):
         return response_tone(self.status) if isinstance(self.status, int) else "ok"
 
     def closes(self) -> bool:
-        """Return true: the execution ends in it."""
+        """Return True."""
         return True
 
     async def run(self, context: Context) -> Any:
-        """Respond; the result is the status code that went out."""
+        """Respond; the result is the status code sent."""
         is_slow = self._fixed is None and is_large(context)
         response = await context.in_worker(self.rendered) if is_slow else self.rendered(context)
         context.respond(response)
         return response.status
 
     def rendered(self, context: Context) -> SentResponse:
-        """Return what the caller gets, with the templates filled."""
+        """Return the response with its templates filled."""
         if self._fixed is not None:
             return self._fixed
         status = self.status if isinstance(self.status, int) else _filled(context, self.status)
@@ -108,21 +108,21 @@ class Response(Node, frozen=True, tag="response", dict=True):
 
     @cached_property
     def _fixed(self) -> SentResponse | None:
-        """The response without templates, rendered once; ``None`` where there are any."""
+        """The response, rendered once; ``None`` if it has templates."""
         if not isinstance(self.status, int) or has_templates([self.headers, self.body]):
             return None
         return render_response(self.status, self.headers, self.body)
 
 
 def check_response(status: Any, headers: Any, body: Any) -> None:
-    """Refuse what cannot be sent, with a :class:`~hooknb.errors.SettingError` that says why."""
+    """Refuse a response that cannot be sent; raises :class:`~hooknb.SettingError`."""
     varies = isinstance(status, str) and has_templates(status)
     if not varies:
         _check_status(status, status)
     check_headers(headers, _RESERVED, "the server")
     if status in _BODILESS and body not in ("ok", "", b"", None):
         raise SettingError("body", f"a response of status {status} has no body; leave it empty")
-    # A template is some text until it is filled: what is wrong around it is wrong now.
+    # A template counts as some text: errors around it are found before it is filled.
     render_response(200 if varies else status, headers, body)
 
 
@@ -132,7 +132,7 @@ def check_sent(response: SentResponse) -> None:
     Raises
     ------
     SettingError
-        The status, a header or the body; the message says why.
+        The status, a header or the body is invalid.
     """
     _check_status(response.status, response.status)
     try:
@@ -171,14 +171,14 @@ def render_response(
     Parameters
     ----------
     status, headers, body
-        Of a :class:`Response`, with their templates filled.
+        Those of a :class:`Response`, with their templates filled.
     default_type
-        Whether the body's own type goes into the headers where they name none.
+        Whether to add the body's media type if the headers have none.
 
     Raises
     ------
     SettingError
-        JSON cannot hold the body, or the status is still a template.
+        JSON cannot represent the body, or the status is still a template.
     """
     if not isinstance(status, int):
         raise SettingError("status", f"{status!r} is a template; only Response nodes can fill it")
@@ -197,7 +197,7 @@ def encode_body(body: Any) -> tuple[bytes, str]:
     Raises
     ------
     SettingError
-        JSON cannot hold it.
+        JSON cannot represent it.
     """
     if isinstance(body, str):
         return body.encode("utf-8", "replace"), "text/plain; charset=utf-8"

@@ -1,7 +1,7 @@
-"""Credentials in the settings of nodes: found by the names that they stand under, and masked.
+"""Credentials in the settings of nodes, recognized by the names of settings, and masked.
 
-A value made of templates alone (``{{ env.TOKEN }}``) is not a secret: its text tells where
-the secret stands. An authentication scheme before it does not count.
+A value that consists of templates (``{{ env.TOKEN }}``) is not a secret: it only refers to one. It
+may follow an authentication scheme.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PARAMETER: Final = re.compile(r"([?&])([^=&#]*)=((?:\{\{.*?\}\}|[^&#])*)", re.D
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what stands under a name is a credential: ``X-Api-Key``, ``access_token``."""
+    """Whether a name is that of a credential: ``X-Api-Key``, ``access_token``."""
     return name.lower() in SECRET_HEADERS or _NAME.fullmatch(name) is not None
 
 
@@ -49,9 +49,9 @@ def masked_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def masked_body(body: Any) -> Any:
-    """Return a body with the texts masked that stand under the name of a credential.
+    """Return a body in which texts under the name of a credential are masked.
 
-    Under ``key`` alone there may be anything in a body.
+    ``key`` alone does not count: in a body, it may name anything.
     """
     if isinstance(body, Mapping):
         return {
@@ -67,7 +67,7 @@ def masked_body(body: Any) -> Any:
 
 
 def masked_url(url: str) -> str:
-    """Return an address with the password, and the credentials in its query, masked."""
+    """Return a URL with its password and the credentials in its query masked."""
 
     def userinfo(found: re.Match[str]) -> str:
         user, colon, password = found[1].rpartition(":")
@@ -81,7 +81,7 @@ def masked_url(url: str) -> str:
 
 
 def holds_mask(value: Any) -> bool:
-    """Whether a credential was masked in a value, so that it is missing."""
+    """Whether a value contains a mask, so that a credential is missing."""
     if isinstance(value, str):
         return MASK in value
     if isinstance(value, Mapping):
@@ -90,10 +90,10 @@ def holds_mask(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Write a setting into a message, with credentials masked."""
+    """Return a setting as text for a message, with credentials masked."""
     if isinstance(value, str):
         return repr(masked_url(value))
-    if value and isinstance(value, (list, tuple)):  # nobody knows what such a one holds
+    if value and isinstance(value, (list, tuple)):  # it may contain credentials
         return f"a list of {len(value)}"
     return repr(masked_fields(value) if isinstance(value, dict) else value)
 

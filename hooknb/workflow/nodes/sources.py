@@ -1,7 +1,7 @@
-"""Functions as data: their name and source text, and what stands for one that is not there.
+"""Functions as data: their name and source text, and placeholders for unbound ones.
 
-JSON holds a function as text and that text is never run: what is read back is an
-:class:`Unbound` function until one of this process is put in its place.
+JSON holds a function as text, which is never run: reading it back gives an :class:`Unbound`
+function until a function of this process replaces it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["Unbound", "is_function", "name_of", "source_of"]
 
 
 class Unbound:
-    """A function of a definition that was read from data; calling it says what to do.
+    """A placeholder for a function of a definition read from data; calling it raises.
 
     Attributes
     ----------
     __name__
-        Its name, ``<lambda>`` where it had none.
+        Its name, or ``<lambda>``.
     source
         Its source text.
     """
@@ -52,7 +52,7 @@ class Unbound:
 
 
 def is_function(value: object) -> bool:
-    """Whether a value inside a definition is a function, or an object that is called like one."""
+    """Whether a value in a definition is a function or a callable object."""
     return callable(value) and not isinstance(value, type)
 
 
@@ -63,15 +63,15 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """Return the source text of a function, from the left margin; of a lambda that alone.
+    """Return the source text of a function, dedented; of a lambda, only its expression.
 
-    A digest of its code stands for a text that cannot be found: it still tells a change.
+    If the text cannot be found, a digest of the code replaces it, so that changes are detected.
     """
     if isinstance(function, Unbound):
         return function.source
     if not isinstance(function, FunctionType):
         return _found(function)
-    # Kept, since a file may be changed after its functions were made of it.
+    # Cached, since the file may change after the function was defined.
     source = _sources.get(function)
     if source is None:
         source = _sources[function] = _found(function)
@@ -95,11 +95,11 @@ def _found(function: Callable[..., Any]) -> str:
 
 
 def _lambda(function: Any) -> str:
-    """Cut a lambda out of the statement that it stands in."""
+    """Cut a lambda out of its statement."""
     lines, _ = inspect.findsource(function)
     text = "".join(lines)
     code = function.__code__
-    # The first instruction stands nowhere: its columns are 0.
+    # The first instruction has no position: its columns are 0.
     spots = [spot for spot in code.co_positions() if None not in spot and spot[3]]
     start = min((spot[0], spot[2]) for spot in spots)
     end = max((spot[1], spot[3]) for spot in spots)
@@ -111,7 +111,7 @@ def _lambda(function: Any) -> str:
         and (node.body.lineno, node.body.col_offset) <= start
         and end <= (node.body.end_lineno, node.body.end_col_offset)
     ]
-    # Outer ones come first, and hold its code too.
+    # Outer lambdas come first, and contain its code too.
     source = ast.get_source_segment(text, found[-1]) if found else None
     if source is None:
         raise ValueError
@@ -119,7 +119,7 @@ def _lambda(function: Any) -> str:
 
 
 def _constants(code: CodeType) -> Iterator[Any]:
-    """Yield what a code object computes with; those inside of it by their code, not their place."""
+    """Yield the constants of a code object; nested code objects without their positions."""
     yield code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,4 +1,4 @@
-"""Switch: several conditions in order, of which the first that holds wins."""
+"""Switch: run the first of several cases whose condition holds."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["Case", "Switch"]
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One of the ways that a :class:`Switch` can go.
+    """One case of a :class:`Switch`.
 
     Attributes
     ----------
     condition
         As in :class:`hooknb.Condition`: a CEL expression, a rule group or a function.
     nodes
-        What is run where it is the first that holds.
+        The nodes that are run if it is the first case that holds.
     name
-        The result of the switch then; its position where there is none.
+        The result of the switch in this case; without a name, it is the position.
     """
 
     condition: ConditionText | dict[str, Any] | Callable[[Any], Any]
@@ -36,7 +36,7 @@ class Case(msgspec.Struct, frozen=True):
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is not a condition, and make nodes of the list."""
+        """Refuse an invalid condition, and convert the list to nodes."""
         check_condition(self.condition)
         if not isinstance(self.name, str):
             raise SettingError("name", f"{self.name!r} is not text")
@@ -47,16 +47,16 @@ class Case(msgspec.Struct, frozen=True):
 class Switch(Node, frozen=True, tag="switch"):
     r"""Run the nodes of the first case whose condition holds.
 
-    The conditions are evaluated in order, up to the first that holds. The flow goes on after
-    the node. The result is the name of that case, or its position from 0 where it has no name;
-    ``None`` where ``otherwise`` was run.
+    The conditions are evaluated in order, up to the first that holds. The flow continues after
+    the node. The result is the name of that case, or its position from 0 if it has no name;
+    ``None`` if ``otherwise`` was run.
 
     Attributes
     ----------
     cases
         Pairs ``(condition, nodes)`` or :class:`Case`\\ s.
     otherwise
-        The nodes that are run where no case holds.
+        The nodes that are run if no case holds.
     """
 
     cases: Annotated[
@@ -68,7 +68,7 @@ class Switch(Node, frozen=True, tag="switch"):
     rank: ClassVar[int] = 20
 
     def __post_init__(self) -> None:
-        """Make cases of what was given."""
+        """Convert pairs to cases, and refuse duplicate names."""
         if isinstance(self.cases, (str, bytes, Mapping)) or not isinstance(self.cases, Iterable):
             raise SettingError("cases", "write a list of pairs: (condition, nodes)")
         cases = tuple(_case(item, f"cases[{index}]") for index, item in enumerate(self.cases))
@@ -94,11 +94,11 @@ class Switch(Node, frozen=True, tag="switch"):
 
     @property
     def is_pure(self) -> bool:
-        """Whether it does not call a function."""
+        """Whether none of its conditions is a function."""
         return all(isinstance(case.condition, (str, dict)) for case in self.cases)
 
     def line(self) -> tuple[Any, ...]:
-        """Return what one line says of it."""
+        """Return the line of text in its box."""
         count = len(self.cases)
         return (f"the first of {count} case{'' if count == 1 else 's'} that holds",)
 
@@ -112,21 +112,21 @@ class Switch(Node, frozen=True, tag="switch"):
         return Branch(label, counted=label, why=case.condition)
 
     def has_taken(self, name: str, result: Any, *, is_resolved: bool) -> bool:
-        """Whether the result names a case, or none where it is ``otherwise``."""
+        """Whether the result names the case, or is ``None`` for ``otherwise``."""
         if not is_resolved or result is None or name == "otherwise":
             return is_resolved and result is None and name == "otherwise"
         return str(result) == self.shown_branch(name).counted
 
     def closes(self) -> bool:
-        """Whether the execution ends in every case, and in ``otherwise``."""
+        """Whether the execution always ends in every case and in ``otherwise``."""
         return all(map(closes, self.below().values()))
 
     async def run(self, context: Context) -> str | int | None:
-        """Ask one after the other, and run the first that holds."""
+        """Check the cases in order, and run the first that holds."""
         for index, case in enumerate(self.cases):
             if await is_true(case.condition, context):
                 won = case.name or index
-                # Also where the branch ends the execution, this is the result.
+                # Set before the branch runs, which may end the execution.
                 context.nodes[self.key] = won
                 await context.run(case.nodes)
                 return won
@@ -146,7 +146,7 @@ def _as_case(item: Any) -> Case:
     case = as_own(item, Case)
     if case is not None:
         return case
-    if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - it is a pair
+    if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
         return Case(*item)
     if (
         isinstance(item, dict)

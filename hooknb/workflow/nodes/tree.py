@@ -1,4 +1,4 @@
-"""Lists of nodes: made of what users write or JSON holds, walked, and given keys."""
+"""Trees of nodes: built from Python or JSON, traversed, and given keys."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["as_nodes", "build_node", "masked_nodes", "walk", "with_keys"]
 
 
 def as_nodes(items: Any, place: str = "nodes") -> tuple[Node, ...]:
-    """Make nodes of a list: bare functions become Code nodes, objects of JSON their type.
+    """Convert a list to nodes: bare functions to Code nodes, JSON objects to their type.
 
     Raises
     ------
     SettingError
-        With the place: ``nodes[1].yes[0].status: 99 is not a status code, use 200 to 599``.
+        The error names the place: ``nodes[1].yes[0].status: 99 is not a status code, …``.
     """
     if isinstance(items, (str, bytes, dict)) or not isinstance(items, Iterable):
         raise SettingError(place, "write a list of nodes or functions of the context")
@@ -49,12 +49,12 @@ def _ours(item: Any) -> Node | None:
 
 
 def build_node(data: dict[str, Any], place: str) -> Node:
-    """Make a node of an object of JSON whose ``type`` names it.
+    """Build a node from a JSON object whose ``type`` names the node type.
 
     Raises
     ------
     SettingError
-        With the place, as of :func:`as_nodes`.
+        The error names the place, as in :func:`as_nodes`.
     """
     name = data.get("type")
     kind = node_types().get(name) if isinstance(name, str) else None
@@ -78,7 +78,7 @@ def build_node(data: dict[str, Any], place: str) -> Node:
 
 
 def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Node]]:
-    """Go through a tree of nodes, parents first; yield each with its place."""
+    """Yield each node of a tree with its place, parents first."""
     for index, node in enumerate(nodes):
         here = f"{place}[{index}]"
         yield here, node
@@ -87,7 +87,7 @@ def walk(nodes: Iterable[Node], place: str = "nodes") -> Iterator[tuple[str, Nod
 
 
 def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """Return a tree of nodes with the credentials in all of them masked."""
+    """Return a tree of nodes with all credentials masked."""
     made = []
     for node in nodes:
         masked, below = node.masked(), node.below()
@@ -98,15 +98,15 @@ def masked_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """Return a tree in which every node has a key of its own.
+    """Return a tree in which every node has a unique key.
 
     Parameters
     ----------
     nodes
-        Some with a key, some without. A key that stands twice is kept by the first.
+        Nodes with and without keys. The first of several nodes with the same key keeps it.
     before
-        The nodes of the revision before. A node that is in it, or stands where one of its type
-        stood, keeps that one's key: results and jobs stay comparable.
+        The nodes of the previous revision. A node equal to one of them, or in the place of one of
+        its type, takes over its key, so that results and jobs stay comparable.
     """
     old = list(walk(before))
     given: set[str] = set()
@@ -132,7 +132,7 @@ def with_keys(nodes: tuple[Node, ...], before: Iterable[Node] = ()) -> tuple[Nod
 
 
 def _kept(without: list[tuple[str, Node]], free: dict[str, tuple[str, Node]]) -> dict[str, str]:
-    """Choose keys of the revision before for nodes that have none: by content, then by place."""
+    """Choose keys of the previous revision for nodes without: by content, then by place."""
     content = {key: _content(node) for key, (_, node) in free.items()}
     chosen: dict[str, str] = {}
     for by_content in (True, False):
@@ -174,7 +174,7 @@ def _renamed(nodes: tuple[Node, ...], keys: dict[str, str], place: str) -> tuple
 
 
 def _content(node: Node) -> Any:
-    """Return what a node is, but for its key and those below it."""
+    """Return the content of a node, without its key and the nodes below it."""
     data = to_data(node.without_below())
     data.pop("key", None)
     return data | {place: [_content(n) for n in b] for place, b in node.below().items()}

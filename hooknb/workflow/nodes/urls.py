@@ -1,9 +1,8 @@
-"""Addresses of requests: where templates may stand in them, and which hosts they may lead to.
+"""URLs of requests: where they may contain templates, and which hosts they may lead to.
 
-What a caller of the hook sends may choose a segment of a path or the value of a query, never
-where a request goes: scheme, host and port are the author's own, unless the author named other
-hosts. The rule is checked on the text of the definition, again on the filled address, and
-again on every redirect.
+Data from a caller of the hook may determine a path segment or a query value, but not the
+destination: scheme, host and port are fixed by the author, unless the author permits other hosts.
+The rule is checked on the definition, on the filled URL, and on every redirect.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ _URL: Final = re.compile(
 _HOST: Final = re.compile(r"[0-9a-z_-]+(\.[0-9a-z_-]+)*\.?|\[[0-9a-f:.]+\]")
 _ALLOWED: Final = re.compile(r"(?P<host>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}|\*))?")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]")
-# What a URL may hold (RFC 3986) and what is encoded already; the rest is percent-encoded.
+# Characters valid in a URL (RFC 3986), including existing escapes; others are percent-encoded.
 _KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
 _HEAD: Final = re.compile(r"(?:[^/?#]*://)?[^/?#]*")
-_MARK: Final = "\ue000"  # stands for a template while the text around it is looked at
+_MARK: Final = "\ue000"  # replaces a template while the text around it is checked
 
 
 class Url(NamedTuple):
-    """An address, taken apart.
+    """A parsed URL.
 
-    ``rest`` is path and query, percent-encoded; ``userinfo`` is as it was written.
+    ``rest`` is path and query, percent-encoded; ``userinfo`` is as written.
     """
 
     scheme: str
@@ -64,17 +63,17 @@ class Url(NamedTuple):
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: where a request goes."""
+        """Scheme, host and port: the destination of a request."""
         return self.scheme, self.host, self.port
 
     @property
     def text(self) -> str:
-        """The address without its userinfo."""
+        """The URL without its userinfo."""
         return self._place + self.rest
 
     @property
     def shown(self) -> str:
-        """The address without userinfo and query, for messages."""
+        """The URL without userinfo and query, for messages."""
         return self._place + self.rest.partition("?")[0]
 
     @property
@@ -92,12 +91,12 @@ class _Shape(NamedTuple):
 
 
 def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
-    """Refuse what is not an address, and one that templates could lead anywhere.
+    """Refuse an invalid URL, and one whose templates could lead anywhere.
 
     Raises
     ------
     SettingError
-        ``url: …``
+        The URL is refused.
     """
     check_text("url", url)
     shape = _shape(url)
@@ -110,7 +109,7 @@ def check_url(url: Any, allow_hosts: tuple[str, ...]) -> None:
 
 
 def check_hosts(hosts: Any) -> tuple[str, ...]:
-    """Return ``allow_hosts`` in lower case; refuse what is not a host."""
+    """Return ``allow_hosts`` in lower case; refuse invalid hosts."""
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
         raise SettingError("allow_hosts", 'write a list of hosts: ("api.example.com",)')
     checked = []
@@ -132,20 +131,19 @@ def check_hosts(hosts: Any) -> tuple[str, ...]:
 
 
 def rendered_url(context: Context, url: str, query: dict[str, Any]) -> tuple[Url, Url | None]:
-    """Fill the templates of an address and put a query behind it.
+    """Fill the templates of a URL and append a query.
 
-    A value in the path is percent-encoded, so that it stays one segment, and likewise in the
-    query.
+    Values in the path and the query are percent-encoded; in the path, a value stays one segment.
 
     Returns
     -------
     url, own
-        The address, and one at the author's own host; ``None`` where templates choose the host.
+        The URL, and one at the author's host; ``None`` if templates determine the host.
 
     Raises
     ------
     SettingError
-        The result is not an address, or leaves the place that the author gave it.
+        The result is not a valid URL, or leads elsewhere than the author's host.
     """
     shape = _shape(url)
     head = "".join(
@@ -168,10 +166,10 @@ def rendered_url(context: Context, url: str, query: dict[str, Any]) -> tuple[Url
 
 
 def is_allowed(url: Url, own: Url | None, allow_hosts: tuple[str, ...]) -> bool:
-    """Whether a request may go to an address.
+    """Whether a request may go to a URL.
 
-    To the author's own scheme, host and port; from ``http`` to ``https`` on that host; and to
-    the hosts of ``allow_hosts``, at the usual port of the scheme or the one that is named.
+    Permitted are the author's scheme, host and port, ``https`` instead of ``http`` on that host,
+    and the hosts of ``allow_hosts``, at the default port of the scheme or the one given.
     """
     if own is not None and (url.origin == own.origin or is_secured(own, url)):
         return True
@@ -181,30 +179,30 @@ def is_allowed(url: Url, own: Url | None, allow_hosts: tuple[str, ...]) -> bool:
 
 
 def is_secured(url: Url, target: Url) -> bool:
-    """Whether a target is the same host by ``https`` instead of ``http``, at the usual ports."""
+    """Whether a target is the same host via ``https`` instead of ``http``, at default ports."""
     return url.origin == ("http", target.host, 80) and target.origin == ("https", url.host, 443)
 
 
 def redirected(url: Url, location: str) -> Url:
-    """Return the address that a ``Location`` means (RFC 9110, section 10.2.2).
+    """Return the URL of a ``Location`` header (RFC 9110, section 10.2.2).
 
     Raises
     ------
     SettingError
-        It is not an address of ``http`` or ``https``.
+        It is not an ``http`` or ``https`` URL.
     """
     if _CONTROL.search(location):
         raise SettingError("location", f"{shown(location)} is not an address")
     try:
         target = urljoin(url.text, location.strip())
-    except ValueError as error:  # of brackets that are not closed, as in //[
+    except ValueError as error:  # for unclosed brackets, as in //[
         raise SettingError("location", f"{shown(location)} is not an address") from error
     return _split(target, "location")._replace(userinfo="")
 
 
 @lru_cache(maxsize=1024)
 def _shape(url: str) -> _Shape:
-    """Find where the host of a URL's text ends; refuse a text that can never be an address."""
+    """Split the templates of a URL at the end of its host; refuse text that can never be a URL."""
     if _MARK in url:
         raise SettingError("url", f"{shown(url)} is not an address")
     marked = "".join(_MARK if piece.is_template else piece.text for piece in pieces(url))
@@ -229,7 +227,7 @@ def _filled_tail(context: Context, tail: str) -> str:
     segments = []
     for segment in _segments(path):
         filled = "".join(_encoded(context, piece) for piece in pieces(segment))
-        # `..` would be the folder above wherever the address is read next.
+        # A server would resolve `..` to the parent folder.
         if filled != segment and unquote(filled) in {".", ".."}:
             raise SettingError("url", f"{filled!r} cannot be a segment of the path")
         segments.append(filled)
@@ -237,7 +235,7 @@ def _filled_tail(context: Context, tail: str) -> str:
 
 
 def _at_query(tail: str) -> tuple[str, str, str]:
-    """Split at the first question mark that is not inside of a template."""
+    """Split at the first question mark outside templates."""
     path = ""
     for piece in pieces(tail):
         if not piece.is_template and "?" in piece.text:
@@ -306,5 +304,5 @@ def _plain_host(host: str, setting: str) -> str:
 
 
 def _cut(url: str) -> str:
-    """Leave credentials and query out of a text that is not an address."""
+    """Remove credentials and query from a text that is not a valid URL."""
     return url.rpartition("@")[2].partition("?")[0]

@@ -1,7 +1,7 @@
-"""Definitions written down: as JSON, and as the Python that makes them.
+"""Definitions as text: as JSON, and as Python code.
 
-Works on the settings of :func:`hooknb.webhook` by name, those at their defaults left out; what
-they mean is said in :mod:`hooknb.workflow`.
+Works on the settings of :func:`hooknb.webhook` by name, without those at their defaults;
+:mod:`hooknb.workflow` defines their meaning.
 """
 
 from __future__ import annotations

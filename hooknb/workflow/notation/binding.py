@@ -1,4 +1,4 @@
-"""Functions put back into the nodes of a definition that was read from data."""
+"""Bind functions to the nodes of a definition read from data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hooknb.workflow.nodes.sources import Unbound, is_function, name_of, source_
 __all__ = ["Functions", "Known", "bind", "known_functions", "unbound"]
 
 Functions: TypeAlias = Iterable[Callable[..., Any]] | Mapping[str, Any]
-"""Functions, found by their names, or a mapping from keys of nodes or names to functions."""
+"""Functions, matched by name, or a mapping from keys of nodes or names to functions."""
 
 Known: TypeAlias = Mapping[tuple[str, str], Callable[..., Any]]
 """Functions by the key of their node and their source text."""
@@ -22,22 +22,22 @@ Known: TypeAlias = Mapping[tuple[str, str], Callable[..., Any]]
 def bind(
     nodes: tuple[Node, ...], functions: Functions = (), known: Known | None = None
 ) -> tuple[Node, ...]:
-    """Return nodes whose unbound functions are those that were given, where there are such.
+    """Return nodes with their unbound functions replaced, as far as functions are given.
 
     Parameters
     ----------
     nodes
-        With their keys.
+        The nodes, with keys.
     functions
-        A list: each must be the function of some node. A mapping may hold anything more, such as
-        ``globals()``; the key of the node is looked up first, then the name of the function.
+        In a list, each must be the function of some node. A mapping may have other entries too,
+        such as ``globals()``; the key of the node is looked up first, then the function's name.
     known
-        Used for what ``functions`` does not have.
+        Used for functions that ``functions`` does not have.
 
     Raises
     ------
     SettingError
-        No node uses one of the list, or an entry is not a function.
+        No node uses a function of the list, or an entry is not a function.
     """
     choose = _by_key(functions) if isinstance(functions, Mapping) else _Listed(functions)
 
@@ -56,7 +56,7 @@ def bind(
 
 
 def unbound(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """Return the names of the functions that are still to be bound."""
+    """Return the names of unbound functions."""
     names: dict[str, None] = {}
 
     def note(_key: str, function: Any) -> Any:
@@ -93,7 +93,7 @@ def _by_key(functions: Mapping[str, Any]) -> Callable[[str, Unbound], Any]:
 
 
 class _Listed:
-    """Finds functions of a list by their names, and knows which were used."""
+    """Finds functions of a list by name, and records which were used."""
 
     def __init__(self, functions: Any) -> None:
         if isinstance(functions, (str, bytes)) or not isinstance(functions, Iterable):
@@ -124,6 +124,6 @@ class _Listed:
 
 
 def _best(functions: list[Any], wanted: Unbound) -> Any:
-    """Of several of one name, the one with the same text."""
+    """Return the function with the wanted text, of several with one name."""
     same = [one for one in functions if source_of(one) == wanted.source]
     return next(iter(same or functions), None)

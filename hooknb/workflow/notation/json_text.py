@@ -18,27 +18,27 @@ from hooknb.workflow.variables import Variable
 __all__ = ["SETTINGS", "VERSION", "read", "write"]
 
 VERSION: Final = 1
-"""Of the notation; what a newer one wrote is refused."""
+"""The version of the notation; a newer one is refused."""
 
 SETTINGS: Final = (
     *("name", "sync", "methods", "accept", "auth", "headers", "query", "body", "response"),
     *("nodes", "timeout", "max_body", "concurrency", "subpaths", "disabled_status"),
     *("keep_days", "keep_deliveries", "keep_bytes"),
 )
-"""In the order in which they are written."""
+"""The settings, in the order in which they are written."""
 
-_MAX_BITS: Final = 13_287  # of a whole number of 4,000 digits
-_MAX_LEVELS: Final = 490  # the definition around it has levels too, and 500 are read
+_MAX_BITS: Final = 13_287  # of an integer of 4,000 digits
+_MAX_LEVELS: Final = 490  # readers take 500, and the definition around a value has levels too
 _PARTS: Final = ("headers", "query", "body")
 
 
 def write(settings: Mapping[str, Any], *, secrets: bool) -> bytes:
-    """Write settings as JSON, in their order, on one line.
+    """Write settings as JSON, in order, on one line.
 
     Raises
     ------
     SettingError
-        One of them cannot be written in JSON; with its place.
+        JSON cannot represent a value; the error names its place.
     """
     data: dict[str, Any] = {"version": VERSION}
     if not secrets and "nodes" in settings:
@@ -62,7 +62,7 @@ def _written(name: str, value: Any, place: str) -> Any:
         return [_checked(node, f"{place}[{index}]") for index, node in enumerate(value)]
     data = _checked(value, place)
     if name == "response":
-        del data["type"]  # there is nothing else that it could be
+        del data["type"]  # implied by the setting
     return data
 
 
@@ -78,7 +78,7 @@ def _checked(value: Any, place: str) -> Any:
 
 
 def _check(data: Any, place: str, depth: int = 0) -> None:
-    """Refuse what JSON cannot hold, or what would be refused when it is read."""
+    """Refuse a value that JSON cannot represent, or that :func:`read` would refuse."""
     if depth > _MAX_LEVELS:
         raise SettingError(place.partition("[")[0], "a value is nested too deep")
     if isinstance(data, dict):
@@ -104,12 +104,12 @@ def _check(data: Any, place: str, depth: int = 0) -> None:
 
 
 def read(text: str | bytes) -> dict[str, Any]:
-    """Read settings from JSON: nodes and variables made, ``auth`` as it stands.
+    """Read settings from JSON: nodes and variables are built, ``auth`` stays as it is.
 
     Raises
     ------
     SettingError
-        It is not a definition; with the line and column, or the place of what is wrong.
+        It is not a definition; the error names the line and column, or the place.
     """
     data = _decoded(text)
     _check_version(data.pop("version", VERSION))

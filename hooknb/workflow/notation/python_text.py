@@ -1,4 +1,4 @@
-"""Definitions as Python: the cell that makes the same hook."""
+"""Definitions as Python: a cell that creates the same hook."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from hooknb.workflow.variables import Variable, parse_body, parse_query
 
 __all__ = ["to_python"]
 
-_WIDTH: Final = 88  # as formatters have it
+_WIDTH: Final = 88  # the default of formatters
 
 
 def to_python(settings: Mapping[str, Any]) -> str:
-    """Write the cell that makes the hook of these settings.
+    """Return the cell that creates a hook with these settings.
 
-    The texts of functions come first. A key is left out where the workflow makes the same one and
-    nothing in the definition names it; a lambda stands where it is used.
+    Functions come first; a lambda is written where it is used. A key is left out if the workflow
+    would choose the same one and nothing in the definition refers to it.
 
     Raises
     ------
     SettingError
-        Something in it cannot be written.
+        A value cannot be written as Python.
     """
     cell = _Cell(settings)
     arguments = [cell.value(settings["name"])]
@@ -67,7 +67,7 @@ def to_python(settings: Mapping[str, Any]) -> str:
 
 @dataclass
 class _Group:
-    """What stands on one line where it fits, and else each item on a line of its own."""
+    """Items written on one line if they fit, or else one per line."""
 
     start: str
     items: list[Any]
@@ -101,7 +101,7 @@ def _written(item: Any, indent: int, before: str = "") -> str:
 
 
 def _text(text: str) -> str:
-    """Write a literal with double quotes, unless that takes more escapes."""
+    """Return a string literal with double quotes, unless that takes more escapes."""
     written = repr(text)
     if written.startswith("'") and '"' not in text:
         return f'"{written[1:-1]}"'
@@ -116,14 +116,14 @@ def _text(text: str) -> str:
 
 
 class _Name(str):
-    """A variable of the cell, where a value would stand."""
+    """A variable of the cell, in place of a value."""
 
     __slots__ = ()
 
 
 @dataclass
 class _Cell:
-    """What a cell consists of, gathered while its values are written."""
+    """The contents of a cell, collected while its values are written."""
 
     settings: Mapping[str, Any]
     imports: set[str] = field(default_factory=set)
@@ -132,7 +132,7 @@ class _Cell:
     names: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Name the functions, before what they are called by is chosen."""
+        """Choose the names of the functions first, so that no other name takes them."""
         nodes = self.settings.get("nodes", ())
         keys = _keys_to_write(nodes)
         self.unkeyed = {id(node) for _, node in walk(nodes) if node.key not in keys}
@@ -160,7 +160,7 @@ class _Cell:
             block = f"if True:\n{block}"
         called = own
         if several or own in self.taken:
-            # Another function of that name would take its place.
+            # A later function of that name would replace it.
             called = _free(f"{own}_", self.taken)
             block += f"\n\n\n{called} = {own}"
             block += "\nimport hooknb" if own == "hooknb" else ""
@@ -176,7 +176,7 @@ class _Cell:
         called = called if called not in self.taken else _free(called, self.taken)
         self.taken.add(called)
         self.names[name, source] = called
-        self.definitions.append(f"# {called}: its text is not known; define it above")
+        self.definitions.append(f"# {called}: its source is not known; define it above")
 
     def setting(self, name: str, value: Any) -> Any:
         """Write the value of one of the hook's settings."""
@@ -192,7 +192,7 @@ class _Cell:
         return self.value(value)
 
     def auth(self, auth: Auth, password: str) -> Any:
-        """Write a scheme of authentication, with a name of the cell in place of its secret."""
+        """Write an authentication scheme, with a variable of the cell in place of its secret."""
         settings = {**settings_of(auth), auth.secret_field: _Name(password)}
         arguments = []
         for parameter in inspect.signature(type(auth)).parameters.values():
@@ -203,7 +203,7 @@ class _Cell:
         return _Group(f"hooknb.{type(auth).__name__}(", arguments, ")")
 
     def variables(self, part: str, variables: tuple[Variable, ...]) -> Any:
-        """Write a list of variables; those of a whole sample as that sample."""
+        """Write a list of variables; as the parsed sample if they are those of a whole sample."""
         parse = {"query": parse_query, "body": parse_body}.get(part)
         sample = _sample(variables)
         if parse is not None and sample is not None:
@@ -245,11 +245,11 @@ class _Cell:
         return self.value(to_data(value))
 
     def function(self, function: Any, source: str) -> str:
-        """Write what a function is called."""
+        """Return the name of a function, or the text of a lambda."""
         return self.names[name_of(function), source]
 
     def struct(self, value: msgspec.Struct) -> Any:
-        """Write a node, a variable or another object by the call that makes it."""
+        """Write a node, a variable or another object as a constructor call."""
         kind = type(value)
         settings = settings_of(value)
         if isinstance(value, Node):
@@ -270,7 +270,7 @@ class _Cell:
         return _Group(f"{self.class_name(kind)}(", arguments, ")")
 
     def without_secrets(self, node: Node, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return settings in which names of what the cell asks for stand for credentials."""
+        """Return settings in which variables that the cell asks for replace credentials."""
         masked = node.masked()
         if masked is node:
             return settings
@@ -280,7 +280,7 @@ class _Cell:
         }
 
     def asking(self, node: Node, name: str, value: Any, masked: Any) -> Any:
-        """Return a value in which names of what the cell asks for stand for what is masked."""
+        """Return a value in which variables that the cell asks for replace masked parts."""
         if isinstance(value, dict) and isinstance(masked, dict):
             return {key: self.asking(node, key, value[key], masked[key]) for key in value}
         if isinstance(value, (list, tuple)) and isinstance(masked, (list, tuple)):
@@ -291,7 +291,7 @@ class _Cell:
         return value
 
     def ask(self, what: str) -> _Name:
-        """Have the cell ask for a credential; return the variable that holds it."""
+        """Make the cell ask for a credential; return its variable."""
         word = re.sub(r"\W+", "_", what.partition(" ")[0].lower()).strip("_")
         name = _free(word if word.isidentifier() else "secret", self.taken)
         self.taken.add(name)
@@ -299,7 +299,7 @@ class _Cell:
         return _Name(name)
 
     def class_name(self, kind: type) -> str:
-        """Write what a class is called, and import it where it is somebody's own."""
+        """Return the name of a class, and import a custom one."""
         if kind.__module__.partition(".")[0] == "hooknb":
             return f"hooknb.{kind.__name__}"
         if kind.__module__ not in {"__main__", "builtins"}:
@@ -308,9 +308,9 @@ class _Cell:
 
 
 def _keys_to_write(nodes: tuple[Node, ...]) -> set[str]:
-    """Return the keys that the workflow would not choose itself, or that something names.
+    """Return the keys that the workflow would not choose itself, or that are referred to.
 
-    What names one must find it, also where the hook that the cell is run on has another history.
+    A reference must resolve even if the cell is run on a hook with another history.
     """
     ours = [node.key for _, node in walk(nodes)]
     words = set(re.findall(r"\w+", " ".join(_texts(nodes))))
@@ -320,7 +320,7 @@ def _keys_to_write(nodes: tuple[Node, ...]) -> set[str]:
 
 
 def _with_keys_of(nodes: tuple[Node, ...], kept: set[str]) -> tuple[Node, ...]:
-    """Return the nodes with no other keys than these, and those of their functions' names."""
+    """Return the nodes with only these keys, and those that are their functions' names."""
     made = []
     for node in nodes:
         below = {name: _with_keys_of(items, kept) for name, items in node.below().items()}
@@ -332,7 +332,7 @@ def _with_keys_of(nodes: tuple[Node, ...], kept: set[str]) -> tuple[Node, ...]:
 
 
 def _texts(value: Any) -> list[str]:
-    """Return the texts inside of a value, those of functions too, but for the keys of nodes."""
+    """Return the texts in a value, including functions' sources but not the keys of nodes."""
     if isinstance(value, str):
         return [value]
     if is_function(value):
@@ -347,7 +347,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _sample(variables: tuple[Variable, ...]) -> Any:
-    """Put the sample together from which variables were listed; ``None`` where there is none."""
+    """Rebuild the sample from which variables were listed; ``None`` if there is none."""
     parts = [paths.parse(item.path) if item.path else () for item in variables]
     tops = [
         (part[0], item.sample)
@@ -368,7 +368,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _defined(source: str) -> str | None:
-    """Return the name that a source text defines, or ``None`` where it defines none."""
+    """Return the name that a source text defines, or ``None``."""
     tree = _parsed(source)
     body = tree.body if isinstance(tree, ast.Module) else []
     if len(body) != 1 or not isinstance(
