@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 import hooknb
 from hooknb import Bearer, Scheme, SettingError, Signature, Workflow
 from hooknb._clock import Clock
-from hooknb.payloads.headers import HeaderMap, Headers
+from hooknb.payloads.headers import MASK, HeaderMap, Headers
 from hooknb.server import Request
-from hooknb.workflow.auth import Outgoing, find_provider, load_providers
+from hooknb.workflow.auth import AllOf, Outgoing, find_provider, load_providers
 
 NOW = 1_700_000_000_000_000  # microseconds
 URL = "https://example.org/hooks/orders"
@@ -599,3 +599,125 @@ def test_a_token_of_json_is_judged_by_its_claims(changes, header, reason):
         assert failure_of(other).reason in {"token does not match", "malformed token"}
     assert auth.description.binds_body
     assert not msgspec.structs.replace(scheme, body_claim="").binds_body
+
+
+# -- what would let in anybody
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        lambda: Signature("github", secret=MASK),
+        lambda: Signature("github", secret=["s3cret", MASK]),
+        lambda: Bearer(MASK),
+        lambda: hooknb.HeaderToken("X-Api-Key", MASK),
+        lambda: hooknb.BasicAuth("shop", MASK),
+        lambda: [Bearer("t0ken"), hooknb.BasicAuth("shop", MASK)],
+    ],
+)
+def test_the_mask_of_a_secret_is_not_a_secret(auth):
+    with pytest.raises(SettingError, match=r"^auth\.\w+: it was left out of the text"):
+        hooknb.workflow.define("a", auth=auth())
+
+
+def test_no_schemes_are_not_several():
+    for make in (
+        lambda: AllOf(()),
+        lambda: Workflow.from_json('{"name": "a", "auth": []}'),
+        lambda: Workflow.decode(b'{"version": 1, "name": "a", "auth": []}'),
+    ):
+        with pytest.raises(SettingError, match=r"^auth: the list is empty"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"signed": ""}, r"scheme\.signed: nothing of the request is signed"),
+        ({"signed": "hello"}, r"scheme\.signed: nothing of the request is signed"),
+        (
+            {"kind": "digest", "signed": "{secret}"},
+            r"scheme\.signed: nothing of the request is signed",
+        ),
+        (
+            {"timestamp": "header:X-Time", "tolerance": 60},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        (
+            {"timestamp": "query:ts", "tolerance": 60, "signed": "{method}{header:X-Time}"},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        (
+            {"timestamp": "header:X-Time", "tolerance": 60, "kind": "token"},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        ({"header": "X Sig"}, r"scheme\.header: 'X Sig' is not the name of a header"),
+        ({"header": ("A", "X\r\nSig")}, r"scheme\.header: .* is not the name of a header"),
+        ({"header": "*"}, r"scheme\.header: '\*' is not the name of a header"),
+        ({"kind": "jwt", "digest": "sha1"}, r"scheme\.digest: "),
+    ],
+)
+def test_a_description_that_proves_nothing_is_refused(words, message):
+    with pytest.raises(SettingError, match=message):
+        Scheme(**{"header": "X-Sig", **words})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"timestamp": "json:time", "signed": "{body}"},
+        {"timestamp": "form:time", "signed": "{form}"},
+        {"timestamp": "query:ts", "signed": "{query}"},
+        {"timestamp": "query:ts", "signed": "{url}"},
+        {"timestamp": "header:X-Time", "signed": "{header:x-time}"},
+    ],
+)
+def test_a_timestamp_is_signed_where_what_holds_it_is(words):
+    assert Scheme(header="X-Sig", tolerance=60, **words).tolerance == 60
+
+
+def test_a_body_that_is_not_a_form_is_refused_where_only_forms_are_signed():
+    auth = Signature("mandrill", secret="s3cret")
+    form = "application/x-www-form-urlencoded"
+    empty = auth.apply(outgoing(b"", form))
+    assert judge(auth, empty) is None
+    as_json = Headers([("Content-Type", "application/json"), *empty.fields[1:]])
+    forged = replace(empty, content=BODY, fields=as_json)
+    assert judge(auth, forged).reason == "signature does not match"
+    # What the form held, moved into the query.
+    sent = auth.apply(outgoing(b"mandrill_events=[]", form))
+    moved = replace(sent, query=sent.query + "mandrill_events[]", content=BODY, fields=as_json)
+    assert judge(auth, moved).reason == "signature does not match"
+
+
+@pytest.mark.parametrize("secret", ["s3cret\n", " s3cret", "s3cret ", ["new", "old\n"]])
+def test_a_shared_secret_does_not_begin_or_end_with_blanks(secret):
+    with pytest.raises(SettingError, match=r"^auth\.secret: it begins or ends with blanks"):
+        Signature("github", secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "https://[x"}, r"^auth\.url: write the whole URL"),
+        ({"url": "https://"}, r"^auth\.url: write the whole URL"),
+        ({"url": "https://example.org/?a=1"}, r"^auth\.url: write the whole URL"),
+        ({"url": 5}, r"^auth\.url: write the whole URL"),
+        ({"name": ["square"]}, r"^auth\.name: \['square'\] is not a known sender"),
+        ({"name": "", "scheme": "square"}, r"^auth\.scheme: write hooknb\.Scheme"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_named(changes, message):
+    with pytest.raises(SettingError, match=message):
+        Signature(**{"name": "square", "secret": "s", **changes})
+
+
+def test_a_token_in_the_body_is_any_text():
+    scheme = Scheme(kind="token", field="passcode", encoding="plain")
+    auth = Signature(scheme=scheme, secret="schlüssel→")
+    sent = outgoing(json.dumps({"passcode": "schlüssel→"}).encode())
+    assert judge(auth, sent) is None
+    other = outgoing(json.dumps({"passcode": "schlüssel?"}).encode())
+    assert judge(auth, other).reason == "token does not match"
+    unsure = Signature(scheme=scheme, secret="schl?ssel")
+    assert judge(unsure, outgoing(b'{"passcode": "schl\xe2\x86\x92ssel"}')).status == 401

@@ -71,7 +71,7 @@ def find_provider(name: str) -> Provider:
         None is known by that name; with those that are like it.
     """
     providers = load_providers()
-    if name in providers:
+    if isinstance(name, str) and name in providers:
         return providers[name]
     near = difflib.get_close_matches(str(name).lower(), providers, n=3) or sorted(providers)[:3]
     raise SettingError(

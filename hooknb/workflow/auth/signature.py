@@ -33,6 +33,15 @@ _KEY: Final = re.compile(r"/hook/[^/?]*")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+def _is_base(url: Any) -> bool:
+    """Return whether a text is a URL to which a subpath and a query can be appended."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return False
+    return parts.scheme in _PORTS and bool(parts.netloc) and not set("?#") & set(url)
+
+
 class _Named(Auth, frozen=True):
     """Has the name first, so that it may stand without its own."""
 
@@ -77,7 +86,9 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
             except msgspec.ValidationError as error:
                 raise SettingError("auth.scheme", str(error)) from None
             msgspec.structs.force_setattr(self, "scheme", scheme)
-        if self.url and urlsplit(self.url).scheme not in _PORTS:
+        elif not isinstance(self.scheme, Scheme | None):
+            raise SettingError("auth.scheme", "write hooknb.Scheme(header=…), or name the sender")
+        if self.url and not _is_base(self.url):
             raise SettingError("auth.url", "write the whole URL that the sender has: https://…")
         secret = as_secrets(self.secret, "auth.secret")
         msgspec.structs.force_setattr(self, "secret", secret)

@@ -150,7 +150,9 @@ class _Signed:
                     public_keys.verify(loaded, scheme.digest, one, content) for one in decoded
                 )
             return found
-        sent = [text.encode("latin-1", "replace") for text in signatures]
+        # Heads are read as Latin-1, which loses no byte.
+        charset = "utf-8" if scheme.field or scheme.query else "latin-1"
+        sent = [text.encode(charset, "surrogateescape") for text in signatures]
         for key in keys:
             expected = self.signature(key).encode()
             for text in sent:
@@ -210,8 +212,8 @@ def _check_item(
         signed.timestamp = _judge_time(signed)
     if is_head and scheme.needs_body:
         return
-    if scheme.body_sha256 and messages[0].form is None:
-        _check_hash(signed)
+    if messages[0].form is None:
+        _check_unsigned_body(signed)
     found = False
     for message in messages:
         signed.message = message
@@ -299,9 +301,15 @@ def _judge_time(signed: _Signed) -> str:
     return text
 
 
-def _check_hash(signed: _Signed) -> None:
-    """Refuse a body that is not a form and whose hash is not the one that was sent."""
-    body, sent = signed.message.body or b"", signed.find(signed.scheme.body_sha256)
+def _check_unsigned_body(signed: _Signed) -> None:
+    """Refuse a body that is not a form where forms are signed, unless its hash is sent along."""
+    scheme, body = signed.scheme, signed.message.body or b""
+    if not scheme.body_sha256:
+        if body and scheme.signs_form_alone:
+            detail = "The body is not a form, and nothing else is signed of it."
+            raise _FailureError("signature does not match", detail)
+        return
+    sent = signed.find(scheme.body_sha256)
     if not sent and not body:
         return
     digest = hashlib.sha256(body).hexdigest()

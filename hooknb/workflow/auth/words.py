@@ -11,6 +11,7 @@ import msgspec
 
 from hooknb import paths
 from hooknb.errors import SettingError
+from hooknb.payloads.headers import TOKEN
 from hooknb.workflow.auth.messages import usual
 
 __all__ = ["Part", "Scheme", "split_template"]
@@ -131,7 +132,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         except msgspec.ValidationError as error:
             raise SettingError("scheme", str(error)) from None
         self._check_place()
-        words = {part.word for part in split_template(self.signed)}
+        self._check_digest()
+        words = {part.word for part in self.parts}
         for name in ("timestamp", "id"):
             if name in words and not getattr(self, name):
                 raise SettingError(f"scheme.{name}", f"{{{name}}} is signed; write where it stands")
@@ -139,10 +141,36 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self.tolerance > 0 and (self.timestamp or self.kind == "jwt")
         ):
             raise SettingError("scheme.tolerance", "it is in seconds, and needs a timestamp")
-        if (self.kind == "digest") != ("secret" in words):
-            raise SettingError("scheme.signed", "a digest needs {secret}, and nothing else has it")
-        if self.encoding == "plain" and self.kind != "token":
-            raise SettingError("scheme.encoding", "only a token is sent as it is; write 'hex'")
+        if self.kind != "jwt" and self.tolerance is not None and not self._signs_timestamp:
+            raise SettingError(
+                "scheme.tolerance",
+                "the timestamp is not signed, so that anybody can change it; write {timestamp} "
+                "into signed, or leave out tolerance",
+            )
+        if self.kind not in {"token", "jwt"} and not words - {"", "secret"}:
+            raise SettingError("scheme.signed", "nothing of the request is signed; write {body}")
+
+    def _check_digest(self) -> None:
+        has_secret = any(part.word == "secret" for part in self.parts)
+        for is_right, name, problem in (
+            (
+                (self.kind == "digest") == has_secret,
+                "signed",
+                "a digest needs {secret}, and nothing else has it",
+            ),
+            (
+                self.encoding != "plain" or self.kind == "token",
+                "encoding",
+                "only a token is sent as it is; write 'hex'",
+            ),
+            (
+                self.kind != "jwt" or self.digest != "sha1",
+                "digest",
+                "no token of JSON is signed with SHA-1; write 'sha256'",
+            ),
+        ):
+            if not is_right:
+                raise SettingError(f"scheme.{name}", problem)
 
     def _check_place(self) -> None:
         is_positional = self.format == "positional"
@@ -152,7 +180,6 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "header",
                 "write one of header, query and field",
             ),
-            (all(map(bool, self.headers)), "header", "a name is empty; write 'X-Signature'"),
             (self.prefixes, "prefix", "the list is empty; write '' for none"),
             (self.separator, "separator", "it is empty; write ','"),
             (
@@ -169,6 +196,11 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ):
             if not is_right:
                 raise SettingError(f"scheme.{name}", problem)
+        names = (self.header,) if isinstance(self.header, str) else self.header
+        for name in names if self.header else ():
+            if not TOKEN.fullmatch(name) or name == "*":
+                problem = f"{name!r} is not the name of a header; write 'X-Signature'"
+                raise SettingError("scheme.header", problem)
         for name in ("timestamp", "id", "body_sha256"):
             if text := getattr(self, name):
                 _check_source(f"scheme.{name}", text)
@@ -186,12 +218,32 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return any(part in {("body", ""), ("form", "")} for part in self.parts)
 
     @cached_property
+    def signs_form_alone(self) -> bool:
+        """Whether a body is signed by its fields as a form, and not as it is."""
+        return Part("form", "") in self.parts and Part("body", "") not in self.parts
+
+    @cached_property
     def needs_body(self) -> bool:
         """Whether the head alone does not tell if it is right."""
         if self.field or self.body_claim or self.body_sha256 or self.timestamp.startswith("json:"):
             return True
         return self.kind not in {"token", "jwt"} and any(
             part.word in _OF_BODY for part in self.parts
+        )
+
+    @cached_property
+    def _signs_timestamp(self) -> bool:
+        """Whether the time is a part of what is signed: by itself, or in what holds it."""
+        if self.kind == "token":
+            return False
+        word, _, name = self.timestamp.partition(":")
+        whole = {"json": {"body"}, "form": {"body", "form"}, "query": {"query", "url"}}
+        name = usual(name) if word == "header" else name
+        return any(
+            part.word == "timestamp"
+            or (not part.name and part.word in whole.get(word, ()))
+            or (part.word == word and (usual(part.name) if word == "header" else part.name) == name)
+            for part in self.parts
         )
 
     @cached_property
@@ -285,8 +337,10 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises
         ------
         SettingError
-            It is not written as ``key`` says, or is not a public key.
+            It is not written as ``key`` says, has blanks around it, or is not a public key.
         """
+        if not self.has_public_key and secret != secret.strip():
+            raise SettingError("auth.secret", "it begins or ends with blanks; strip() them")
         form = (
             "a public key" if self.has_public_key else {"whsec": "Base64"}.get(self.key, self.key)
         )
