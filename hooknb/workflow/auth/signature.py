@@ -13,7 +13,7 @@ import msgspec
 
 from hooknb._clock import now
 from hooknb.errors import SettingError
-from hooknb.payloads.headers import MASK, HeaderMap, Headers
+from hooknb.payloads.headers import MASK, HeaderMap, Headers, add_secret_header
 from hooknb.workflow.auth import signing
 from hooknb.workflow.auth.messages import Message, usual
 from hooknb.workflow.auth.providers import find_provider
@@ -96,6 +96,8 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         for one in self._secrets:
             if one != MASK:
                 described.check_secret(one)
+        for header in described.headers if described.kind == "token" else ():
+            add_secret_header(header)
 
     @cached_property
     def description(self) -> Scheme:

@@ -50,9 +50,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         The field that holds the signature, or several of which each is looked at; a name that ends
         with ``*`` stands for all that begin like that, and end with a number from 1.
     query
-        The query parameter that holds it.
+        The query parameter that holds it. A ``token`` there is kept and shown with its delivery.
     field
-        The path in the JSON body at which it stands.
+        The path in the JSON body at which it stands; a ``token`` there is shown with the body.
     each
         The path of a list in the JSON body whose elements are signed one by one: ``field`` and
         ``json:`` begin at the element, and each must be signed.
