@@ -721,3 +721,66 @@ def test_a_token_in_the_body_is_any_text():
     assert judge(auth, other).reason == "token does not match"
     unsure = Signature(scheme=scheme, secret="schl?ssel")
     assert judge(unsure, outgoing(b'{"passcode": "schl\xe2\x86\x92ssel"}')).status == 401
+
+
+def test_a_part_that_is_signed_and_missing_is_refused():
+    signed = "{header:X-Tenant}{id}.{body}"
+    auth = Signature(scheme=Scheme(header="X-Sig", id="header:X-Id", signed=signed), secret="s")
+    fields = Headers([("Content-Type", "text/plain"), ("X-Tenant", "7"), ("X-Id", "8")])
+    sent = auth.apply(replace(outgoing(b"9.1"), fields=fields))
+    assert judge(auth, sent) is None
+    signature = sent.fields[-1]
+    for fields, body in (
+        ([("X-Id", "78"), signature], b"9.1"),
+        ([("X-Tenant", "78"), ("X-Id", ""), signature], b"9.1"),
+        ([("X-Tenant", "78.9"), signature], b"1"),
+    ):
+        failure = judge(auth, replace(sent, fields=Headers(fields), content=body))
+        assert failure.reason == "malformed signature"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"signed": "{pair:t}.{body}"}, r"^scheme\.signed: 'pair:t' needs format='pairs'"),
+        ({"timestamp": "pair:t"}, r"^scheme\.timestamp: 'pair:t' needs format='pairs'"),
+        ({"signed": "{position:0}{body}"}, r"^scheme\.signed: .* needs format='positional'"),
+        ({"signed": "{header:X Y}"}, r"^scheme\.signed: 'header:X Y' is not a source"),
+        ({"signed": "{header:X-Sig}"}, r"^scheme\.signed: 'header:X-Sig' holds the signature"),
+        ({"signed": "{}"}, r"^scheme\.signed: \{\} is not a part; .*X-Time\}$"),
+    ],
+)
+def test_a_part_that_is_never_there_is_refused(words, message):
+    with pytest.raises(SettingError, match=message):
+        Scheme(**{"header": "x-sig", **words})
+
+
+def test_a_list_is_not_a_body_whose_elements_are_signed():
+    auth = Signature("adyen", secret=secret_of("adyen"))
+    value = json.loads(auth.apply(outgoing()).content)
+    forged = json.dumps([value, {"total": 1}]).encode()
+    assert judge(auth, outgoing(forged)).reason == "missing signature"
+
+
+@pytest.mark.parametrize("name", ["iat", "exp", "nbf"])
+def test_a_time_in_a_token_that_no_clock_shows_is_malformed(name):
+    scheme = Scheme(kind="jwt", header="X-Token", tolerance=60)
+    auth = Signature(scheme=scheme, secret="s3cret")
+    for time in (10**400, -(10**400), True):
+        text = token({"iat": NOW // 1_000_000, name: time})
+        failure = judge(auth, replace(outgoing(), fields=Headers([("X-Token", text)])))
+        assert failure.reason == "malformed token"
+
+
+@pytest.mark.parametrize("words", [{}, {"kind": "jwt"}, {"kind": "token", "encoding": "plain"}])
+def test_a_public_key_is_not_a_shared_secret(words):
+    pem = (
+        serialization.load_pem_private_key(private_key("rsa").encode(), None)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+        .strip()
+    )
+    for secret in (pem, ["s3cret", pem], pem.replace("PUBLIC KEY", "CERTIFICATE")):
+        with pytest.raises(SettingError, match=r"^auth\.secret: it is a public key, which every"):
+            Signature(scheme=Scheme(header="X-Sig", **words), secret=secret)

@@ -67,6 +67,32 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
     url
         The URL that the sender was given, where it is a part of what is signed and is neither the
         one at which the hook is published nor the one in ``Host``: behind a proxy of one's own.
+        Without a query.
+
+    Raises
+    ------
+    SettingError
+        No sender is known by that name (the message names those that are like it), or the secret
+        cannot be one of that sender's.
+
+    Examples
+    --------
+    The secret is the one that GitHub's form for webhooks asks for, or that Stripe's dashboard shows
+    beside the endpoint::
+
+        hooknb.webhook("pushes", auth=hooknb.Signature("github", secret="…"))
+        hooknb.webhook("payments", auth=hooknb.Signature("stripe", secret="whsec_…"))
+
+    A sender that is not known, which sends ``X-Sig: v1=…`` and ``X-Time: 1700000000``::
+
+        scheme = hooknb.Scheme(
+            header="X-Sig",
+            prefix="v1=",
+            timestamp="header:X-Time",
+            tolerance=300,
+            signed="{timestamp}.{body}",
+        )
+        hooknb.webhook("orders", auth=hooknb.Signature(scheme=scheme, secret="…"))
     """
 
     title: ClassVar[str] = "Signature"

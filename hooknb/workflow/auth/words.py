@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Final, Literal, NamedTuple
@@ -22,6 +23,7 @@ _WORDS: Final = frozenset(
     {"body", "timestamp", "id", "method", "url", "path", "query", "form", "secret"}
 )
 _MAX_NUMBERED: Final = 100  # header fields of one name with numbers behind (DocuSign)
+_PUBLIC_PEM: Final = re.compile("-----BEGIN [A-Z ]*(?:PUBLIC KEY|CERTIFICATE)")
 _OF_BODY: Final = frozenset({"body", "form", "json"})
 
 
@@ -71,7 +73,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         What is signed: text with ``{body}``, ``{timestamp}``, ``{id}``, ``{method}``, ``{url}``
         (the public one, whole), ``{path}``, ``{form}`` (names and values of the form's fields,
         sorted), ``{query}`` (the parameters but the signature, sorted, as ``a=1&b=2``),
-        ``{secret}``, or a source such as ``{header:X-Request-Id}`` and ``{json:data.id}``.
+        ``{secret}``, or a source such as ``{header:X-Request-Id}`` and ``{json:data.id}``. An
+        id, a header or a query parameter that is signed must be there; what JSON lacks counts as
+        ``""``.
     key
         How the secret is written: ``utf8``, ``hex``, ``base64``, or ``whsec`` (Base64, with or
         without ``whsec_`` before it).
@@ -150,6 +154,23 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.kind not in {"token", "jwt"} and not words - {"", "secret"}:
             raise SettingError("scheme.signed", "nothing of the request is signed; write {body}")
 
+    def _check_source(self, setting: str, text: str) -> None:
+        word, _, name = text.partition(":")
+        if (
+            not name
+            or word not in _SOURCES
+            or (word == "position" and name != "0")
+            or (word == "header" and not TOKEN.fullmatch(name))
+        ):
+            raise SettingError(setting, f"{text!r} is not a source such as header:X-Time")
+        needed = {"pair": "pairs", "position": "positional"}.get(word)
+        if needed and self.format != needed:
+            raise SettingError(setting, f"{text!r} needs format={needed!r}")
+        if word == "header" and usual(name) in self.headers:
+            raise SettingError(setting, f"{text!r} holds the signature; name a part of it: pair:t")
+        if word == "json":
+            paths.parse(name)
+
     def _check_digest(self) -> None:
         has_secret = any(part.word == "secret" for part in self.parts)
         for is_right, name, problem in (
@@ -203,10 +224,10 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise SettingError("scheme.header", problem)
         for name in ("timestamp", "id", "body_sha256"):
             if text := getattr(self, name):
-                _check_source(f"scheme.{name}", text)
+                self._check_source(f"scheme.{name}", text)
         for word, name in split_template(self.signed):
             if word and name:
-                _check_source("scheme.signed", f"{word}:{name}")
+                self._check_source("scheme.signed", f"{word}:{name}")
         for place in (self.field, self.each):
             paths.parse(place)
 
@@ -337,10 +358,17 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises
         ------
         SettingError
-            It is not written as ``key`` says, has blanks around it, or is not a public key.
+            It is not written as ``key`` says, has blanks around it, or is a public key where it
+            should not be one, or the other way round.
         """
         if not self.has_public_key and secret != secret.strip():
             raise SettingError("auth.secret", "it begins or ends with blanks; strip() them")
+        if not self.has_public_key and _PUBLIC_PEM.search(secret):
+            raise SettingError(
+                "auth.secret",
+                "it is a public key, which everybody may have; describe a sender that signs with "
+                "one by kind='rsa', 'ecdsa' or 'ed25519'",
+            )
         form = (
             "a public key" if self.has_public_key else {"whsec": "Base64"}.get(self.key, self.key)
         )
@@ -375,31 +403,24 @@ def split_template(template: str) -> tuple[Part, ...]:
     SettingError
         It is not written as it should be.
     """
-    parts: list[Part] = []
     try:
-        for literal, word, name, conversion in Formatter().parse(template):
-            if literal:
-                parts.append(Part("", literal))
-            if word is None:
-                continue
-            if conversion or word not in (_SOURCES if name else _WORDS):
-                shown = f"{word}:{name}" if name else word
-                known = ", ".join(sorted(_WORDS))
-                raise SettingError(
-                    "scheme.signed",
-                    f"{{{shown}}} is not a part; write one of {known}, or a source such as "
-                    "{header:X-Time}",
-                )
-            parts.append(Part(word, name or ""))
+        pieces = list(Formatter().parse(template))
     except ValueError as error:
         problem = f"{error}; double a brace that is signed itself"
         raise SettingError("scheme.signed", problem) from None
+    parts: list[Part] = []
+    for literal, word, name, conversion in pieces:
+        if literal:
+            parts.append(Part("", literal))
+        if word is None:
+            continue
+        if conversion or word not in (_SOURCES if name else _WORDS):
+            shown = f"{word}:{name}" if name else word
+            known = ", ".join(sorted(_WORDS))
+            raise SettingError(
+                "scheme.signed",
+                f"{{{shown}}} is not a part; write one of {known}, or a source such as "
+                "{header:X-Time}",
+            )
+        parts.append(Part(word, name or ""))
     return tuple(parts)
-
-
-def _check_source(setting: str, text: str) -> None:
-    word, _, name = text.partition(":")
-    if not name or word not in _SOURCES or (word == "position" and name != "0"):
-        raise SettingError(setting, f"{text!r} is not a source such as header:X-Time")
-    if word == "json":
-        paths.parse(name)
