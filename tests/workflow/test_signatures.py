@@ -9,6 +9,7 @@ import json
 import string
 from dataclasses import replace
 from functools import cache
+from importlib import resources
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from hooknb._clock import Clock
 from hooknb.payloads.headers import MASK, HeaderMap, Headers
 from hooknb.server import Request
 from hooknb.workflow.auth import AllOf, Outgoing, find_provider, load_providers
+from hooknb.workflow.auth.providers import read_providers
 
 NOW = 1_700_000_000_000_000  # microseconds
 URL = "https://example.org/hooks/orders"
@@ -784,3 +786,30 @@ def test_a_public_key_is_not_a_shared_secret(words):
     for secret in (pem, ["s3cret", pem], pem.replace("PUBLIC KEY", "CERTIFICATE")):
         with pytest.raises(SettingError, match=r"^auth\.secret: it is a public key, which every"):
             Signature(scheme=Scheme(header="X-Sig", **words), secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('like = "nope"', r"^providers\.toml\[shop\]: it is like 'nope', which has no signature"),
+        ('like = "whatsapp"', r"^providers\.toml\[shop\]: it is like 'whatsapp', which has no"),
+        ("", r"^providers\.toml\[shop\]: it has neither signature nor like"),
+        ('signature = {headr = "X"}', r"^providers\.toml\[shop\]: .* unknown field `headr`"),
+        (
+            'signature = {header = "X", signed = "{bdy}"}',
+            r"^providers\.toml\[shop\]: .*\{bdy\} is not a part",
+        ),
+    ],
+)
+def test_a_row_that_is_wrong_is_named(row, message):
+    text = resources.files("hooknb.workflow.auth").joinpath("providers.toml").read_text("utf-8")
+    with pytest.raises(SettingError, match=message):
+        read_providers(f'{text}\n[shop]\ntitle = "Shop"\nsource = "a page"\n{row}\n')
+
+
+def test_a_signature_shows_what_is_set_as_it_is_written():
+    auth = Signature("square", secret="s3cret", url=URL)
+    assert repr(auth) == f"Signature('square', secret='•••••', url='{URL}')"
+    scheme = Scheme(header="X-Sig", prefix="v1=")
+    shown = "Signature(scheme=Scheme(header='X-Sig', prefix='v1='), secret='•••••')"
+    assert repr(Signature(scheme=scheme, secret="s3cret")) == shown

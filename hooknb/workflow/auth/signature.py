@@ -221,3 +221,11 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         """Show what is set, with a mask in place of the secret."""
         shown = [("name", self.name), ("scheme", self.scheme), ("secret", MASK), ("url", self.url)]
         return [(name, value) for name, value in shown if value]
+
+    def __repr__(self) -> str:
+        """Show the same, as it is written."""
+        shown = [
+            repr(value) if name == "name" else f"{name}={value!r}"
+            for name, value in self.__rich_repr__()
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"

@@ -34,7 +34,14 @@ class Part(NamedTuple):
     name: str
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+class Scheme(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    repr_omit_defaults=True,
+    dict=True,
+):
     """How a sender signs its requests. One of ``header``, ``query`` and ``field`` says where.
 
     A *source* is a text that says where a value stands: ``header:X-Time``, ``query:ts``,
