@@ -813,3 +813,11 @@ def test_a_signature_shows_what_is_set_as_it_is_written():
     scheme = Scheme(header="X-Sig", prefix="v1=")
     shown = "Signature(scheme=Scheme(header='X-Sig', prefix='v1='), secret='•••••')"
     assert repr(Signature(scheme=scheme, secret="s3cret")) == shown
+
+
+def test_a_parameter_whose_name_only_ends_like_the_signature_does_not_stop_signing():
+    auth = Signature("shopify-query", secret="s")
+    sent = auth.apply(replace(outgoing(), query="xhmac=1"))
+    assert judge(auth, sent) is None
+    assert auth.apply(sent) == sent
+    assert judge(auth, auth.apply(replace(outgoing(), query="a=hmac=1"))) is None

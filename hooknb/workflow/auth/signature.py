@@ -171,7 +171,8 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         headers = {usual(name): value for name, value in HeaderMap(request.fields).items()}
         if any(name.lower() in scheme.signature_carriers for name in headers):
             return request
-        if scheme.query and f"{scheme.query}=" in request.query:
+        names = {part.partition("=")[0] for part in request.query.split("&")}
+        if scheme.query and scheme.query in names:
             return request
         below = f"{request.subpath}?{request.query}" if request.query else request.subpath
         made = signing.sign(
