@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pyarrow.parquet
 import pytest
 
 import hooknb
@@ -74,6 +75,10 @@ def test_a_header_that_holds_the_token_of_a_hook_is_masked_whatever_its_name(aut
             assert "s3cret" not in repr(value)
         hook.export(tmp_path / "all.jsonl")
         assert "s3cret" not in (tmp_path / "all.jsonl").read_text()
+        hook.archive(tmp_path / "archive")
+        [file] = (tmp_path / "archive" / "deliveries").iterdir()
+        assert "s3cret" not in repr(pyarrow.parquet.read_table(file).to_pylist())
+        assert "s3cret" not in repr(hook.to_arrow("deliveries").to_pylist())
         response = hook.replay(tmp_path / "all.jsonl")[0]  # with the token of today
         assert response.status == 200
     # A process of its own, which knows the hook from the store alone.
