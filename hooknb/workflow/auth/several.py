@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from hooknb.errors import SettingError
-from hooknb.workflow.auth.scheme import Auth, AuthFailure, IncomingRequest, Outgoing
+from hooknb.workflow.auth.base import Auth, AuthFailure, IncomingRequest, Outgoing
 
 __all__ = ["AllOf"]
 

@@ -15,9 +15,7 @@ from hooknb._clock import now
 from hooknb.errors import SettingError
 from hooknb.payloads.headers import MASK, HeaderMap, Headers, add_secret_header
 from hooknb.workflow.auth import signing
-from hooknb.workflow.auth.messages import Message, usual
-from hooknb.workflow.auth.providers import find_provider
-from hooknb.workflow.auth.scheme import (
+from hooknb.workflow.auth.base import (
     Auth,
     AuthFailure,
     IncomingRequest,
@@ -25,6 +23,8 @@ from hooknb.workflow.auth.scheme import (
     Secret,
     as_secrets,
 )
+from hooknb.workflow.auth.messages import Message, usual
+from hooknb.workflow.auth.providers import find_provider
 from hooknb.workflow.auth.words import Scheme
 
 __all__ = ["Signature"]

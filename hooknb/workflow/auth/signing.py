@@ -20,6 +20,7 @@ from hooknb import paths
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
+from hooknb.workflow.auth.base import AuthFailure
 from hooknb.workflow.auth.messages import (
     SECOND,
     Message,
@@ -31,7 +32,6 @@ from hooknb.workflow.auth.messages import (
     usual,
     write_time,
 )
-from hooknb.workflow.auth.scheme import AuthFailure
 from hooknb.workflow.auth.words import Scheme
 
 __all__ = ["Additions", "check", "sign"]

@@ -11,8 +11,7 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.payloads.headers import TOKEN, Headers, add_secret_header
-from hooknb.workflow.auth.messages import usual
-from hooknb.workflow.auth.scheme import (
+from hooknb.workflow.auth.base import (
     Auth,
     AuthFailure,
     IncomingRequest,
@@ -20,6 +19,7 @@ from hooknb.workflow.auth.scheme import (
     Secret,
     as_secrets,
 )
+from hooknb.workflow.auth.messages import usual
 
 __all__ = ["Bearer", "HeaderToken"]
 
