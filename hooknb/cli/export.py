@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hooknb.cli.options import FilterOption, StoreOption, open_store, workflow_names
 from hooknb.cli.terminal import count, line, stderr, stdout
+from hooknb.errors import SettingError
 from hooknb.history.table import compile_filter, matching_ids
+from hooknb.workflow.definitions import trigger_of
 
 __all__ = ["export"]
 
@@ -50,6 +52,10 @@ def export(
     condition = compile_filter(filter_text)
     with contextlib.closing(open_store(store)) as reading:
         [workflow] = workflow_names(reading, name)
+        for revision in reading.revisions(workflow):
+            # Reading a definition tells in which headers of its own it expects a token.
+            with contextlib.suppress(SettingError):
+                trigger_of(revision.definition)
         with _progress() as progress:
             task = progress.add_task("searching", total=None)
             ids = matching_ids(reading, workflow, condition)

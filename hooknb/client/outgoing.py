@@ -14,7 +14,7 @@ import msgspec
 from hooknb import payloads
 from hooknb.errors import SettingError
 from hooknb.paths import MISSING
-from hooknb.payloads.headers import SECRET_HEADERS, TOKEN, Headers
+from hooknb.payloads.headers import TOKEN, Headers, is_secret_header
 from hooknb.payloads.json_values import as_python
 from hooknb.records import Delivery
 from hooknb.workflow import Trigger, depth
@@ -103,8 +103,8 @@ def of_samples(trigger: Trigger, newest: Callable[[], Delivery | None]) -> Outgo
         (variable.path, str(variable.sample))
         for variable in trigger.headers
         if has_sample(variable)
-        and variable.path.lower()
-        not in _OWN | SECRET_HEADERS | {"content-type", "content-encoding"}
+        and not is_secret_header(variable.path)
+        and variable.path.lower() not in _OWN | {"content-type", "content-encoding"}
     )
     content: bytes | None = None
     if body is MISSING and (trigger.body or method not in _BODILESS):

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["MASK", "SECRET_HEADERS", "TOKEN", "HeaderMap", "Headers", "masked", "parse_head"]
+__all__ = [
+    "MASK",
+    "SECRET_HEADERS",
+    "TOKEN",
+    "HeaderMap",
+    "Headers",
+    "add_secret_header",
+    "is_secret_header",
+    "masked",
+    "parse_head",
+]
 
 MASK: Final = "•••••"
 SECRET_HEADERS: Final = frozenset(
@@ -16,7 +26,10 @@ SECRET_HEADERS: Final = frozenset(
         *("x-api-key", "x-gitlab-token", "x-telegram-bot-api-secret-token", "x-buildkite-token"),
     }
 )
-"""Headers that carry credentials; their values are masked wherever records are shown."""
+"""Headers that carry credentials, whatever hooks there are; see :func:`is_secret_header`."""
+
+# Those in which the hooks known to this process expect a token, by the choice of their senders.
+_added: Final[set[str]] = set()
 
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The syntax of field names and methods (RFC 9110, section 5.6.2)."""
@@ -88,12 +101,25 @@ class HeaderMap(dict[str, str]):
         return repr(self.masked())
 
 
+def is_secret_header(name: str) -> bool:
+    """Return whether a header carries credentials: its values are masked wherever they are shown.
+
+    Case does not matter.
+    """
+    return (lower := name.lower()) in SECRET_HEADERS or lower in _added
+
+
+def add_secret_header(name: str) -> None:
+    """Have the values of a header masked from now on, as long as the process lives."""
+    _added.add(name.lower())
+
+
 def masked(name: str, value: str) -> str:
     """Return the value, or a mask if the header carries credentials.
 
     The scheme (``Basic``, ``Bearer``) stays visible, since a wrong scheme is a common mistake.
     """
-    if name.lower() not in SECRET_HEADERS:
+    if not is_secret_header(name):
         return value
     scheme, space, _ = value.partition(" ")
     return f"{scheme} {MASK}" if space and name.lower().endswith("authorization") else MASK

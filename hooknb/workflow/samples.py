@@ -10,7 +10,7 @@ import msgspec
 from hooknb import paths
 from hooknb.errors import SettingError
 from hooknb.paths import EVERY, MISSING, Path
-from hooknb.payloads.headers import SECRET_HEADERS
+from hooknb.payloads.headers import is_secret_header
 from hooknb.workflow.variables import Variable, sampled
 
 __all__ = ["build_sample", "has_sample", "is_small", "is_taken", "with_variable"]
@@ -57,7 +57,7 @@ def with_variable(
         made = Variable(path, alias)
     else:
         made = sampled(path, value, alias)
-        secret = part == "headers" and path.lower() in SECRET_HEADERS
+        secret = part == "headers" and is_secret_header(path)
         if secret or not is_small(value):
             made = msgspec.structs.replace(made, sample=None)
     return (*items, made)

@@ -400,6 +400,10 @@ def _authentication(auth: Any) -> Auth | None:
             f"auth.{auth.secret_field}",
             "it was left out of the JSON; pass from_json(text, password=…)",
         )
+    if holds_mask(getattr(auth, auth.secret_field)):
+        raise SettingError(
+            f"auth.{auth.secret_field}", f"it was left out of the text ({MASK}); write it in"
+        )
     return auth
 
 

@@ -9,6 +9,7 @@ import json
 import string
 from dataclasses import replace
 from functools import cache
+from importlib import resources
 
 import msgspec
 import pytest
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 import hooknb
 from hooknb import Bearer, Scheme, SettingError, Signature, Workflow
 from hooknb._clock import Clock
-from hooknb.payloads.headers import HeaderMap, Headers
+from hooknb.payloads.headers import MASK, HeaderMap, Headers
 from hooknb.server import Request
-from hooknb.workflow.auth import Outgoing, find_provider, load_providers
+from hooknb.workflow.auth import AllOf, Outgoing, find_provider, load_providers
+from hooknb.workflow.auth.providers import read_providers
 
 NOW = 1_700_000_000_000_000  # microseconds
 URL = "https://example.org/hooks/orders"
@@ -599,3 +601,223 @@ def test_a_token_of_json_is_judged_by_its_claims(changes, header, reason):
         assert failure_of(other).reason in {"token does not match", "malformed token"}
     assert auth.description.binds_body
     assert not msgspec.structs.replace(scheme, body_claim="").binds_body
+
+
+# -- what would let in anybody
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        lambda: Signature("github", secret=MASK),
+        lambda: Signature("github", secret=["s3cret", MASK]),
+        lambda: Bearer(MASK),
+        lambda: hooknb.HeaderToken("X-Api-Key", MASK),
+        lambda: hooknb.BasicAuth("shop", MASK),
+        lambda: [Bearer("t0ken"), hooknb.BasicAuth("shop", MASK)],
+    ],
+)
+def test_the_mask_of_a_secret_is_not_a_secret(auth):
+    with pytest.raises(SettingError, match=r"^auth\.\w+: it was left out of the text"):
+        hooknb.workflow.define("a", auth=auth())
+
+
+def test_no_schemes_are_not_several():
+    for make in (
+        lambda: AllOf(()),
+        lambda: Workflow.from_json('{"name": "a", "auth": []}'),
+        lambda: Workflow.decode(b'{"version": 1, "name": "a", "auth": []}'),
+    ):
+        with pytest.raises(SettingError, match=r"^auth: the list is empty"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"signed": ""}, r"scheme\.signed: nothing of the request is signed"),
+        ({"signed": "hello"}, r"scheme\.signed: nothing of the request is signed"),
+        (
+            {"kind": "digest", "signed": "{secret}"},
+            r"scheme\.signed: nothing of the request is signed",
+        ),
+        (
+            {"timestamp": "header:X-Time", "tolerance": 60},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        (
+            {"timestamp": "query:ts", "tolerance": 60, "signed": "{method}{header:X-Time}"},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        (
+            {"timestamp": "header:X-Time", "tolerance": 60, "kind": "token"},
+            r"scheme\.tolerance: the timestamp is not signed",
+        ),
+        ({"header": "X Sig"}, r"scheme\.header: 'X Sig' is not the name of a header"),
+        ({"header": ("A", "X\r\nSig")}, r"scheme\.header: .* is not the name of a header"),
+        ({"header": "*"}, r"scheme\.header: '\*' is not the name of a header"),
+        ({"kind": "jwt", "digest": "sha1"}, r"scheme\.digest: "),
+    ],
+)
+def test_a_description_that_proves_nothing_is_refused(words, message):
+    with pytest.raises(SettingError, match=message):
+        Scheme(**{"header": "X-Sig", **words})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"timestamp": "json:time", "signed": "{body}"},
+        {"timestamp": "form:time", "signed": "{form}"},
+        {"timestamp": "query:ts", "signed": "{query}"},
+        {"timestamp": "query:ts", "signed": "{url}"},
+        {"timestamp": "header:X-Time", "signed": "{header:x-time}"},
+    ],
+)
+def test_a_timestamp_is_signed_where_what_holds_it_is(words):
+    assert Scheme(header="X-Sig", tolerance=60, **words).tolerance == 60
+
+
+def test_a_body_that_is_not_a_form_is_refused_where_only_forms_are_signed():
+    auth = Signature("mandrill", secret="s3cret")
+    form = "application/x-www-form-urlencoded"
+    empty = auth.apply(outgoing(b"", form))
+    assert judge(auth, empty) is None
+    as_json = Headers([("Content-Type", "application/json"), *empty.fields[1:]])
+    forged = replace(empty, content=BODY, fields=as_json)
+    assert judge(auth, forged).reason == "signature does not match"
+    # What the form held, moved into the query.
+    sent = auth.apply(outgoing(b"mandrill_events=[]", form))
+    moved = replace(sent, query=sent.query + "mandrill_events[]", content=BODY, fields=as_json)
+    assert judge(auth, moved).reason == "signature does not match"
+
+
+@pytest.mark.parametrize("secret", ["s3cret\n", " s3cret", "s3cret ", ["new", "old\n"]])
+def test_a_shared_secret_does_not_begin_or_end_with_blanks(secret):
+    with pytest.raises(SettingError, match=r"^auth\.secret: it begins or ends with blanks"):
+        Signature("github", secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "https://[x"}, r"^auth\.url: write the whole URL"),
+        ({"url": "https://"}, r"^auth\.url: write the whole URL"),
+        ({"url": "https://example.org/?a=1"}, r"^auth\.url: write the whole URL"),
+        ({"url": 5}, r"^auth\.url: write the whole URL"),
+        ({"name": ["square"]}, r"^auth\.name: \['square'\] is not a known sender"),
+        ({"name": "", "scheme": "square"}, r"^auth\.scheme: write hooknb\.Scheme"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_named(changes, message):
+    with pytest.raises(SettingError, match=message):
+        Signature(**{"name": "square", "secret": "s", **changes})
+
+
+def test_a_token_in_the_body_is_any_text():
+    scheme = Scheme(kind="token", field="passcode", encoding="plain")
+    auth = Signature(scheme=scheme, secret="schlüssel→")
+    sent = outgoing(json.dumps({"passcode": "schlüssel→"}).encode())
+    assert judge(auth, sent) is None
+    other = outgoing(json.dumps({"passcode": "schlüssel?"}).encode())
+    assert judge(auth, other).reason == "token does not match"
+    unsure = Signature(scheme=scheme, secret="schl?ssel")
+    assert judge(unsure, outgoing(b'{"passcode": "schl\xe2\x86\x92ssel"}')).status == 401
+
+
+def test_a_part_that_is_signed_and_missing_is_refused():
+    signed = "{header:X-Tenant}{id}.{body}"
+    auth = Signature(scheme=Scheme(header="X-Sig", id="header:X-Id", signed=signed), secret="s")
+    fields = Headers([("Content-Type", "text/plain"), ("X-Tenant", "7"), ("X-Id", "8")])
+    sent = auth.apply(replace(outgoing(b"9.1"), fields=fields))
+    assert judge(auth, sent) is None
+    signature = sent.fields[-1]
+    for fields, body in (
+        ([("X-Id", "78"), signature], b"9.1"),
+        ([("X-Tenant", "78"), ("X-Id", ""), signature], b"9.1"),
+        ([("X-Tenant", "78.9"), signature], b"1"),
+    ):
+        failure = judge(auth, replace(sent, fields=Headers(fields), content=body))
+        assert failure.reason == "malformed signature"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"signed": "{pair:t}.{body}"}, r"^scheme\.signed: 'pair:t' needs format='pairs'"),
+        ({"timestamp": "pair:t"}, r"^scheme\.timestamp: 'pair:t' needs format='pairs'"),
+        ({"signed": "{position:0}{body}"}, r"^scheme\.signed: .* needs format='positional'"),
+        ({"signed": "{header:X Y}"}, r"^scheme\.signed: 'header:X Y' is not a source"),
+        ({"signed": "{header:X-Sig}"}, r"^scheme\.signed: 'header:X-Sig' holds the signature"),
+        ({"signed": "{}"}, r"^scheme\.signed: \{\} is not a part; .*X-Time\}$"),
+    ],
+)
+def test_a_part_that_is_never_there_is_refused(words, message):
+    with pytest.raises(SettingError, match=message):
+        Scheme(**{"header": "x-sig", **words})
+
+
+def test_a_list_is_not_a_body_whose_elements_are_signed():
+    auth = Signature("adyen", secret=secret_of("adyen"))
+    value = json.loads(auth.apply(outgoing()).content)
+    forged = json.dumps([value, {"total": 1}]).encode()
+    assert judge(auth, outgoing(forged)).reason == "missing signature"
+
+
+@pytest.mark.parametrize("name", ["iat", "exp", "nbf"])
+def test_a_time_in_a_token_that_no_clock_shows_is_malformed(name):
+    scheme = Scheme(kind="jwt", header="X-Token", tolerance=60)
+    auth = Signature(scheme=scheme, secret="s3cret")
+    for time in (10**400, -(10**400), True):
+        text = token({"iat": NOW // 1_000_000, name: time})
+        failure = judge(auth, replace(outgoing(), fields=Headers([("X-Token", text)])))
+        assert failure.reason == "malformed token"
+
+
+@pytest.mark.parametrize("words", [{}, {"kind": "jwt"}, {"kind": "token", "encoding": "plain"}])
+def test_a_public_key_is_not_a_shared_secret(words):
+    pem = (
+        serialization.load_pem_private_key(private_key("rsa").encode(), None)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+        .strip()
+    )
+    for secret in (pem, ["s3cret", pem], pem.replace("PUBLIC KEY", "CERTIFICATE")):
+        with pytest.raises(SettingError, match=r"^auth\.secret: it is a public key, which every"):
+            Signature(scheme=Scheme(header="X-Sig", **words), secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('like = "nope"', r"^providers\.toml\[shop\]: it is like 'nope', which has no signature"),
+        ('like = "whatsapp"', r"^providers\.toml\[shop\]: it is like 'whatsapp', which has no"),
+        ("", r"^providers\.toml\[shop\]: it has neither signature nor like"),
+        ('signature = {headr = "X"}', r"^providers\.toml\[shop\]: .* unknown field `headr`"),
+        (
+            'signature = {header = "X", signed = "{bdy}"}',
+            r"^providers\.toml\[shop\]: .*\{bdy\} is not a part",
+        ),
+    ],
+)
+def test_a_row_that_is_wrong_is_named(row, message):
+    text = resources.files("hooknb.workflow.auth").joinpath("providers.toml").read_text("utf-8")
+    with pytest.raises(SettingError, match=message):
+        read_providers(f'{text}\n[shop]\ntitle = "Shop"\nsource = "a page"\n{row}\n')
+
+
+def test_a_signature_shows_what_is_set_as_it_is_written():
+    auth = Signature("square", secret="s3cret", url=URL)
+    assert repr(auth) == f"Signature('square', secret='•••••', url='{URL}')"
+    scheme = Scheme(header="X-Sig", prefix="v1=")
+    shown = "Signature(scheme=Scheme(header='X-Sig', prefix='v1='), secret='•••••')"
+    assert repr(Signature(scheme=scheme, secret="s3cret")) == shown
+
+
+def test_a_parameter_whose_name_only_ends_like_the_signature_does_not_stop_signing():
+    auth = Signature("shopify-query", secret="s")
+    sent = auth.apply(replace(outgoing(), query="xhmac=1"))
+    assert judge(auth, sent) is None
+    assert auth.apply(sent) == sent
+    assert judge(auth, auth.apply(replace(outgoing(), query="a=hmac=1"))) is None

@@ -28,7 +28,7 @@ import msgspec
 from hooknb.errors import SettingError
 from hooknb.history.exports.values import shown
 from hooknb.history.exports.writing import replacing
-from hooknb.payloads.headers import SECRET_HEADERS, Headers, parse_head
+from hooknb.payloads.headers import Headers, is_secret_header, parse_head
 from hooknb.records import Status
 from hooknb.store import Store, queries
 from hooknb.store.archived import ARCHIVED_COLUMNS, read_archived, restore_rows
@@ -262,12 +262,12 @@ def _has_open(kind: str, rows: list[Any]) -> bool:
 
 def _masked_head(head: bytes) -> bytes:
     fields = parse_head(head)
-    if not any(name.lower() in SECRET_HEADERS for name, _ in fields):
+    if not any(is_secret_header(name) for name, _ in fields):
         return head
     lines = []
     for name, value in fields:
         scheme, space, _ = value.partition(" ")
-        if name.lower() in SECRET_HEADERS:
+        if is_secret_header(name):
             is_named = space and name.lower().endswith("authorization")
             value = f"{scheme} {_MASKED}" if is_named else _MASKED  # noqa: PLW2901 - that is masking
         lines.append(f"{name}: {value}\r\n")

@@ -12,7 +12,7 @@ import msgspec
 
 from hooknb.errors import SettingError
 from hooknb.history.exports.values import body_as_json, shown, shown_head
-from hooknb.payloads.headers import MASK, SECRET_HEADERS, Headers, parse_head
+from hooknb.payloads.headers import MASK, Headers, parse_head
 from hooknb.records import Delivery
 
 __all__ = ["read_lines", "write"]
@@ -105,11 +105,8 @@ def _delivery(line: Any) -> Delivery:
 
 def _head(written: list[tuple[str, str]]) -> bytes:
     """Write header fields as they stand on the wire, which is in Latin-1."""
-    kept = [
-        (name, value)
-        for name, value in written
-        if not (name.lower() in SECRET_HEADERS and MASK in value)
-    ]
+    # No header on the wire holds the mask, which is not Latin-1.
+    kept = [(name, value) for name, value in written if MASK not in value]
     head = "".join(f"{name}: {value}\r\n" for name, value in kept).encode("latin-1")
     if parse_head(head) != kept:
         raise ValueError("a header is a name, and text without line breaks or spaces around it")

@@ -16,7 +16,7 @@ from hooknb.history.table.shown_text import cut, plain, sendable
 from hooknb.history.table.table_columns import variable_name
 from hooknb.history.table.value_tree import Line, tree
 from hooknb.paths import MISSING
-from hooknb.payloads.headers import SECRET_HEADERS, HeaderMap, Headers, masked, parse_head
+from hooknb.payloads.headers import HeaderMap, Headers, is_secret_header, masked, parse_head
 from hooknb.records import JobError, Status, decode_result, parse_body
 from hooknb.store import queries
 from hooknb.workflow.variables import column
@@ -143,7 +143,7 @@ def details(store: Store, workflow_id: int, number: int, trigger: Trigger) -> De
         "body": _tree(body, "body", note),
         "query": _tree(query or MISSING, "query", query_note),
         "headers": [
-            [sendable(name), sendable(value), name.lower() in SECRET_HEADERS]
+            [sendable(name), sendable(value), is_secret_header(name)]
             for name, value in fields.masked()
         ],
         "variables": _variables(trigger, found),

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from hooknb.errors import SettingError
+from hooknb.workflow.auth.base import Auth, AuthFailure, IncomingRequest, Outgoing
 from hooknb.workflow.auth.basic import BasicAuth, split_credentials
 from hooknb.workflow.auth.providers import Provider, find_provider, load_providers
-from hooknb.workflow.auth.scheme import Auth, AuthFailure, IncomingRequest, Outgoing
 from hooknb.workflow.auth.several import AllOf
 from hooknb.workflow.auth.signature import Signature
 from hooknb.workflow.auth.tokens import Bearer, HeaderToken

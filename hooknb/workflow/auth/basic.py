@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from hooknb.errors import SettingError
 from hooknb.payloads.charsets import has_control
 from hooknb.payloads.headers import MASK, Headers
-from hooknb.workflow.auth.scheme import Auth, AuthFailure, IncomingRequest, Outgoing
+from hooknb.workflow.auth.base import Auth, AuthFailure, IncomingRequest, Outgoing
 
 __all__ = ["BasicAuth", "decode_basic", "split_credentials"]
 

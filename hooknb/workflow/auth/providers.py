@@ -17,7 +17,7 @@ from hooknb.workflow.auth.words import Scheme
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Provider", "find_provider", "load_providers"]
+__all__ = ["Provider", "find_provider", "load_providers", "read_providers"]
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,23 +43,38 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @cache
 def load_providers() -> Mapping[str, Provider]:
-    """Return every known sender by its name.
+    """Return every known sender by its name."""
+    text = resources.files("hooknb.workflow.auth").joinpath("providers.toml").read_text("utf-8")
+    return MappingProxyType(read_providers(text))
+
+
+def read_providers(text: str) -> dict[str, Provider]:
+    """Read senders from TOML.
 
     A row without a ``signature`` has a line ``like``, the name of the row whose signature it has.
 
     Raises
     ------
-    SettingError, msgspec.ValidationError
-        A row is wrong.
+    SettingError
+        A row is wrong; its name is in the message.
     """
-    text = resources.files("hooknb.workflow.auth").joinpath("providers.toml").read_text("utf-8")
     rows: dict[str, dict[str, Any]] = tomllib.loads(text)
-    providers = {}
-    for name, row in rows.items():
-        like = row.pop("like", name)
-        fields = {"name": name, "signature": rows[like]["signature"], **row}
-        providers[name] = msgspec.convert(fields, Provider)
-    return MappingProxyType(providers)
+    return {name: _provider(name, row, rows) for name, row in rows.items()}
+
+
+def _provider(name: str, row: Mapping[str, Any], rows: Mapping[str, Any]) -> Provider:
+    place, like = f"providers.toml[{name}]", row.get("like")
+    fields = {"name": name, **{key: value for key, value in row.items() if key != "like"}}
+    if like is not None and "signature" not in rows.get(like, {}):
+        raise SettingError(place, f"it is like {like!r}, which has no signature of its own")
+    if like is not None:
+        fields["signature"] = rows[like]["signature"]
+    if "signature" not in fields:
+        raise SettingError(place, "it has neither signature nor like")
+    try:
+        return msgspec.convert(fields, Provider)
+    except msgspec.ValidationError as error:
+        raise SettingError(place, str(error)) from None
 
 
 def find_provider(name: str) -> Provider:
@@ -71,7 +86,7 @@ def find_provider(name: str) -> Provider:
         None is known by that name; with those that are like it.
     """
     providers = load_providers()
-    if name in providers:
+    if isinstance(name, str) and name in providers:
         return providers[name]
     near = difflib.get_close_matches(str(name).lower(), providers, n=3) or sorted(providers)[:3]
     raise SettingError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from hooknb.workflow.auth.scheme import Auth, AuthFailure, IncomingRequest, Outgoing
+from hooknb.errors import SettingError
+from hooknb.workflow.auth.base import Auth, AuthFailure, IncomingRequest, Outgoing
 
 __all__ = ["AllOf"]
 
@@ -22,6 +23,11 @@ class AllOf(Auth, frozen=True, tag="all"):
     secret_field: ClassVar[str] = "schemes"  # noqa: S105 - they hold the secrets
 
     schemes: tuple[Auth, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list, which would let in everybody."""
+        if not self.schemes:
+            raise SettingError("auth", "the list is empty; write a scheme, or None for none")
 
     @property
     def parts(self) -> tuple[Auth, ...]:

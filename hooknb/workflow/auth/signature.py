@@ -13,11 +13,9 @@ import msgspec
 
 from hooknb._clock import now
 from hooknb.errors import SettingError
-from hooknb.payloads.headers import MASK, HeaderMap, Headers
+from hooknb.payloads.headers import MASK, HeaderMap, Headers, add_secret_header
 from hooknb.workflow.auth import signing
-from hooknb.workflow.auth.messages import Message, usual
-from hooknb.workflow.auth.providers import find_provider
-from hooknb.workflow.auth.scheme import (
+from hooknb.workflow.auth.base import (
     Auth,
     AuthFailure,
     IncomingRequest,
@@ -25,12 +23,23 @@ from hooknb.workflow.auth.scheme import (
     Secret,
     as_secrets,
 )
+from hooknb.workflow.auth.messages import Message, usual
+from hooknb.workflow.auth.providers import find_provider
 from hooknb.workflow.auth.words import Scheme
 
 __all__ = ["Signature"]
 
 _KEY: Final = re.compile(r"/hook/[^/?]*")
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+def _is_base(url: Any) -> bool:
+    """Return whether a text is a URL to which a subpath and a query can be appended."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return False
+    return parts.scheme in _PORTS and bool(parts.netloc) and not set("?#") & set(url)
 
 
 class _Named(Auth, frozen=True):
@@ -58,6 +67,32 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
     url
         The URL that the sender was given, where it is a part of what is signed and is neither the
         one at which the hook is published nor the one in ``Host``: behind a proxy of one's own.
+        Without a query.
+
+    Raises
+    ------
+    SettingError
+        No sender is known by that name (the message names those that are like it), or the secret
+        cannot be one of that sender's.
+
+    Examples
+    --------
+    The secret is the one that GitHub's form for webhooks asks for, or that Stripe's dashboard shows
+    beside the endpoint::
+
+        hooknb.webhook("pushes", auth=hooknb.Signature("github", secret="…"))
+        hooknb.webhook("payments", auth=hooknb.Signature("stripe", secret="whsec_…"))
+
+    A sender that is not known, which sends ``X-Sig: v1=…`` and ``X-Time: 1700000000``::
+
+        scheme = hooknb.Scheme(
+            header="X-Sig",
+            prefix="v1=",
+            timestamp="header:X-Time",
+            tolerance=300,
+            signed="{timestamp}.{body}",
+        )
+        hooknb.webhook("orders", auth=hooknb.Signature(scheme=scheme, secret="…"))
     """
 
     title: ClassVar[str] = "Signature"
@@ -77,7 +112,9 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
             except msgspec.ValidationError as error:
                 raise SettingError("auth.scheme", str(error)) from None
             msgspec.structs.force_setattr(self, "scheme", scheme)
-        if self.url and urlsplit(self.url).scheme not in _PORTS:
+        elif not isinstance(self.scheme, Scheme | None):
+            raise SettingError("auth.scheme", "write hooknb.Scheme(header=…), or name the sender")
+        if self.url and not _is_base(self.url):
             raise SettingError("auth.url", "write the whole URL that the sender has: https://…")
         secret = as_secrets(self.secret, "auth.secret")
         msgspec.structs.force_setattr(self, "secret", secret)
@@ -85,6 +122,8 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         for one in self._secrets:
             if one != MASK:
                 described.check_secret(one)
+        for header in described.headers if described.kind == "token" else ():
+            add_secret_header(header)
 
     @cached_property
     def description(self) -> Scheme:
@@ -132,7 +171,8 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         headers = {usual(name): value for name, value in HeaderMap(request.fields).items()}
         if any(name.lower() in scheme.signature_carriers for name in headers):
             return request
-        if scheme.query and f"{scheme.query}=" in request.query:
+        names = {part.partition("=")[0] for part in request.query.split("&")}
+        if scheme.query and scheme.query in names:
             return request
         below = f"{request.subpath}?{request.query}" if request.query else request.subpath
         made = signing.sign(
@@ -182,3 +222,11 @@ class Signature(_Named, frozen=True, kw_only=True, tag="signature", dict=True):
         """Show what is set, with a mask in place of the secret."""
         shown = [("name", self.name), ("scheme", self.scheme), ("secret", MASK), ("url", self.url)]
         return [(name, value) for name, value in shown if value]
+
+    def __repr__(self) -> str:
+        """Show the same, as it is written."""
+        shown = [
+            repr(value) if name == "name" else f"{name}={value!r}"
+            for name, value in self.__rich_repr__()
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"

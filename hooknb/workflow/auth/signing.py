@@ -20,6 +20,7 @@ from hooknb import paths
 from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import decode_json
+from hooknb.workflow.auth.base import AuthFailure
 from hooknb.workflow.auth.messages import (
     SECOND,
     Message,
@@ -31,14 +32,16 @@ from hooknb.workflow.auth.messages import (
     usual,
     write_time,
 )
-from hooknb.workflow.auth.scheme import AuthFailure
 from hooknb.workflow.auth.words import Scheme
 
 __all__ = ["Additions", "check", "sign"]
 
 _SIZES: Final = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}  # bytes
-_MAX_SIGNATURES: Final = 200  # in one request; senders that change their keys send two or three
+_MAX_SIGNATURES: Final = 100  # in one request: DocuSign's; others send two or three at most
 _JWT_PARTS: Final = 3
+_MAX_SECONDS: Final = 10**15  # since 1970, that a token may name: 31 million years
+# JSON has fields that are left out, as Adyen's are, and forms have empty ones.
+_MUST_BE_THERE: Final = frozenset({"header", "query", "pair", "position"})
 
 
 class _FailureError(Exception):
@@ -150,7 +153,9 @@ class _Signed:
                     public_keys.verify(loaded, scheme.digest, one, content) for one in decoded
                 )
             return found
-        sent = [text.encode("latin-1", "replace") for text in signatures]
+        # Heads are read as Latin-1, which loses no byte.
+        charset = "utf-8" if scheme.field or scheme.query else "latin-1"
+        sent = [text.encode(charset, "surrogateescape") for text in signatures]
         for key in keys:
             expected = self.signature(key).encode()
             for text in sent:
@@ -190,7 +195,8 @@ def _items(scheme: Scheme, message: Message) -> list[Any]:
     if not scheme.each:
         # Nobody asks for the value of a body that is signed as it is.
         return [message.json if scheme.reads_json else MISSING]
-    items = MISSING if message.json is MISSING else paths.get(message.json, scheme.each)
+    # A list would be looked through by paths.get, and what else stands in it proven by nothing.
+    items = paths.get(message.json, scheme.each) if isinstance(message.json, dict) else MISSING
     if not isinstance(items, list) or not items:
         detail = f"The body has no list {scheme.each}, whose elements are signed."
         raise _FailureError(f"missing {scheme.noun}", detail)
@@ -208,10 +214,11 @@ def _check_item(
     is_head = messages[0].body is None
     if scheme.timestamp and not (is_head and scheme.timestamp.startswith("json:")):
         signed.timestamp = _judge_time(signed)
+    _check_parts(signed)
     if is_head and scheme.needs_body:
         return
-    if scheme.body_sha256 and messages[0].form is None:
-        _check_hash(signed)
+    if messages[0].form is None:
+        _check_unsigned_body(signed)
     found = False
     for message in messages:
         signed.message = message
@@ -280,6 +287,16 @@ def _is_formed(scheme: Scheme, text: str) -> bool:
     return scheme.has_public_key or len(decoded) == _SIZES[scheme.digest]
 
 
+def _check_parts(signed: _Signed) -> None:
+    """Refuse a request that lacks a part: its neighbours could be moved into its place."""
+    scheme = signed.scheme
+    for word, name in scheme.parts:
+        source = scheme.id if word == "id" else f"{word}:{name}" if name else ""
+        if source.partition(":")[0] in _MUST_BE_THERE and not signed.find(source):
+            detail = f"It is signed with {source.replace(':', ' ', 1)}, which is missing."
+            raise _FailureError(f"malformed {scheme.noun}", detail)
+
+
 def _judge_time(signed: _Signed) -> str:
     """Return the timestamp as it was sent."""
     scheme, received_at = signed.scheme, signed.message.at
@@ -299,9 +316,15 @@ def _judge_time(signed: _Signed) -> str:
     return text
 
 
-def _check_hash(signed: _Signed) -> None:
-    """Refuse a body that is not a form and whose hash is not the one that was sent."""
-    body, sent = signed.message.body or b"", signed.find(signed.scheme.body_sha256)
+def _check_unsigned_body(signed: _Signed) -> None:
+    """Refuse a body that is not a form where forms are signed, unless its hash is sent along."""
+    scheme, body = signed.scheme, signed.message.body or b""
+    if not scheme.body_sha256:
+        if body and scheme.signs_form_alone:
+            detail = "The body is not a form, and nothing else is signed of it."
+            raise _FailureError("signature does not match", detail)
+        return
+    sent = signed.find(scheme.body_sha256)
     if not sent and not body:
         return
     digest = hashlib.sha256(body).hexdigest()
@@ -342,9 +365,9 @@ def _check_token(
 def _judge_claims(scheme: Scheme, claims: Mapping[str, Any], now: float) -> None:
     """Judge the times of a token (RFC 7519, section 4.1); ``now`` in seconds since 1970."""
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-    if not all(isinstance(time, (int, float)) for time in times.values()) or (
-        scheme.tolerance is not None and "iat" not in times
-    ):
+    if not all(
+        type(time) in {int, float} and abs(time) < _MAX_SECONDS for time in times.values()
+    ) or (scheme.tolerance is not None and "iat" not in times):
         raise _FailureError("malformed token", "The token does not say when it was issued.")
     if (
         now > times.get("exp", now)

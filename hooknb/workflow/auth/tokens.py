@@ -10,9 +10,8 @@ from typing import ClassVar, Final
 import msgspec
 
 from hooknb.errors import SettingError
-from hooknb.payloads.headers import TOKEN, Headers
-from hooknb.workflow.auth.messages import usual
-from hooknb.workflow.auth.scheme import (
+from hooknb.payloads.headers import TOKEN, Headers, add_secret_header
+from hooknb.workflow.auth.base import (
     Auth,
     AuthFailure,
     IncomingRequest,
@@ -20,6 +19,7 @@ from hooknb.workflow.auth.scheme import (
     Secret,
     as_secrets,
 )
+from hooknb.workflow.auth.messages import usual
 
 __all__ = ["Bearer", "HeaderToken"]
 
@@ -71,7 +71,8 @@ class HeaderToken(Auth, frozen=True, tag="header"):
     Attributes
     ----------
     name
-        Of the field, such as ``X-Api-Key``; its case does not matter.
+        Of the field, such as ``X-Api-Key``; its case does not matter. The values of such a field
+        are masked wherever the deliveries of any hook are shown.
     value
         Or several (``[new, old]``) while it is changed: each is accepted, and the first is sent
         from here. Never shown.
@@ -88,6 +89,7 @@ class HeaderToken(Auth, frozen=True, tag="header"):
         if not isinstance(self.name, str) or not TOKEN.fullmatch(self.name):
             raise SettingError("auth.name", "it is not the name of a header; write 'X-Api-Key'")
         _normalise(self, "value", self.value)
+        add_secret_header(self.name)
 
     def check(self, request: IncomingRequest, body: bytes | None = None) -> AuthFailure | None:  # noqa: ARG002 - the head is enough
         """Say why a request is not let in, or return ``None``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Final, Literal, NamedTuple
@@ -11,6 +12,7 @@ import msgspec
 
 from hooknb import paths
 from hooknb.errors import SettingError
+from hooknb.payloads.headers import TOKEN
 from hooknb.workflow.auth.messages import usual
 
 __all__ = ["Part", "Scheme", "split_template"]
@@ -21,6 +23,7 @@ _WORDS: Final = frozenset(
     {"body", "timestamp", "id", "method", "url", "path", "query", "form", "secret"}
 )
 _MAX_NUMBERED: Final = 100  # header fields of one name with numbers behind (DocuSign)
+_PUBLIC_PEM: Final = re.compile("-----BEGIN [A-Z ]*(?:PUBLIC KEY|CERTIFICATE)")
 _OF_BODY: Final = frozenset({"body", "form", "json"})
 
 
@@ -31,7 +34,14 @@ class Part(NamedTuple):
     name: str
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+class Scheme(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    repr_omit_defaults=True,
+    dict=True,
+):
     """How a sender signs its requests. One of ``header``, ``query`` and ``field`` says where.
 
     A *source* is a text that says where a value stands: ``header:X-Time``, ``query:ts``,
@@ -49,9 +59,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         The field that holds the signature, or several of which each is looked at; a name that ends
         with ``*`` stands for all that begin like that, and end with a number from 1.
     query
-        The query parameter that holds it.
+        The query parameter that holds it. A ``token`` there is kept and shown with its delivery.
     field
-        The path in the JSON body at which it stands.
+        The path in the JSON body at which it stands; a ``token`` there is shown with the body.
     each
         The path of a list in the JSON body whose elements are signed one by one: ``field`` and
         ``json:`` begin at the element, and each must be signed.
@@ -70,7 +80,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         What is signed: text with ``{body}``, ``{timestamp}``, ``{id}``, ``{method}``, ``{url}``
         (the public one, whole), ``{path}``, ``{form}`` (names and values of the form's fields,
         sorted), ``{query}`` (the parameters but the signature, sorted, as ``a=1&b=2``),
-        ``{secret}``, or a source such as ``{header:X-Request-Id}`` and ``{json:data.id}``.
+        ``{secret}``, or a source such as ``{header:X-Request-Id}`` and ``{json:data.id}``. An
+        id, a header or a query parameter that is signed must be there; what JSON lacks counts as
+        ``""``.
     key
         How the secret is written: ``utf8``, ``hex``, ``base64``, or ``whsec`` (Base64, with or
         without ``whsec_`` before it).
@@ -131,7 +143,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         except msgspec.ValidationError as error:
             raise SettingError("scheme", str(error)) from None
         self._check_place()
-        words = {part.word for part in split_template(self.signed)}
+        self._check_digest()
+        words = {part.word for part in self.parts}
         for name in ("timestamp", "id"):
             if name in words and not getattr(self, name):
                 raise SettingError(f"scheme.{name}", f"{{{name}}} is signed; write where it stands")
@@ -139,10 +152,53 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self.tolerance > 0 and (self.timestamp or self.kind == "jwt")
         ):
             raise SettingError("scheme.tolerance", "it is in seconds, and needs a timestamp")
-        if (self.kind == "digest") != ("secret" in words):
-            raise SettingError("scheme.signed", "a digest needs {secret}, and nothing else has it")
-        if self.encoding == "plain" and self.kind != "token":
-            raise SettingError("scheme.encoding", "only a token is sent as it is; write 'hex'")
+        if self.kind != "jwt" and self.tolerance is not None and not self._signs_timestamp:
+            raise SettingError(
+                "scheme.tolerance",
+                "the timestamp is not signed, so that anybody can change it; write {timestamp} "
+                "into signed, or leave out tolerance",
+            )
+        if self.kind not in {"token", "jwt"} and not words - {"", "secret"}:
+            raise SettingError("scheme.signed", "nothing of the request is signed; write {body}")
+
+    def _check_source(self, setting: str, text: str) -> None:
+        word, _, name = text.partition(":")
+        if (
+            not name
+            or word not in _SOURCES
+            or (word == "position" and name != "0")
+            or (word == "header" and not TOKEN.fullmatch(name))
+        ):
+            raise SettingError(setting, f"{text!r} is not a source such as header:X-Time")
+        needed = {"pair": "pairs", "position": "positional"}.get(word)
+        if needed and self.format != needed:
+            raise SettingError(setting, f"{text!r} needs format={needed!r}")
+        if word == "header" and usual(name) in self.headers:
+            raise SettingError(setting, f"{text!r} holds the signature; name a part of it: pair:t")
+        if word == "json":
+            paths.parse(name)
+
+    def _check_digest(self) -> None:
+        has_secret = any(part.word == "secret" for part in self.parts)
+        for is_right, name, problem in (
+            (
+                (self.kind == "digest") == has_secret,
+                "signed",
+                "a digest needs {secret}, and nothing else has it",
+            ),
+            (
+                self.encoding != "plain" or self.kind == "token",
+                "encoding",
+                "only a token is sent as it is; write 'hex'",
+            ),
+            (
+                self.kind != "jwt" or self.digest != "sha1",
+                "digest",
+                "no token of JSON is signed with SHA-1; write 'sha256'",
+            ),
+        ):
+            if not is_right:
+                raise SettingError(f"scheme.{name}", problem)
 
     def _check_place(self) -> None:
         is_positional = self.format == "positional"
@@ -152,7 +208,6 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "header",
                 "write one of header, query and field",
             ),
-            (all(map(bool, self.headers)), "header", "a name is empty; write 'X-Signature'"),
             (self.prefixes, "prefix", "the list is empty; write '' for none"),
             (self.separator, "separator", "it is empty; write ','"),
             (
@@ -169,12 +224,17 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ):
             if not is_right:
                 raise SettingError(f"scheme.{name}", problem)
+        names = (self.header,) if isinstance(self.header, str) else self.header
+        for name in names if self.header else ():
+            if not TOKEN.fullmatch(name) or name == "*":
+                problem = f"{name!r} is not the name of a header; write 'X-Signature'"
+                raise SettingError("scheme.header", problem)
         for name in ("timestamp", "id", "body_sha256"):
             if text := getattr(self, name):
-                _check_source(f"scheme.{name}", text)
+                self._check_source(f"scheme.{name}", text)
         for word, name in split_template(self.signed):
             if word and name:
-                _check_source("scheme.signed", f"{word}:{name}")
+                self._check_source("scheme.signed", f"{word}:{name}")
         for place in (self.field, self.each):
             paths.parse(place)
 
@@ -186,12 +246,32 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return any(part in {("body", ""), ("form", "")} for part in self.parts)
 
     @cached_property
+    def signs_form_alone(self) -> bool:
+        """Whether a body is signed by its fields as a form, and not as it is."""
+        return Part("form", "") in self.parts and Part("body", "") not in self.parts
+
+    @cached_property
     def needs_body(self) -> bool:
         """Whether the head alone does not tell if it is right."""
         if self.field or self.body_claim or self.body_sha256 or self.timestamp.startswith("json:"):
             return True
         return self.kind not in {"token", "jwt"} and any(
             part.word in _OF_BODY for part in self.parts
+        )
+
+    @cached_property
+    def _signs_timestamp(self) -> bool:
+        """Whether the time is a part of what is signed: by itself, or in what holds it."""
+        if self.kind == "token":
+            return False
+        word, _, name = self.timestamp.partition(":")
+        whole = {"json": {"body"}, "form": {"body", "form"}, "query": {"query", "url"}}
+        name = usual(name) if word == "header" else name
+        return any(
+            part.word == "timestamp"
+            or (not part.name and part.word in whole.get(word, ()))
+            or (part.word == word and (usual(part.name) if word == "header" else part.name) == name)
+            for part in self.parts
         )
 
     @cached_property
@@ -285,8 +365,17 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises
         ------
         SettingError
-            It is not written as ``key`` says, or is not a public key.
+            It is not written as ``key`` says, has blanks around it, or is a public key where it
+            should not be one, or the other way round.
         """
+        if not self.has_public_key and secret != secret.strip():
+            raise SettingError("auth.secret", "it begins or ends with blanks; strip() them")
+        if not self.has_public_key and _PUBLIC_PEM.search(secret):
+            raise SettingError(
+                "auth.secret",
+                "it is a public key, which everybody may have; describe a sender that signs with "
+                "one by kind='rsa', 'ecdsa' or 'ed25519'",
+            )
         form = (
             "a public key" if self.has_public_key else {"whsec": "Base64"}.get(self.key, self.key)
         )
@@ -321,31 +410,24 @@ def split_template(template: str) -> tuple[Part, ...]:
     SettingError
         It is not written as it should be.
     """
-    parts: list[Part] = []
     try:
-        for literal, word, name, conversion in Formatter().parse(template):
-            if literal:
-                parts.append(Part("", literal))
-            if word is None:
-                continue
-            if conversion or word not in (_SOURCES if name else _WORDS):
-                shown = f"{word}:{name}" if name else word
-                known = ", ".join(sorted(_WORDS))
-                raise SettingError(
-                    "scheme.signed",
-                    f"{{{shown}}} is not a part; write one of {known}, or a source such as "
-                    "{header:X-Time}",
-                )
-            parts.append(Part(word, name or ""))
+        pieces = list(Formatter().parse(template))
     except ValueError as error:
         problem = f"{error}; double a brace that is signed itself"
         raise SettingError("scheme.signed", problem) from None
+    parts: list[Part] = []
+    for literal, word, name, conversion in pieces:
+        if literal:
+            parts.append(Part("", literal))
+        if word is None:
+            continue
+        if conversion or word not in (_SOURCES if name else _WORDS):
+            shown = f"{word}:{name}" if name else word
+            known = ", ".join(sorted(_WORDS))
+            raise SettingError(
+                "scheme.signed",
+                f"{{{shown}}} is not a part; write one of {known}, or a source such as "
+                "{header:X-Time}",
+            )
+        parts.append(Part(word, name or ""))
     return tuple(parts)
-
-
-def _check_source(setting: str, text: str) -> None:
-    word, _, name = text.partition(":")
-    if not name or word not in _SOURCES or (word == "position" and name != "0"):
-        raise SettingError(setting, f"{text!r} is not a source such as header:X-Time")
-    if word == "json":
-        paths.parse(name)
