@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hooknb import BasicAuth, Output, Response, Variable
+from hooknb import BasicAuth, Output, Response, Signature, Variable
 from hooknb.ui import HookPanel
 from hooknb.ui.draft.drafts import Row
 from hooknb.workflow import define
@@ -523,6 +523,19 @@ def test_forms_without_changes_follow_another_revision(runtime, panel, tab):
     assert tab.security.basic.value is False
     assert not panel.draft.changed
     assert tab.bar.apply.description == "Apply as revision 3"
+
+
+def test_the_form_of_basic_leaves_another_scheme_alone(runtime, panel, tab):
+    signature = Signature("github", secret="s3cret")
+    runtime.webhook("payments", auth=signature)
+    tab.revised()
+    assert not tab.security.basic.enabled
+    choose(tab.security.basic, 1)
+    typed(tab.security.user, "shop")
+    typed(tab.general.fields["timeout"], "4")
+    assert panel.draft.value("auth") == signature
+    tab.bar.apply.click()
+    assert panel.hook.workflow.trigger.auth == signature
 
 
 def test_forms_with_changes_stay_and_say_so(runtime, tab):

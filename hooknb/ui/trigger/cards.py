@@ -13,7 +13,7 @@ from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
 from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
-from hooknb.ui.parts.controls import Asking, button, counted, row_of
+from hooknb.ui.parts.controls import Asking, button, counted, hint, row_of
 from hooknb.ui.parts.form_fields import Choice, Field
 from hooknb.ui.trigger.variable_rows import Rows
 from hooknb.workflow import Trigger, Workflow
@@ -136,7 +136,10 @@ def _text(name: str, value: Any) -> str:
 
 
 class Security(Card):
-    """HTTP Basic authentication; it requires a user and a password."""
+    """HTTP Basic authentication; it requires a user and a password.
+
+    Any other scheme, such as a signature, is left as it is: it is set in Python.
+    """
 
     def __init__(self, forms: TriggerTab) -> None:
         self.basic = Choice("HTTP Basic", lock=forms.lock, on_change=lambda _: self._typed())
@@ -144,7 +147,9 @@ class Security(Card):
         self.password = Field(
             "password", password=True, lock=forms.lock, on_change=lambda _: self._typed()
         )
-        super().__init__(forms, "Security", [self.basic, row_of(self.user, self.password)])
+        self._other = hint("Another scheme is in use, set by hook.configure(auth=…).")
+        form = [self.basic, row_of(self.user, self.password), self._other]
+        super().__init__(forms, "Security", form)
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Show the draft; typed text stays while authentication is turned off."""
@@ -155,12 +160,16 @@ class Security(Card):
             self.user.value = getattr(auth, "user", "")
             self.password.value = getattr(auth, "password", "")
         self.basic.value = is_basic
+        self.basic.enabled = is_basic or auth is None
+        self._other.layout.display = "none" if self.basic.enabled else None
         problems = {error.setting: error.problem for error in draft.problems}
         for name, field in (("user", self.user), ("password", self.password)):
             field.enabled = is_basic
             field.error = problems.get(f"auth.{name}", "")
 
     def _typed(self) -> None:
+        if not self.basic.enabled:
+            return
         pair = (self.user.value, self.password.value)
         self._forms.edit(auth=pair if self.basic.value else None)
 
