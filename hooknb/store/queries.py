@@ -796,18 +796,20 @@ _VARIABLES: Final = (
 _VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id > _AFTER).limit(_LIMIT))
 _LISTED_VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id.in_(_LISTED)))
 _RUNS: Final = func.json_each(bindparam("runs")).table_valued("value").alias("runs")
+# An outer join, since SQLite would otherwise compare every response with every run.
 _RESPONSES: Final = _Query(
-    select(responses.c.delivery_id, responses.c.status, responses.c.duration_us)
-    .select_from(
-        _RUNS.join(
+    select(responses.c.delivery_id, responses.c.status, responses.c.duration_us).select_from(
+        _RUNS.outerjoin(
             responses,
-            responses.c.delivery_id.between(
-                _RUNS.c.value.op("->>")(literal_column("0")),
-                _RUNS.c.value.op("->>")(literal_column("1")),
+            and_(
+                responses.c.workflow_id == _OF,
+                responses.c.delivery_id.between(
+                    _RUNS.c.value.op("->>")(literal_column("0")),
+                    _RUNS.c.value.op("->>")(literal_column("1")),
+                ),
             ),
         )
     )
-    .where(responses.c.workflow_id == _OF)
 )
 _EXECUTIONS: Final = select(
     executions.c.id,
@@ -912,7 +914,8 @@ def read_responses_between(
 
     ``runs`` are the first and the last id of each run of deliveries to look at.
     """
-    return _RESPONSES.read(store, of=workflow_id, runs=json.dumps(runs)) if runs else []
+    rows = _RESPONSES.read(store, of=workflow_id, runs=json.dumps(runs)) if runs else []
+    return [row for row in rows if row[0] is not None]
 
 
 def read_execution_rows(

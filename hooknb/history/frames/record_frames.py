@@ -208,13 +208,8 @@ class DeliveryRows(_Rows):
         """Fill in the responses that were sent after their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
         waiting = self._frame.index[status.isna()]
-        rows = [
-            row
-            for row in queries.read_responses_between(
-                self._store, self._workflow_id, _runs(waiting.to_numpy())
-            )
-            if row[0] in waiting
-        ]
+        runs = _runs(waiting.to_numpy())
+        rows = queries.read_responses_between(self._store, self._workflow_id, runs)
         if rows:
             ids, statuses, durations = zip(*rows, strict=True)
             status, duration = status.copy(), duration.copy()
