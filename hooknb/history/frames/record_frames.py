@@ -123,6 +123,8 @@ class _Rows(ABC):
     def _drop_expired(self) -> None:
         """Drop what retention has deleted."""
         upto, left = queries.read_unexpired(self._store, self._workflow_id)
+        if not upto:
+            return
         numbers = self._delivery_ids()
         gone = (numbers <= upto) & ~numbers.isin(left)
         if gone.any():
@@ -190,17 +192,22 @@ class DeliveryRows(_Rows):
 
     def _is_cleared(self) -> bool:
         # Old refused ones go by themselves (`_drop_old` sees to that); accepted ones all at once.
-        accepted = self._frame.index[self._frame["outcome"] == "accepted"]
-        if not len(accepted):
+        is_accepted = ~self._is_refused()
+        place = int(is_accepted.argmax())
+        if not is_accepted[place]:
             return False
-        return not queries.has_record(self._store, self._workflow_id, int(accepted[0]))
+        first = int(self._frame.index[place])
+        return not queries.has_record(self._store, self._workflow_id, first)
+
+    def _is_refused(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.equal(self._frame["outcome"].cat.codes.to_numpy(), 1)
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
         oldest = queries.read_oldest_refused(self._store, self._workflow_id)
-        gone = self._frame["outcome"] == "refused"
+        gone = self._is_refused()
         if oldest is not None:
-            gone &= self._frame.index < oldest
+            gone &= self._frame.index.to_numpy() < oldest
         if gone.any():
             self._frame = self._frame[~gone]
 
