@@ -503,3 +503,13 @@ def test_headers_of_equal_heads_are_dicts_of_their_own(hook: Hook) -> None:
     first, second = parsed(hook)["headers"]
     first["Host"] = "changed"
     assert second["Host"] == "localhost"
+
+
+def test_equal_queries_are_values_of_their_own(hook: Hook) -> None:
+    for query in ("a=1", "a=1&a=2"):
+        hook.send({}, query=query)
+        hook.send({}, query=query)
+    flat, other_flat, nested, other = hook.frames.deliveries()["query"]
+    flat["a"] = "changed"
+    nested["a"].append("3")
+    assert (other_flat, other) == ({"a": "1"}, {"a": ["1", "2"]})

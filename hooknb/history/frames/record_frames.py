@@ -326,6 +326,7 @@ class _DeliveryColumns:
         is_refused = np.array([why is not None for why in reason.distinct])[reason.codes()]
         parse = payloads.parse_query_string
         queried = [parse(string) if string else {} for string in query.distinct]
+        is_flat = [all(isinstance(value, str) for value in made.values()) for made in queried]
         columns: dict[str, Array] = {
             "received_at": times_of(np.concatenate(self._received)),
             "method": method.array(),
@@ -337,8 +338,13 @@ class _DeliveryColumns:
             "reason": reason.array(),
             "status": pd.arrays.IntegerArray(np.where(waits, 0, status), waits),
             "duration_ms": np.where(waits, np.nan, duration / 1000),
-            # Each cell has a dict of its own.
-            "query": objects([queried[code].copy() for code in query.codes().tolist()]),
+            # Each cell has a dict of its own, and lists in it.
+            "query": objects(
+                [
+                    queried[code].copy() if is_flat[code] else parse(query.distinct[code] or "")
+                    for code in query.codes().tolist()
+                ]
+            ),
         }
         return frame({name: columns[name] for name in names}, np.concatenate(self.ids))
 
@@ -361,15 +367,13 @@ class _Texts:
         self, size: int, first: str | None, places: Numbers, values: Sequence[str | None]
     ) -> None:
         """Add so many rows with the first text, but at some places with other values."""
-        codes = np.full(size, self._code(first), dtype=np.int64)
-        codes[places] = list(map(self._code, values))
+        for value in dict.fromkeys((first, *values)):
+            if value not in self._known:
+                self._known[value] = len(self.distinct)
+                self.distinct.append(value)
+        codes = np.full(size, self._known[first], dtype=np.int64)
+        codes[places] = list(map(self._known.__getitem__, values))
         self._codes.append(codes)
-
-    def _code(self, value: str | None) -> int:
-        code = self._known.setdefault(value, len(self.distinct))
-        if code == len(self.distinct):
-            self.distinct.append(value)
-        return code
 
     def codes(self) -> Numbers:
         """Return the place of each row's text among the values."""
