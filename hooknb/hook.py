@@ -361,8 +361,9 @@ class Hook:
         """Every request that is kept, accepted or refused, oldest first, indexed by id.
 
         Columns: received_at, method, subpath, content_type, size (bytes), remote, outcome, reason,
-        status (of the response), duration_ms, headers, query, body. Credentials in headers are
-        masked.
+        status (of the response), duration_ms, query. No head and no body is read for it:
+        ``hook.frame("deliveries", body=True)`` has ``headers``, with credentials masked, and
+        ``body`` as well, :attr:`variables` their values.
         """
         return self._described("deliveries", self._frames.deliveries())
 
@@ -426,14 +427,16 @@ class Hook:
         columns
             The columns, in this order; ``None`` for all. Only these are extracted.
         body
-            Whether ``deliveries`` has the column of bodies, which takes the time to parse them.
+            Whether ``deliveries`` has the columns ``headers`` and ``body`` too, which takes the
+            time to parse them; beside ``columns``, whether it has ``body``.
 
         Returns
         -------
         DataFrame
             As the property of that name has it, with the types of these rows alone. Variables that
             are not configured are those of these rows. ``attrs`` has ``hook``, ``kind``,
-            ``revision``, ``window`` (the arguments given) and ``rows``.
+            ``revision``, ``window`` (the arguments given) and ``rows``; of ``deliveries`` also
+            ``body``, whether it has them.
 
         Raises
         ------
@@ -454,7 +457,7 @@ class Hook:
         window = Window(last=last, since=since, until=until, where=where)
         frames, trigger = self._frames, self.workflow.trigger
         if kind == "deliveries" and names is None and not body:
-            names = [name for name in frames.delivery_columns if name != "body"]
+            names = frames.delivery_columns
         ids, stopped = window.ids(self._store, self._workflow_id, kind)
         made = frames.window(kind, trigger, ids, names)
         return self._described(kind, made, window.description, stopped)
@@ -547,7 +550,7 @@ class Hook:
         return self._store.execution(self._workflow_id, as_id(id))
 
     def search(self, text: str, limit: int | None = None) -> pd.DataFrame:
-        """Return the rows of :attr:`deliveries` that a filter finds, oldest first.
+        """Return the deliveries that a filter finds, oldest first, with ``headers`` and ``body``.
 
         Blocks while it searches: a second or two for a text or an expression in 100,000
         deliveries; for a text less where the runtime has a ``text_index``. An interrupt gives what
@@ -1136,6 +1139,8 @@ class Hook:
             "window": dict(window or {}),
             "rows": len(frame),
         }
+        if kind == "deliveries":
+            frame.attrs["body"] = "body" in frame
         if stopped is not None:
             frame.attrs["stopped"] = stopped
             warnings.warn(stopped, stacklevel=3)

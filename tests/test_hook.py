@@ -93,7 +93,7 @@ def test_a_node_may_send_to_its_own_server(runtime: Runtime) -> None:
     hook.send(json=7)
     hook.wait()
     assert hook.execution(1).jobs[0].result == 200
-    assert other.deliveries["body"].tolist() == [7]
+    assert other.frame("deliveries", body=True)["body"].tolist() == [7]
 
 
 def test_wait_counts_from_the_call(runtime: Runtime) -> None:
@@ -193,7 +193,7 @@ def test_nothing_shows_a_secret(runtime: Runtime) -> None:
         repr(delivery.headers),
         repr(delivery.header_map),
         repr(runtime),
-        hook.deliveries.to_csv(),
+        hook.frame("deliveries", body=True).to_csv(),
         hook.variables.to_csv(),
         repr(hook.execution(1)),
     ]

@@ -534,11 +534,12 @@ def test_a_search_gives_rows_of_the_deliveries(runtime: Runtime) -> None:
     hook.send(data=b"{", headers={"Content-Type": "application/json"})
     frame = hook.search("body.amount > 100")
     assert [body["amount"] for body in frame["body"]] == [150, 250, 350]
-    assert list(frame.columns) == list(hook.deliveries.columns)
+    assert list(frame.columns) == list(hook.frame("deliveries", body=True).columns)
     assert [body["amount"] for body in hook.search("body.amount > 100", 2)["body"]] == [250, 350]
     assert hook.search("refused")["reason"].tolist() == ["invalid json"]
     assert hook.search("4xx").equals(hook.search("refused"))
-    assert hook.search("").equals(hook.deliveries)
+    assert hook.search("").equals(hook.frame("deliveries", body=True))
+    assert hook.search("")[list(hook.deliveries)].equals(hook.deliveries)
     assert len(hook.search("", limit=0)) == len(hook.search("nowhere")) == 0
     with pytest.raises(SettingError, match="filter"):
         hook.search("body.amount >")

@@ -49,7 +49,7 @@ def readings(hook: hooknb.Hook, folder: Path) -> dict[str, Any]:
     told = [value for _, value in seen.variables]
     return {
         "hook.delivery": taken(hook.delivery(1).body),
-        "hook.deliveries": taken(hook.deliveries["body"].iloc[0]),
+        "hook.frame": taken(hook.frame("deliveries", body=True)["body"].iloc[0]),
         "hook.search": 7 if len(hook.search("body.n == 7")) else None,
         "the tree of the details": 7 if "n" in [label for _, label, *_ in lines] else None,
         "the table and the variables of the details": 7 if cells == ["7", "7"] else None,

@@ -239,7 +239,7 @@ def test_the_deliveries_of_every_provider_hold_these_values(payloads):
         mine = [sent for sent in payloads if sent.hook is hook]
         mine.sort(key=lambda sent: sent.response.delivery)
 
-        frame = hook.deliveries
+        frame = hook.frame("deliveries", body=True)
 
         assert list(frame.index) == [sent.response.delivery for sent in mine]
         rows = zip(frame.to_dict("records"), mine, strict=True)

@@ -3,16 +3,21 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+from contextlib import closing
 from threading import Thread
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
 from written import Hook
 
-from hooknb import records as stored_records
-from hooknb.history.frames import Frames, chunks, typed_arrays
+from hooknb.history.frames import Frames, chunks, record_frames, typed_arrays
 from hooknb.payloads.headers import MASK
+from hooknb.store import Store, queries
+from hooknb.store.schema import deliveries
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import Variable
 from stored import START
@@ -29,9 +34,7 @@ DTYPES = {
         "reason": "str",
         "status": "Int64",
         "duration_ms": "float64",
-        "headers": "object",
         "query": "object",
-        "body": "object",
     },
     "executions": {
         "delivery": "int64",
@@ -63,6 +66,12 @@ CATEGORIES = {
     ("executions", "status"): ["queued", "started", "resolved", "failed", "error", "aborted"],
     ("jobs", "status"): ["queued", "pending", "resolved", "failed", "error", "aborted"],
 }
+
+
+def parsed(hook: Hook) -> pd.DataFrame:
+    """Return all deliveries with headers and bodies."""
+    ids = queries.read_ids(hook.store, hook.id)
+    return hook.frames.window("deliveries", Trigger(), ids)
 
 
 def queued(hook: Hook, body: Any = None) -> int:
@@ -177,7 +186,7 @@ def test_a_delivery(hook: Hook) -> None:
         remote="::1",
     )
     hook.response(number, 202, duration_us=1234)
-    frame = hook.frames.deliveries()
+    frame = parsed(hook)
     assert frame.drop(columns="reason").loc[number].to_dict() == {
         "received_at": pd.Timestamp(1, unit="us", tz="UTC"),
         "method": "POST",
@@ -201,7 +210,7 @@ def test_a_content_type_has_no_parameters_and_the_headers_have_them(hook: Hook) 
     hook.send(1, content_type=written, head=f"Content-Type: {written}\r\n".encode())
     hook.send(2, content_type=None, head=b"")
     hook.send(3, content_type="", head=b"Content-Type:\r\n")
-    frame = hook.frames.deliveries()
+    frame = parsed(hook)
     assert frame["content_type"].iloc[0] == "application/json"
     assert frame["headers"].iloc[0] == {"Content-Type": written}
     assert frame["content_type"].isna().tolist() == [False, True, True]
@@ -222,6 +231,7 @@ def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
             hook.end(delivery, job, reason=error)
         frames = {
             "deliveries": hook.frames.deliveries(),
+            "parsed": parsed(hook),
             "executions": hook.frames.executions(),
             "jobs": hook.frames.jobs(),
             "variables": hook.frames.variables(trigger),
@@ -232,7 +242,7 @@ def test_a_column_has_one_kind_of_missing_value(hook: Hook) -> None:
                 gaps = [repr(value) for value in values.astype(object)[values.isna()]]
                 assert len(set(gaps)) <= 1, (name, column, gaps)
                 seen.setdefault((name, str(column)), set()).update(gaps)
-    assert seen["deliveries", "body"] == {"None"}
+    assert seen["parsed", "body"] == {"None"}
     assert seen["deliveries", "status"] == {"<NA>"}
     assert seen["jobs", "finished_at"] == {"NaT"}
 
@@ -248,7 +258,7 @@ def test_refused_deliveries_show_what_can_be_read(hook: Hook) -> None:
         (bomb, "gzip"),
     ):
         hook.send(raw=raw, reason="wrong password", content_encoding=encoding)
-    frame = hook.frames.deliveries()
+    frame = parsed(hook)
     assert frame["outcome"].tolist() == ["refused"] * 5
     assert frame["reason"].tolist() == ["wrong password"] * 5
     assert frame["body"].tolist() == [{"a": 1}, None, None, None, None]
@@ -257,13 +267,13 @@ def test_refused_deliveries_show_what_can_be_read(hook: Hook) -> None:
 def test_an_accepted_body_may_be_of_any_size(hook: Hook) -> None:
     text = "x" * (11 * 2**20)
     hook.send(raw=gzip.compress(json.dumps(text).encode()), content_encoding="gzip")
-    assert hook.frames.deliveries()["body"].tolist() == [text]
+    assert parsed(hook)["body"].tolist() == [text]
 
 
 def test_texts_among_objects_stay_objects(hook: Hook) -> None:
     assert typed_arrays.frame({"a": typed_arrays.objects(["text"])}, [1])["a"].dtype == "object"
     hook.send("text")
-    assert hook.frames.deliveries()["body"].dtype == "object"
+    assert parsed(hook)["body"].dtype == "object"
     number = queued(hook)
     hook.end(number, hook.job("total", result="text"))
     assert hook.frames.jobs()["result"].dtype == "object"
@@ -309,12 +319,84 @@ def test_a_hook_that_only_refused_is_cleared(hook: Hook) -> None:
 def test_old_rows_are_not_read_again(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     hook.response(hook.send({"a": 1}))
     hook.frames.deliveries()
-    read: list[bytes] = []
-    decode = stored_records._decode
-    monkeypatch.setattr(stored_records, "_decode", lambda raw: read.append(raw) or decode(raw))
+    read: list[str] = []
+    columns = queries.read_delivery_columns
+
+    def look(*asked: Any) -> queries.DeliveryColumns | None:
+        part = columns(*asked)
+        read.append("" if part is None else part.ids)
+        return part
+
+    monkeypatch.setattr(queries, "read_delivery_columns", look)
     hook.send({"a": 2})
-    assert len(hook.frames.deliveries()) == 2
-    assert read == [b'{"a": 2}']
+    hook.send({"a": 3})
+    assert len(hook.frames.deliveries()) == 3
+    assert len(hook.frames.deliveries()) == 3
+    assert read == ["2,3"]
+
+
+def test_neither_a_head_nor_a_body_is_read_for_deliveries(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Any] = []
+    rows = Store.rows
+
+    def look(store: Store, *statement: Any) -> list[tuple[Any, ...]]:
+        found = rows(store, *statement)
+        read.extend(cell for row in found for cell in row)
+        return found
+
+    monkeypatch.setattr(Store, "rows", look)
+    for number in range(5):
+        hook.response(hook.send({"a": number}, remote=str(number % 2)))
+        assert len(hook.frames.deliveries()) == number + 1
+    assert read
+    assert not [cell for cell in read if isinstance(cell, bytes)]
+
+
+texts = st.sampled_from(["", "a", "\x00", 'é"\\\n', "\U0001f600", "b=1&b=%00"])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans(),  # whether the frame is read before it
+            st.fixed_dictionaries(
+                {"method": texts, "subpath": texts, "remote": texts, "query": texts},
+                optional={"content_type": st.none() | texts, "reason": texts},
+            ),
+            st.sampled_from(["responded", "waits", "deleted"]),
+        ),
+        max_size=12,
+    ),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
+def test_columns_read_in_parts_are_those_of_the_rows(
+    received: list[tuple[bool, dict[str, Any], str]], size: int, late: int
+) -> None:
+    with closing(Store(":memory:", stored=lambda _: None)) as store:
+        hook = Hook(store)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(record_frames, "_MAX_IDS", size)
+            for number, (is_read, values, becomes) in enumerate(received):
+                if is_read:
+                    hook.frames.deliveries()
+                delivery = hook.send({"n": number}, **values)
+                if becomes == "responded":
+                    hook.response(delivery, 200 + number, duration_us=number)
+                elif becomes == "deleted":
+                    gone = delete(deliveries).where(deliveries.c.id == delivery)
+                    store._writer.call(lambda connection, gone=gone: connection.execute(gone))
+            waiting = hook.frames.deliveries()["status"].isna()
+            for delivery in waiting.index[waiting][late::2].tolist():
+                hook.response(delivery, 500)
+            frame = hook.frames.deliveries()
+        wanted = parsed(hook)[list(frame)]
+        pd.testing.assert_frame_equal(frame, wanted)
+        again = Frames(store, hook.id).deliveries()
+        pd.testing.assert_frame_equal(again, wanted)
 
 
 # -- executions ------------------------------------------------------------------------------------
@@ -418,6 +500,16 @@ def test_jobs(hook: Hook) -> None:
 def test_headers_of_equal_heads_are_dicts_of_their_own(hook: Hook) -> None:
     hook.send({"a": 1})
     hook.send({"a": 2})
-    first, second = hook.frames.deliveries()["headers"]
+    first, second = parsed(hook)["headers"]
     first["Host"] = "changed"
     assert second["Host"] == "localhost"
+
+
+def test_equal_queries_are_values_of_their_own(hook: Hook) -> None:
+    for query in ("a=1", "a=1&a=2"):
+        hook.send({}, query=query)
+        hook.send({}, query=query)
+    flat, other_flat, nested, other = hook.frames.deliveries()["query"]
+    flat["a"] = "changed"
+    nested["a"].append("3")
+    assert (other_flat, other) == ({"a": "1"}, {"a": ["1", "2"]})

@@ -16,6 +16,7 @@ from hooknb import records as stored_records
 from hooknb.history.frames import growing_column, typed_arrays
 from hooknb.history.frames.collection import collection_held_off
 from hooknb.history.frames.growing_column import Column
+from hooknb.workflow import Trigger
 
 if TYPE_CHECKING:
     from written import Hook
@@ -96,7 +97,7 @@ def test_a_frame_is_read_while_collection_is_held_off(
 
     monkeypatch.setattr(stored_records, "_decode", look)
     hook.send({"a": 1})
-    hook.frames.deliveries()
+    hook.frames.variables(Trigger())
     assert seen == [False]
     assert gc.isenabled()
 

@@ -39,6 +39,9 @@ def window(hook: Hook, kind: str, trigger: Trigger = INFERRED, **asked: Any) -> 
 
 
 def whole(hook: Hook, kind: str, trigger: Trigger = INFERRED) -> pd.DataFrame:
+    if kind == "deliveries":  # with headers and bodies
+        ids = queries.read_ids(hook.store, hook.id)
+        return hook.frames.window("deliveries", trigger, ids)
     return hook.frames.variables(trigger) if kind == "variables" else getattr(hook.frames, kind)()
 
 
@@ -274,10 +277,18 @@ def test_deliveries_have_bodies_when_they_are_asked_for(runtime: Runtime) -> Non
     hook = runtime.webhook("orders")
     hook.send(json=[1])
     without = hook.frame("deliveries")
-    assert list(without) == [name for name in hook.deliveries if name != "body"]
-    assert hook.frame("deliveries", body=True)["body"].tolist() == [[1]]
+    assert list(without) == list(hook.deliveries)
+    assert {"headers", "body"}.isdisjoint(without)
+    assert (without.attrs["body"], hook.deliveries.attrs["body"]) == (False, False)
+    with_bodies = hook.frame("deliveries", body=True)
+    assert list(with_bodies.drop(columns=["headers", "body"])) == list(without)
+    assert with_bodies.attrs["body"]
+    assert with_bodies["body"].tolist() == [[1]]
+    assert with_bodies["headers"][1]["Content-Type"] == "application/json"
     assert list(hook.frame("deliveries", columns=["status"], body=True)) == ["status", "body"]
     assert hook.frame("deliveries", columns=["body"])["body"].tolist() == [[1]]
+    assert hook.frame("deliveries", where="body[0] == 1").index.tolist() == [1]
+    assert hook.frame("deliveries", where="body[0] == 2").empty
 
 
 def test_a_search_reads_the_rows_that_it_returns(
@@ -292,4 +303,4 @@ def test_a_search_reads_the_rows_that_it_returns(
     monkeypatch.setattr(stored_records, "_decode", lambda raw: decoded.append(raw) or decode(raw))
     found = hook.search("accepted", 1)
     assert decoded == [b'{"n":3}']
-    pd.testing.assert_frame_equal(found, hook.deliveries.iloc[-1:])
+    pd.testing.assert_frame_equal(found, hook.frame("deliveries", body=True).iloc[-1:])

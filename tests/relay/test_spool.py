@@ -186,7 +186,7 @@ def test_what_cannot_be_read_now_is_handed_over_later(
     hook.publish()
     until(lambda: not (folder / "spool" / hook.key).exists())
     assert no_descriptor == {".delivery": 0}
-    assert hook.deliveries["body"].tolist() == [[0], [1], [2], [3], [4]]
+    assert hook.frame("deliveries", body=True)["body"].tolist() == [[0], [1], [2], [3], [4]]
 
 
 def test_where_nothing_can_be_opened_senders_are_to_come_again(

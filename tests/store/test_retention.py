@@ -486,7 +486,7 @@ def test_a_runtime_keeps_what_it_says_of_all_hooks(tmp_path: Path) -> None:
                 hook.send(json=number)
         for hook in hooks:
             until_kept(hook, 2)
-            assert hook.deliveries["body"].tolist() == [4, 5]
+            assert hook.frame("deliveries", body=True)["body"].tolist() == [4, 5]
 
 
 def test_a_sender_that_waits_gets_its_response(runtime: Runtime) -> None:
@@ -507,7 +507,7 @@ def test_a_sender_that_waits_gets_its_response(runtime: Runtime) -> None:
     for number in range(3):
         hook.send(json=number)
     until_kept(hook, 1)
-    assert hook.deliveries["body"].tolist() == ["wait"]
+    assert hook.frame("deliveries", body=True)["body"].tolist() == ["wait"]
     release.set()
     sender.join()
     assert [response.status for response in responses] == [201]

@@ -60,7 +60,7 @@ def test_a_file_that_is_gone_is_noticed_and_senders_get_503_until_it_is_back(
     response = exchange(hook, request(hook, b"4"))
     assert (response.status, response.delivery) == (200, 2)
     hook.wait()
-    assert hook.deliveries["body"].tolist() == [1, 4]
+    assert hook.frame("deliveries", body=True)["body"].tolist() == [1, 4]
     assert len(logged(caplog)) == 2
 
 

@@ -116,7 +116,7 @@ def test_the_head_copies_tests_and_switches(hook: Hook) -> None:
     ask("test")
     assert tested.wait(20)
     assert hook.deliveries["status"].tolist() == [201]
-    assert hook.deliveries["body"][1] == {"status": "sample-marker", "amount": 1}
+    assert hook.delivery(1).body == {"status": "sample-marker", "amount": 1}
 
 
 def test_a_closed_runtime_is_shown_as_such_without_an_error(caplog: Any) -> None:

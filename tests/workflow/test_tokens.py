@@ -55,7 +55,7 @@ def test_the_token_of_a_known_sender_is_shown_nowhere(runtime):
         kept = hook.delivery(response.delivery)
         assert (response.status, kept.outcome) == (415, "refused")
         assert "s3cret" not in repr((kept, kept.headers, kept.header_map))
-        assert "s3cret" not in repr(hook.deliveries.to_dict())
+        assert "s3cret" not in repr(hook.frame("deliveries", body=True).to_dict())
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,17 @@ def test_a_header_that_holds_the_token_of_a_hook_is_masked_whatever_its_name(aut
         hook = runtime.webhook("orders", auth=auth)
         kept = hook.delivery(hook.send(json=1).delivery)
         assert kept.outcome == "accepted"
-        for value in ((kept, kept.headers, kept.header_map), hook.deliveries.to_dict()):
+        for value in (
+            (kept, kept.headers, kept.header_map),
+            hook.frame("deliveries", body=True).to_dict(),
+        ):
             assert "s3cret" not in repr(value)
         hook.export(tmp_path / "all.jsonl")
         assert "s3cret" not in (tmp_path / "all.jsonl").read_text()
         hook.archive(tmp_path / "archive")
         [file] = (tmp_path / "archive" / "deliveries").iterdir()
         assert "s3cret" not in repr(pyarrow.parquet.read_table(file).to_pylist())
-        assert "s3cret" not in repr(hook.to_arrow("deliveries").to_pylist())
+        assert "s3cret" not in repr(hook.to_arrow("deliveries", body=True).to_pylist())
         response = hook.replay(tmp_path / "all.jsonl")[0]  # with the token of today
         assert response.status == 200
     # A process of its own, which knows the hook from the store alone.

@@ -20,6 +20,7 @@ import tempfile
 import weakref
 from array import array
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -345,8 +346,10 @@ class Archive:
 
     @property
     def deliveries(self) -> pd.DataFrame:
-        """As :attr:`hooknb.Hook.deliveries`."""
-        return self._described("deliveries", self._frames.deliveries)
+        """As :meth:`hooknb.Hook.frame` of ``deliveries`` with ``body=True``, read each time."""
+        ids = queries.read_ids(self._store, self._workflow_id)
+        read = partial(self._frames.window, "deliveries", self._trigger, ids)
+        return self._described("deliveries", read)
 
     @property
     def executions(self) -> pd.DataFrame:
@@ -372,6 +375,8 @@ class Archive:
             "window": {},
             "rows": len(frame),
         }
+        if kind == "deliveries":
+            frame.attrs["body"] = True
         return frame
 
     def close(self) -> None:
@@ -418,7 +423,7 @@ def open(path: str | os.PathLike[str]) -> Archive:  # noqa: A001 - `hooknb.open`
     -------
     Archive
         Its ``deliveries``, ``executions``, ``variables`` and ``jobs`` are the frames that the hook
-        had.
+        had; the deliveries have ``headers`` and ``body`` too.
 
     Raises
     ------

@@ -83,16 +83,14 @@ class Frames:
     @property
     def delivery_columns(self) -> list[str]:
         """The columns of :meth:`deliveries`."""
-        return self._deliveries.names
+        return self._deliveries.kept_names
 
     def deliveries(self) -> pd.DataFrame:
         """Return every delivery that is kept, refused ones too.
 
-        ``content_type`` is the media type in lower case, without parameters; the header as received
-        is in ``headers``, plain dicts with credentials masked. ``query`` is the parsed query,
-        ``body`` the parsed body: ``None`` where there is none, or where it cannot be parsed.
-        ``status`` and ``duration_ms`` (headers complete to response) are missing while the caller
-        waits, and where it hung up.
+        ``content_type`` is the media type in lower case, without parameters, ``query`` the parsed
+        query. ``status`` and ``duration_ms`` (headers complete to response) are missing while the
+        caller waits, and where it hung up.
         """
         return self._read_copy(self._deliveries, self._deliveries.read)
 
@@ -139,6 +137,9 @@ class Frames:
         self, kind: str, trigger: Trigger, ids: Sequence[int], columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Return rows of one of the frames, read for this call alone.
+
+        Those of deliveries have two columns more: ``headers``, plain dicts with credentials masked,
+        and ``body``, the parsed body: ``None`` where there is none, or where it cannot be parsed.
 
         Parameters
         ----------

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
+import numpy as np
 import pandas as pd
 
 from hooknb import payloads
@@ -16,8 +18,10 @@ from hooknb.history.frames.typed_arrays import (
     integers,
     milliseconds,
     objects,
+    repeated,
     text,
     times,
+    times_of,
     words,
 )
 from hooknb.paths import MISSING
@@ -26,13 +30,17 @@ from hooknb.records import Status, decode_result, read_body
 from hooknb.store import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hooknb.history.frames.typed_arrays import Array
     from hooknb.store import Store
 
 __all__ = ["DeliveryRows", "ExecutionRows", "JobRows"]
 
+Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+
+_MAX_IDS: Final = 10_000  # from the first to the last of a part
+_NONE: Final = -1  # neither a status nor a duration
 _OUTCOME: Final = category("accepted", "refused")
 _EXECUTION_STATUS: Final = category(*(status.word for status in Status))
 _JOB_WORDS: Final = {status: status.label for status in Status}
@@ -55,6 +63,9 @@ class _Rows(ABC):
     """How many values a row has behind id and size."""
 
     _read_listed: ReadListed
+
+    left_out: Collection[str] = ()
+    """The columns that only windows have."""
 
     def __init__(self, store: Store, workflow_id: int) -> None:
         self._store = store
@@ -80,12 +91,17 @@ class _Rows(ABC):
 
     @property
     def names(self) -> list[str]:
+        """The columns of a window."""
+        return list(self._columns([()] * self.width))
+
+    @property
+    def kept_names(self) -> list[str]:
         """The columns of the frame."""
-        return list(map(str, self._frame))
+        return [name for name in self.names if name not in self.left_out]
 
     def reset(self) -> None:
         """Forget what was read."""
-        self._frame = self._table([])
+        self._frame = self._table([])[self.kept_names]
 
     def read(self) -> pd.DataFrame:
         """Return the frame."""
@@ -107,6 +123,8 @@ class _Rows(ABC):
     def _drop_expired(self) -> None:
         """Drop what retention has deleted."""
         upto, left = queries.read_unexpired(self._store, self._workflow_id)
+        if not upto:
+            return
         numbers = self._delivery_ids()
         gone = (numbers <= upto) & ~numbers.isin(left)
         if gone.any():
@@ -134,10 +152,14 @@ class _Rows(ABC):
 
 
 class DeliveryRows(_Rows):
-    """The frame of deliveries."""
+    """The frame of deliveries.
 
-    read_rows = staticmethod(queries.read_delivery_rows)
+    A head takes a dozen microseconds to parse and a body as long, where all the rest of a delivery
+    takes one: both are in windows alone.
+    """
+
     width = 13
+    left_out = ("headers", "body")
 
     def read(self) -> pd.DataFrame:
         """Return the frame."""
@@ -145,6 +167,21 @@ class DeliveryRows(_Rows):
         self._drop_old()
         self._take_responses()
         return self._frame
+
+    def _extend(self) -> None:
+        last = int(self._frame.index[-1]) if len(self._frame) else 0
+        _, upto = queries.read_id_bounds(self._store, self._workflow_id)
+        columns = _DeliveryColumns()
+        while last < upto:
+            part = queries.read_delivery_columns(
+                self._store, self._workflow_id, last, upto, _MAX_IDS
+            )
+            if part is None:
+                break
+            last = columns.add(part)
+        if len(columns.ids):
+            added = columns.frame(self.kept_names)
+            self._frame = pd.concat([self._frame, added]) if len(self._frame) else added
 
     def _read_listed(
         self, store: Store, workflow_id: int, ids: Sequence[int]
@@ -155,25 +192,31 @@ class DeliveryRows(_Rows):
 
     def _is_cleared(self) -> bool:
         # Old refused ones go by themselves (`_drop_old` sees to that); accepted ones all at once.
-        accepted = self._frame.index[self._frame["outcome"] == "accepted"]
-        if not len(accepted):
+        is_accepted = ~self._is_refused()
+        place = int(is_accepted.argmax())
+        if not is_accepted[place]:
             return False
-        return not queries.has_record(self._store, self._workflow_id, int(accepted[0]))
+        first = int(self._frame.index[place])
+        return not queries.has_record(self._store, self._workflow_id, first)
+
+    def _is_refused(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.equal(self._frame["outcome"].cat.codes.to_numpy(), 1)
 
     def _drop_old(self) -> None:
         """Drop the refused ones that the store keeps no longer: always the oldest."""
         oldest = queries.read_oldest_refused(self._store, self._workflow_id)
-        gone = self._frame["outcome"] == "refused"
+        gone = self._is_refused()
         if oldest is not None:
-            gone &= self._frame.index < oldest
+            gone &= self._frame.index.to_numpy() < oldest
         if gone.any():
             self._frame = self._frame[~gone]
 
     def _take_responses(self) -> None:
         """Fill in the responses that were sent after their deliveries were read."""
         status, duration = self._frame["status"], self._frame["duration_ms"]
-        waiting = self._frame.index[status.isna()].tolist()
-        rows = queries.read_responses_of(self._store, self._workflow_id, waiting)
+        waiting = self._frame.index[status.isna()]
+        runs = _runs(waiting.to_numpy())
+        rows = queries.read_responses_between(self._store, self._workflow_id, runs)
         if rows:
             ids, statuses, durations = zip(*rows, strict=True)
             status, duration = status.copy(), duration.copy()
@@ -231,6 +274,130 @@ class DeliveryRows(_Rows):
             "query": queries_of,
             "body": bodies,
         }
+
+
+class _DeliveryColumns:
+    """Columns of deliveries, gathered in parts as the store has them.
+
+    Attributes
+    ----------
+    ids
+        Arrays of them, one for each part.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[Numbers] = []
+        self._received: list[Numbers] = []
+        self._sizes: list[Numbers] = []
+        self._statuses: list[Numbers] = []
+        self._durations: list[Numbers] = []
+        # Texts are few and repeat: each is kept once, and a row has its number.
+        self._texts = [_Texts() for _ in range(6)]
+
+    def add(self, part: queries.DeliveryColumns) -> int:
+        """Add a part, and return its last id."""
+        ids = _numbers(part.ids)
+        self.ids.append(ids)
+        self._received.append(_numbers(part.received_us))
+        self._sizes.append(_numbers(part.sizes))
+        rows = msgspec.json.decode(part.others, type=list[list[Any]])
+        others, *texts = zip(*rows, strict=True) if rows else [()] * (1 + len(self._texts))
+        places = np.searchsorted(ids, np.asarray(others, dtype=np.int64))
+        for column, first, values in zip(self._texts, part.texts, texts, strict=True):
+            column.add(len(ids), first, places, values)
+        responded = _numbers(part.responded or "")
+        # What was deleted between the two has a response and no row.
+        known = np.isin(responded, ids)
+        places = np.searchsorted(ids, responded[known])
+        for gathered, numbers in (
+            (self._statuses, part.statuses),
+            (self._durations, part.durations_us),
+        ):
+            made = np.full(len(ids), _NONE, dtype=np.int64)
+            made[places] = _numbers(numbers or "")[known]
+            gathered.append(made)
+        return int(ids[-1])
+
+    def frame(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return them as a frame with these columns."""
+        method, subpath, kind, remote, reason, query = self._texts
+        status, duration = np.concatenate(self._statuses), np.concatenate(self._durations)
+        waits = status == _NONE
+        is_refused = np.array([why is not None for why in reason.distinct])[reason.codes()]
+        parse = payloads.parse_query_string
+        queried = [parse(string) if string else {} for string in query.distinct]
+        is_flat = [all(isinstance(value, str) for value in made.values()) for made in queried]
+        columns: dict[str, Array] = {
+            "received_at": times_of(np.concatenate(self._received)),
+            "method": method.array(),
+            "subpath": subpath.array(),
+            "content_type": kind.array(lambda value: payloads.media_type(value) or None),
+            "size": np.concatenate(self._sizes),
+            "remote": remote.array(),
+            "outcome": pd.Categorical.from_codes(is_refused.astype(np.int8), dtype=_OUTCOME),
+            "reason": reason.array(),
+            "status": pd.arrays.IntegerArray(np.where(waits, 0, status), waits),
+            "duration_ms": np.where(waits, np.nan, duration / 1000),
+            # Each cell has a dict of its own, and lists in it.
+            "query": objects(
+                [
+                    queried[code].copy() if is_flat[code] else parse(query.distinct[code] or "")
+                    for code in query.codes().tolist()
+                ]
+            ),
+        }
+        return frame({name: columns[name] for name in names}, np.concatenate(self.ids))
+
+
+class _Texts:
+    """A column of text in which values repeat.
+
+    Attributes
+    ----------
+    distinct
+        Those that are different, ``None`` too.
+    """
+
+    def __init__(self) -> None:
+        self.distinct: list[str | None] = []
+        self._known: dict[str | None, int] = {}
+        self._codes: list[Numbers] = []
+
+    def add(
+        self, size: int, first: str | None, places: Numbers, values: Sequence[str | None]
+    ) -> None:
+        """Add so many rows with the first text, but at some places with other values."""
+        for value in dict.fromkeys((first, *values)):
+            if value not in self._known:
+                self._known[value] = len(self.distinct)
+                self.distinct.append(value)
+        codes = np.full(size, self._known[first], dtype=np.int64)
+        codes[places] = list(map(self._known.__getitem__, values))
+        self._codes.append(codes)
+
+    def codes(self) -> Numbers:
+        """Return the place of each row's text among the values."""
+        return np.concatenate(self._codes)
+
+    def array(self, change: Callable[[str | None], str | None] | None = None) -> Array:
+        """Return the text of each row, or what it is changed to."""
+        return repeated(
+            self.distinct if change is None else list(map(change, self.distinct)), self.codes()
+        )
+
+
+def _numbers(text: str) -> Numbers:
+    return np.fromstring(text, dtype=np.int64, sep=",")
+
+
+def _runs(ids: Numbers) -> list[tuple[int, int]]:
+    """Return the first and the last of each run of ids, which are in order."""
+    if not len(ids):
+        return []
+    breaks = np.flatnonzero(np.diff(ids) > 1)
+    firsts = ids[np.concatenate(([0], breaks + 1))]
+    lasts = ids[np.concatenate((breaks, [-1]))]
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 class ExecutionRows(_Rows):

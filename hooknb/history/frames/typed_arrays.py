@@ -21,8 +21,10 @@ __all__ = [
     "joined",
     "milliseconds",
     "objects",
+    "repeated",
     "text",
     "times",
+    "times_of",
     "words",
 ]
 
@@ -62,6 +64,16 @@ def _text_at_once(values: list[str | None]) -> Array:
     return array
 
 
+def repeated(values: Sequence[str | None], codes: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+    """Make an array of text that repeats: for each code the value at that place."""
+    distinct = text(values)
+    parts = [
+        distinct.take(codes[start : start + _MAX_VALUES])
+        for start in range(0, max(1, len(codes)), _MAX_VALUES)
+    ]
+    return concatenated(parts)
+
+
 def as_objects(array: Array) -> np.ndarray[Any, Any]:
     """Return the values of an array as Python objects in a new one; made in parts, as text is."""
     made = np.empty(len(array), dtype=object)
@@ -81,7 +93,11 @@ def integers(values: Collection[int | None]) -> Array:
 def times(values: Collection[int | None]) -> Array:
     """Make an array of times of microseconds since 1970."""
     filled = (_NAT if value is None else value for value in values)
-    data = np.fromiter(filled, dtype=np.int64, count=len(values))
+    return times_of(np.fromiter(filled, dtype=np.int64, count=len(values)))
+
+
+def times_of(data: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+    """Make an array of times of an array of microseconds since 1970."""
     return pd.array(data.view("M8[us]"), dtype="datetime64[us, UTC]")
 
 
