@@ -300,7 +300,8 @@ class Runtime:
     def __repr__(self) -> str:
         """Return its URL, its store and its number of hooks."""
         where = "not started" if self.port is None else self.local_url
-        return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
+        hooks = "1 hook" if len(self._hooks) == 1 else f"{len(self._hooks)} hooks"
+        return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {hooks}>"
 
 
 # -- the default runtime, one per process ----------------------------------------------------------
