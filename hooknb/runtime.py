@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -79,10 +80,13 @@ class Runtime:
     ) -> None:
         if store is None:
             store = default_store(deterministic=settings.get("deterministic") is True)
-        try:
-            self.settings = RuntimeSettings(store=store, host=host, port=port, **settings)
-        except TypeError as error:
-            raise SettingError("Runtime", str(error).partition("() ")[2]) from error
+        known = [field.name for field in fields(RuntimeSettings) if field.init]
+        for name in settings:
+            if name not in known:
+                raise SettingError(
+                    name, f"there is no such setting; write one of {', '.join(known)}"
+                )
+        self.settings = RuntimeSettings(store=store, host=host, port=port, **settings)
         self._hooks: dict[str, Hook] = {}
         self._states: dict[str, HookState] = {}
         self._closed = False
@@ -136,7 +140,7 @@ class Runtime:
             if stored is None:
                 known = ", ".join(map(repr, self._store.names())) or "none"
                 raise RecordNotFoundError(
-                    f"there is no workflow {name!r} in this store; it has: {known}"
+                    f"there is no workflow {name!r} in this store; it has {known}"
                 )
             state = self._states.get(name)
             workflow = load_definition(
@@ -300,7 +304,8 @@ class Runtime:
     def __repr__(self) -> str:
         """Return its URL, its store and its number of hooks."""
         where = "not started" if self.port is None else self.local_url
-        return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {len(self._hooks)} hooks>"
+        hooks = "1 hook" if len(self._hooks) == 1 else f"{len(self._hooks)} hooks"
+        return f"<hooknb.Runtime {where}, store {self.settings.store!s}, {hooks}>"
 
 
 # -- the default runtime, one per process ----------------------------------------------------------

@@ -350,8 +350,8 @@ def test_a_pipe_is_written_to(runtime: hooknb.Runtime, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "format", "said"),
     [
-        ("came.csv", None, r"path: 'came.csv' does not end in .jsonl or .har or .parquet"),
-        ("came", None, "rename it, or set the format"),
+        ("came.csv", None, r"path: 'came.csv' does not end in one of .jsonl, .har, .parquet"),
+        ("came", None, "rename it, or set format to one of"),
         ("came.jsonl", "csv", "format: 'csv' is not a format; write one of jsonl, har, parquet"),
         ("no/such/came.jsonl", None, "cannot be written: No such file or directory"),
     ],

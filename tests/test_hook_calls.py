@@ -618,7 +618,7 @@ def test_the_default_runtime_serves_what_is_stored(tmp_path) -> None:
     try:
         hooknb.serve("orders")
     except hooknb.RecordNotFoundError as error:
-        assert "it has: none" in str(error)
+        assert "it has none" in str(error)
     os.environ["HOOKNB_STORE"] = "other.db"  # nothing was decided so far
     url = hooknb.webhook("orders").url
     assert hooknb.workflows() == ["orders"]

@@ -147,7 +147,7 @@ def test_the_environment_sets_the_default_runtime(tmp_path) -> None:
         ({"allowed_hosts": "a"}, "allowed_hosts: write a list"),
         ({"workers": 0}, "workers: 0 is not"),
         ({"drain": -1}, "drain: -1 is not a number of seconds"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "colour: there is no such setting; write one of store, host, port"),
     ],
 )
 def test_a_wrong_setting_names_itself_and_the_remedy(settings, message) -> None:

@@ -27,6 +27,17 @@ _MAX_CHARACTERS: Final = 4_000
 _MAX_SECONDS: Final = 1.0
 
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+# What Python and JavaScript write, and what CEL does.
+_OF_OTHERS: Final = {
+    "and": "&&",
+    "or": "||",
+    "not": "!",
+    "=": "==",
+    "===": "==",
+    "&": "&&",
+    "|": "||",
+}
+_WORD: Final = re.compile(r"\w+|[=!&|]+")
 _TOKEN: Final = re.compile(
     r"""(?P<blank>\s+|//[^\n]*)
     |(?P<text>(?:[bB]?[rR][bB]?(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*'))
@@ -163,7 +174,7 @@ def compile_expression(text: str) -> Expression:
         program = cel.compile(text)
     except Exception as error:
         found = _POSITION.search(str(error))
-        where = f"line {found[1]}, column {found[2]}: {found[3]}" if found else str(error)
+        where = str(error) if found is None else _problem(text, *found.groups())
         raise SettingError("expression", f"{text!r} is not CEL; {where}") from error
     tokens = list(_tokens(text))
     loops = [_Loop.read(tokens, index) for index in range(len(tokens))]
@@ -189,6 +200,23 @@ def compile_expression(text: str) -> Expression:
         path=chains[0] if whole else None,
         loops=bool(steps),
     )
+
+
+def _problem(text: str, line: str, column: str, said: str) -> str:
+    """Return where the parser stopped, and why: without its grammar, and with what CEL writes."""
+    problem = said.removeprefix("Syntax error: ").partition(" expecting ")[0]
+    kind, _, what = problem.partition(" input ")
+    if kind in {"mismatched", "extraneous"}:
+        problem = "it ends too early" if what == "'<EOF>'" else f"{what} is not expected here"
+    problem = problem.replace("token recognition error at:", "cannot be read:")
+    at = int(column) - 1
+    words = [
+        found for found in _WORD.finditer(text.split("\n")[int(line) - 1]) if found.start() <= at
+    ]
+    for found in words[-2:]:
+        if found[0] in _OF_OTHERS and at <= found.end() + 1:
+            problem = f"CEL writes {found[0]} as {_OF_OTHERS[found[0]]}"
+    return f"line {line}, column {column}: {problem}"
 
 
 # -- reading an expression: CEL compiles it, but does not report the paths in it --------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hooknb import BasicAuth, Output, Response, Signature, Variable
+from hooknb import BasicAuth, Bearer, HeaderToken, Output, Response, Signature, Variable
 from hooknb.ui import HookPanel
 from hooknb.ui.draft.drafts import Row
 from hooknb.workflow import define
@@ -299,6 +299,37 @@ def test_turning_authentication_on_takes_both(runtime):
     choose(tab.security.basic, 0)
     tab.bar.apply.click()
     assert hook.workflow.trigger.auth is None
+
+
+@pytest.mark.parametrize(
+    "auth", [Signature("github", secret="s3cret"), [Bearer("s3cret"), HeaderToken("X-T", "s3cret")]]
+)
+def test_another_scheme_than_basic_is_named_and_not_turned_off_by_a_click(runtime, auth):
+    hook = runtime.webhook("signed", auth=auth)
+    tab = Panel(hook).trigger
+    served = hook.workflow.trigger.auth
+    for one in served.parts:
+        assert repr(one) in tab.security.other.text
+    assert "hook.configure(auth=" in tab.security.other.text
+    assert "s3cret" not in tab.security.other.text
+    assert not tab.security.basic.enabled
+    choose(tab.security.basic, 1)
+    choose(tab.security.basic, 0)
+    typed(tab.general.fields["methods"], "POST, PUT")
+    tab.bar.apply.click()
+    assert hook.revision == 2
+    assert hook.workflow.trigger.auth == served
+
+
+def test_nothing_is_said_of_other_schemes_where_there_is_none(hook, tab):
+    assert tab.security.other.text == ""
+    hook.configure(auth=Bearer("s3cret"))
+    tab.revised()
+    assert "Bearer" in tab.security.other.text
+    hook.configure(auth=None)
+    tab.revised()
+    assert tab.security.other.text == ""
+    assert tab.security.basic.enabled
 
 
 def test_the_password_stays_where_only_the_user_is_changed(hook, tab):

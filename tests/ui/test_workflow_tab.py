@@ -455,6 +455,13 @@ def test_ways_through_empty_branches_are_told_by_results(listen):
     ]
 
 
+def test_the_picture_names_every_scheme_that_callers_must_prove(listen):
+    it = listen(auth=[hooknb.Signature("github", secret="s3cret"), hooknb.Bearer("s3cret")])
+    hear(it.tab.flow, "open", visible=True)
+    text = it.last("flow")["trigger"]["text"]
+    assert text == "POST · Signature, Bearer token · no variables"
+
+
 def test_the_picture_says_what_is_new_and_where_nothing_comes_after(listen):
     it = listen(
         sync=True,

@@ -37,8 +37,8 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
             return found
         raise SettingError(
             "path",
-            f"{os.fspath(path)!r} does not end in {' or '.join(_SUFFIXES)}; rename it, or set "
-            f"the format to {' or '.join(map(repr, FORMATS))}",
+            f"{os.fspath(path)!r} does not end in one of {', '.join(_SUFFIXES)}; rename it, or "
+            f"set format to one of {', '.join(map(repr, FORMATS))}",
         )
     if format in FORMATS:
         return format

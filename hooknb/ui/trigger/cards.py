@@ -13,8 +13,8 @@ from hooknb.errors import PayloadError
 from hooknb.paths import MISSING
 from hooknb.payloads import kind
 from hooknb.ui.draft.typed import shown_headers, shown_json, shown_size
-from hooknb.ui.parts.controls import Asking, button, counted, hint, row_of
-from hooknb.ui.parts.form_fields import Choice, Field
+from hooknb.ui.parts.controls import Asking, button, counted, row_of
+from hooknb.ui.parts.form_fields import Choice, Field, Note
 from hooknb.ui.trigger.variable_rows import Rows
 from hooknb.workflow import Trigger, Workflow
 from hooknb.workflow.auth import BasicAuth
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hooknb.records import Delivery
     from hooknb.ui.draft.drafts import Draft
     from hooknb.ui.trigger.trigger_tab import TriggerTab
+    from hooknb.workflow.auth import Auth
 
 __all__ = ["Card", "General", "ResponseCard", "Sampled", "Security", "Variables"]
 
@@ -138,7 +139,7 @@ def _text(name: str, value: Any) -> str:
 class Security(Card):
     """HTTP Basic authentication; it requires a user and a password.
 
-    Any other scheme, such as a signature, is left as it is: it is set in Python.
+    Any other scheme, such as a signature, is named and left as it is: it is set in Python.
     """
 
     def __init__(self, forms: TriggerTab) -> None:
@@ -147,9 +148,9 @@ class Security(Card):
         self.password = Field(
             "password", password=True, lock=forms.lock, on_change=lambda _: self._typed()
         )
-        self._other = hint("Another scheme is in use, set by hook.configure(auth=…).")
-        form = [self.basic, row_of(self.user, self.password), self._other]
-        super().__init__(forms, "Security", form)
+        self.other = Note(lock=forms.lock)
+        children = [self.basic, row_of(self.user, self.password), self.other]
+        super().__init__(forms, "Security", children)
 
     def show(self, draft: Draft, *, is_new: bool) -> None:
         """Show the draft; typed text stays while authentication is turned off."""
@@ -161,7 +162,8 @@ class Security(Card):
             self.password.value = getattr(auth, "password", "")
         self.basic.value = is_basic
         self.basic.enabled = is_basic or auth is None
-        self._other.layout.display = "none" if self.basic.enabled else None
+        self.other.show("" if self.basic.enabled else _in_python(auth))
+        self.other.layout.display = "none" if self.basic.enabled else None
         problems = {error.setting: error.problem for error in draft.problems}
         for name, field in (("user", self.user), ("password", self.password)):
             field.enabled = is_basic
@@ -172,6 +174,12 @@ class Security(Card):
             return
         pair = (self.user.value, self.password.value)
         self._forms.edit(auth=pair if self.basic.value else None)
+
+
+def _in_python(auth: Auth) -> str:
+    """Say what callers must prove, and where it is changed."""
+    named = " and ".join(map(repr, auth.parts))
+    return f"Callers must prove {named}. Change it in Python: hook.configure(auth=…)"
 
 
 class ResponseCard(Card):

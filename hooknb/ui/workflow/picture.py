@@ -316,7 +316,8 @@ class Flow(Part):
         auth = draft.value("auth")
         if auth is not None:
             # A pair of user and password, still incomplete, is HTTP Basic.
-            said.append(getattr(auth, "title", BasicAuth.title))
+            schemes = getattr(auth, "parts", (BasicAuth,))
+            said.append(", ".join(scheme.title for scheme in schemes))
         said.append(counted(number, "variable") if number else "no variables")
         return {"text": " · ".join(said), "line": self._response()}
 

@@ -19,7 +19,6 @@ class AllOf(Auth, frozen=True, tag="all"):
         In the order in which they are asked; the first that refuses says why.
     """
 
-    title: ClassVar[str] = "Several"
     secret_field: ClassVar[str] = "schemes"  # noqa: S105 - they hold the secrets
 
     schemes: tuple[Auth, ...]
