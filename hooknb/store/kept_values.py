@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from hooknb.paths import MISSING
@@ -18,7 +19,8 @@ Kind: TypeAlias = Literal["int", "float", "bool", "text", "object"]
 _KINDS: Final[tuple[Kind, ...]] = ("int", "float", "bool", "text", "object")
 _TYPES: Final[dict[type, Kind]] = {int: "int", float: "float", bool: "bool", str: "text"}
 _FORMATS: Final = {"int": "q", "float": "d", "bool": "?"}
-_HEAD: Final = struct.Struct("<BBI")  # kind, whether there are gaps, number of values
+_HEAD: Final = struct.Struct("<BBBI")  # kind; are there gaps, is it compressed; number of values
+_MAX_COMPRESSED: Final = 256 * 1024  # bytes; long texts would take longer to read than to parse
 
 
 class KeptValues(NamedTuple):
@@ -72,10 +74,14 @@ def pack(values: Sequence[Any]) -> bytes | None:
             kind = "object"
             data = _packed(kind, there)
         has_gaps = len(there) < len(values)
-        head = _HEAD.pack(_KINDS.index(kind), has_gaps, len(there))
-        return head + (struct.pack(f"<{len(places)}H", *places) if has_gaps else b"") + data
+        if has_gaps:
+            data = struct.pack(f"<{len(places)}H", *places) + data
     except (TypeError, ValueError, RecursionError, struct.error):
         return None
+    small = zlib.compress(data, 1) if len(data) <= _MAX_COMPRESSED else data
+    is_compressed = 2 * len(small) <= len(data)
+    head = _HEAD.pack(_KINDS.index(kind), has_gaps, is_compressed, len(there))
+    return head + (small if is_compressed else data)
 
 
 def _packed(kind: Kind, values: list[Any]) -> bytes:
@@ -112,8 +118,10 @@ def _is_same(value: Any, other: Any) -> bool:
 
 def unpack(packed: memoryview) -> KeptValues:
     """Return what :func:`pack` was given; the bytes are known to be its own."""
-    number, has_gaps, count = _HEAD.unpack_from(packed)
-    kind, rest = _KINDS[number], packed[_HEAD.size :]
+    code, has_gaps, is_compressed, count = _HEAD.unpack_from(packed)
+    kind, rest = _KINDS[code], packed[_HEAD.size :]
+    if is_compressed:
+        rest = memoryview(zlib.decompress(rest))
     places, ends, objects = None, packed[:0], []
     if has_gaps:
         places, rest = rest[: 2 * count], rest[2 * count :]

@@ -229,20 +229,25 @@ class _Extraction:
                 self._leaves.setdefault(keys, []).append((at, value))
         self._has_room = len(self._leaves) <= _MAX_LEAVES
 
-    def packed(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the name and the bytes of each row; of what cannot be kept there are none."""
-        count = len(self.ids)
-        yield _IDS, struct.pack(f"<I{2 * count}q", count, *self.ids, *self.times)
-        for name, values in self._values.items():
-            yield name, pack(values) or b""
-        if not self._values:
-            yield _LEAVES, self._packed_leaves() or b""
+    def pack(self, rows: dict[str, bytes]) -> Iterator[None]:
+        """Put the name and the bytes of each row there, a step with each turn.
 
-    def _packed_leaves(self) -> bytes | None:
+        Of what cannot be kept there are none.
+        """
+        count = len(self.ids)
+        rows[_IDS] = struct.pack(f"<I{2 * count}q", count, *self.ids, *self.times)
+        for name, values in self._values.items():
+            rows[name] = pack(values) or b""
+            yield
+        if not self._values:
+            rows[_LEAVES] = b""
+            yield from self._pack_leaves(rows)
+
+    def _pack_leaves(self, rows: dict[str, bytes]) -> Iterator[None]:
         inner = {keys[:end] for keys in self._leaves for end in range(2, len(keys))}
         # A column shows objects where other deliveries have a leaf: such ranges are not kept.
         if not self._has_room or not inner.isdisjoint(self._leaves):
-            return None
+            return
         heads, columns = [], []
         for keys, found in self._leaves.items():
             values: list[Any] = [None] * len(self.ids)
@@ -250,11 +255,12 @@ class _Extraction:
                 values[at] = value
             packed = pack(values)
             if packed is None or not all(type(key) is str for key in keys):
-                return None
+                return
             heads.append([keys, len(found), len(packed)])
             columns.append(packed)
+            yield
         head = json.dumps(heads).encode()
-        return struct.pack("<I", len(head)) + head + b"".join(columns)
+        rows[_LEAVES] = struct.pack("<I", len(head)) + head + b"".join(columns)
 
 
 def _unpacked_leaves(data: memoryview) -> list[Leaf]:
@@ -267,17 +273,21 @@ def _unpacked_leaves(data: memoryview) -> list[Leaf]:
     return leaves
 
 
+def _checksum(workflow_id: int, first: int, last: int, name: str, data: memoryview) -> bytes:
+    place = f"{_FORMAT} {workflow_id} {first} {last} {name}".encode()
+    return struct.pack("<I", zlib.crc32(data, zlib.crc32(place)))
+
+
 def _sealed(workflow_id: int, first: int, last: int, name: str, data: bytes) -> bytes:
     """Return bytes with what shows that they are those of this row, undamaged."""
-    place = f"{_FORMAT} {workflow_id} {first} {last} {name}".encode()
-    return struct.pack("<I", zlib.crc32(data, zlib.crc32(place))) + data
+    return _checksum(workflow_id, first, last, name, memoryview(data)) + data
 
 
 def _opened(workflow_id: int, first: int, last: int, name: str, sealed: bytes) -> memoryview | None:
     """Return what was sealed; ``None`` where it is damaged, or where nothing could be kept."""
-    data = bytes(sealed[4:])
-    is_right = _sealed(workflow_id, first, last, name, data) == sealed
-    return memoryview(data) if data and is_right else None
+    data = memoryview(sealed)[4:]
+    is_right = _checksum(workflow_id, first, last, name, data) == sealed[:4]
+    return data if data and is_right else None
 
 
 # -- making them ----------------------------------------------------------------------------------
@@ -315,16 +325,17 @@ class Segments:
             self._wanted = others if variables is None else {**others, workflow_id: variables}
 
     def run(self, connection: Connection, transaction: Transaction) -> Iterator[None]:
-        """Make what is missing, a step with each turn; see :meth:`Retention.run`.
+        """Make the next range that is missing, a step with each turn; see :meth:`Retention.run`.
 
-        It ends early where many send: what it takes would be missing to them.
+        There is a rest after each, for whatever else wants the interpreter; and none is made while
+        many send.
         """
         if not self._is_quiet(connection):
             return
         for workflow_id in self._wanted:
             for is_end in self.make(workflow_id, connection, transaction):
                 yield
-                if is_end and not self._is_quiet(connection):
+                if is_end:
                     return
 
     def make_all(self, connection: Connection, transaction: Transaction) -> None:
@@ -408,10 +419,12 @@ class Segments:
             yield False
         if not extraction.ids or (extraction.ids[0], extraction.ids[-1]) != bounds:
             return  # some were deleted
-        sealed = []
-        for name, data in extraction.packed():
-            sealed.append((name, _sealed(workflow_id, first, last, name, data)))
+        packed: dict[str, bytes] = {}
+        for _ in extraction.pack(packed):
             yield False
+        sealed = [
+            (name, _sealed(workflow_id, first, last, name, data)) for name, data in packed.items()
+        ]
         transaction(partial(_write, workflow_id, bounds, len(extraction.ids), sealed))
         yield True
 
