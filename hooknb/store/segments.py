@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, bindparam, func, select
 
 from hooknb import paths, payloads
+from hooknb.errors import StoreError
 from hooknb.paths import MISSING
 from hooknb.payloads.headers import HeaderMap, masked, parse_head
 from hooknb.records import read_body
@@ -497,9 +498,17 @@ def _write(
 # -- reading them ---------------------------------------------------------------------------------
 
 
+def _rows(store: Store, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    # Where more than these pages cannot be read, the bodies cannot either, and that is said.
+    try:
+        return store.rows(statement, parameters)
+    except StoreError:
+        return []
+
+
 def read_ranges(store: Store, workflow_id: int, after: int) -> list[tuple[int, int]]:
     """Return the first and last ids of the ranges that begin after an id, in order."""
-    return store.rows(_RANGES, (workflow_id, after)) if store.rows(_TABLE) else []
+    return _rows(store, _RANGES, (workflow_id, after)) if _rows(store, _TABLE) else []
 
 
 def read_segment(
@@ -508,7 +517,8 @@ def read_segment(
     """Return what is kept of a range; ``None`` where it is not there, or is damaged."""
     names = _names(variables)
     marks = ", ".join("?" * (len(names) + 1))
-    rows = store.rows(
+    rows = _rows(
+        store,
         "SELECT name, last, data FROM segments "  # noqa: S608 - places of parameters only
         f"WHERE workflow_id = ? AND first = ? AND name IN ({marks})",
         (workflow_id, first, _IDS, *names),

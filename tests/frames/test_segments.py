@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -470,3 +471,31 @@ def test_a_process_of_an_earlier_version_deletes_the_segments_too(idle: Hook) ->
     with closing(Reading(str(idle.store.path))) as reading:
         frame = Frames(reading, idle.id).variables(INFERRED)
     assert frame.index.tolist() == list(range(2, 11))
+
+
+@pytest.mark.parametrize("what", ["segments", "sqlite_autoindex_segments_1"])
+def test_pages_of_segments_that_are_damaged_cost_only_time(idle: Hook, what: str) -> None:
+    work(idle.store)
+    expected = without(idle)
+    path = idle.store.path
+    assert path is not None
+    idle.store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (what,))
+        [(size,)] = connection.execute("PRAGMA page_size")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with closing(Reading(path)) as reading:
+        assert_same(Frames(reading, idle.id).variables(INFERRED), expected)
+
+
+def test_a_served_hook_keeps_its_columns_by_itself(tmp_path: Path) -> None:
+    with Runtime(tmp_path / "store.db", port=0) as runtime:
+        hook = runtime.webhook("orders")
+        for at in range(8):
+            hook.send(json={"n": at})
+        while len(segments.read_ranges(runtime._store, 1, 0)) < 2:  # a second each
+            time.sleep(0.05)
+        assert hook.variables["body.n"].tolist() == list(range(8))
