@@ -339,14 +339,14 @@ class Segments:
                 if is_end:
                     return
 
-    def make_all(self, connection: Connection, transaction: Transaction) -> None:
-        """Make what is missing at once, also what was given up or is being made."""
+    def make_all(self, connection: Connection, transaction: Transaction) -> Iterator[None]:
+        """Make what is missing without a rest, also what was given up or is being made."""
         self._upto.clear()
         self._complete.clear()
         self._looked.clear()
         for workflow_id in self._wanted if self._is_on else ():
             for _ in self.make(workflow_id, connection, transaction):
-                pass
+                yield
 
     def _is_quiet(self, connection: Connection) -> bool:
         [(changes,)] = _run(connection, "SELECT total_changes()")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
     from hooknb.store.segments import Variables
+    from hooknb.store.writer import Transaction
 
 __all__ = ["Counts", "Definition", "Size", "Store", "Stored", "StoredRevision"]
 
@@ -381,7 +382,15 @@ class Store:
 
     def make_segments(self) -> None:
         """Make all segments that can be made, also while many send; blocks until then."""
-        self._writer.run(self._segments.make_all)
+        steps: list[Iterator[None]] = []
+
+        def take_step(connection: Connection, transaction: Transaction) -> bool:
+            if not steps:
+                steps.append(self._segments.make_all(connection, transaction))
+            return next(steps[0], self) is not self
+
+        while self._writer.run(take_step):
+            pass  # senders come between the steps
 
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.
