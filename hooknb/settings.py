@@ -92,7 +92,8 @@ class RuntimeSettings:
     kept_columns
         Whether the store keeps the columns of the frame of variables, so that a new kernel need
         not read every body for it; the frame is the same. They are made in the background while
-        few requests are received; a store in memory has none.
+        few requests are received, and take about as much of the disk as the values in them; a
+        store in memory has none.
     env
         The variables that templates and expressions read as ``env``; the process environment by
         default.
