@@ -89,6 +89,11 @@ class RuntimeSettings:
         reading every body. It takes about an eighth of the store's size, and is built in the
         background while no sender waits, for existing deliveries too. ``False`` deletes it;
         ``None`` leaves it as it is, and a new store has none.
+    kept_columns
+        Whether the store keeps the columns of the frame of variables, so that a new kernel need
+        not read every body for it; the frame is the same. They are made in the background while
+        few requests are received, and take about as much of the disk as the values in them; a
+        store in memory has none.
     env
         The variables that templates and expressions read as ``env``; the process environment by
         default.
@@ -123,6 +128,7 @@ class RuntimeSettings:
     keep_deliveries: int | None = None
     keep_bytes: int | None = None
     text_index: bool | None = None
+    kept_columns: bool = True
     env: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     deterministic: bool = False
     own_hosts: frozenset[str] = field(init=False, repr=False)
@@ -156,6 +162,8 @@ class RuntimeSettings:
         self._check_kept()
         if self.text_index is not None and not isinstance(self.text_index, bool):
             raise SettingError("text_index", f"{self.text_index!r} is not True, False or None")
+        if not isinstance(self.kept_columns, bool):
+            raise SettingError("kept_columns", f"{self.kept_columns!r} is not True or False")
         if not isinstance(self.env, Mapping):
             raise SettingError("env", 'write a dict of texts, such as {"REGION": "north"}')
         for name in ("header_timeout", "body_timeout", "drain"):

@@ -25,7 +25,7 @@ from hooknb.intake.served import HookState
 from hooknb.relay.publication import Publication
 from hooknb.server import ServerThread, bind
 from hooknb.settings import RuntimeSettings
-from hooknb.store import Limits, NewJobs, StartExecution, Store
+from hooknb.store import Limits, NewJobs, StartExecution, Store, store_path
 from hooknb.workflow import Workflow, depth
 
 __all__ = ["Hosting"]
@@ -78,6 +78,8 @@ class Hosting:
             max_kept_response=settings.max_kept_response,
             limits=_limits(settings),
             text_index=settings.text_index,
+            # A store in memory ends with the process, whose frames keep what they have read.
+            kept_columns=settings.kept_columns and store_path(settings.store) is not None,
         )
         if settings.deterministic:
             with contextlib.ExitStack() as steps:
@@ -178,14 +180,14 @@ class Hosting:
         The server has been started.
         """
         self.intake.hooks[state.key] = state
-        self.store.limit(state.workflow_id, _limits(state.served.workflow))
+        self._keep(state)
         if self._server is not None:
             self._server.post(self.intake.resume, state, left)
 
     def advance(self, state: HookState) -> None:
         """Start what may be started by now, and tell the relay: a hook's settings have changed."""
         workflow = state.served.workflow
-        self.store.limit(state.workflow_id, _limits(workflow))
+        self._keep(state)
         with contextlib.suppress(PublicationError):  # the relay goes by what it knows
             self.publication.renew(
                 state.key, sync=workflow.sync, max_body=workflow.trigger.max_body
@@ -193,12 +195,20 @@ class Hosting:
         if self._server is not None:
             self._server.post(self.intake.engine.advance, state.queue)
 
+    def _keep(self, state: HookState) -> None:
+        """Tell the store what is kept of a hook."""
+        workflow = state.served.workflow
+        self.store.limit(state.workflow_id, _limits(workflow))
+        variables = [(part, it.path) for part, them in workflow.trigger.parts for it in them]
+        self.store.keep_columns(state.workflow_id, tuple(variables))
+
     def shut(self, state: HookState) -> None:
         """Take no more requests for a hook."""
         with contextlib.suppress(PublicationError):  # the relay gets an error
             self.publication.withdraw(state.key)
         self.intake.hooks.pop(state.key, None)
         self.store.limit(state.workflow_id, Limits())
+        self.store.keep_columns(state.workflow_id, None)
 
     def drain(self, state: HookState) -> None:
         """Wait for what runs of a hook, for ``drain`` at the most, until it is on disk."""

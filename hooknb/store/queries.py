@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "MAX_ID",
+    "VARIABLE_ROWS",
     "Comparison",
     "Condition",
     "DeliveryColumns",
@@ -779,7 +780,7 @@ _RESPONSE_COLUMNS: Final = _Query(
         func.group_concat(responses.c.duration_us),
     ).where(responses.c.workflow_id == _OF, responses.c.delivery_id.between(_AFTER, _UPTO))
 )
-_VARIABLES: Final = (
+VARIABLE_ROWS: Final = (
     select(
         deliveries.c.id,
         deliveries.c.size,
@@ -793,8 +794,12 @@ _VARIABLES: Final = (
     .where(_MINE, deliveries.c.reason.is_(None))
     .order_by(deliveries.c.id)
 )
-_VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id > _AFTER).limit(_LIMIT))
-_LISTED_VARIABLE_ROWS: Final = _Query(_VARIABLES.where(deliveries.c.id.in_(_LISTED)))
+_VARIABLE_ROWS: Final = _Query(
+    VARIABLE_ROWS.where(
+        deliveries.c.id > _AFTER, deliveries.c.id < bindparam("before", type_=Integer)
+    ).limit(_LIMIT)
+)
+_LISTED_VARIABLE_ROWS: Final = _Query(VARIABLE_ROWS.where(deliveries.c.id.in_(_LISTED)))
 _RUNS: Final = func.json_each(bindparam("runs")).table_valued("value").alias("runs")
 # An outer join, since SQLite would otherwise compare every response with every run.
 _RESPONSES: Final = _Query(
@@ -898,13 +903,13 @@ def read_delivery_columns(
 
 
 def read_variable_rows(
-    store: Store, workflow_id: int, after: int, limit: int
+    store: Store, workflow_id: int, after: int, limit: int, *, before: int = MAX_ID
 ) -> list[tuple[Any, ...]]:
-    """Return accepted deliveries after an id, in order.
+    """Return accepted deliveries after an id and before another, in order.
 
     Id, size, time in microseconds, head, query string, content type, content encoding, body.
     """
-    return _VARIABLE_ROWS.read(store, of=workflow_id, after=after, limit=limit)
+    return _VARIABLE_ROWS.read(store, of=workflow_id, after=after, before=before, limit=limit)
 
 
 def read_responses_between(

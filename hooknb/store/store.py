@@ -33,6 +33,7 @@ from hooknb.store.schema import (
     revisions,
     workflows,
 )
+from hooknb.store.segments import Segments
 from hooknb.store.single import read_deliveries, read_delivery, read_execution
 from hooknb.store.space import clear, delete_received
 from hooknb.store.text_index import TextIndex, check_setting, is_indexed
@@ -40,6 +41,9 @@ from hooknb.store.writer import Writer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
+
+    from hooknb.store.segments import Variables
+    from hooknb.store.writer import Transaction
 
 __all__ = ["Counts", "Definition", "Size", "Store", "Stored", "StoredRevision"]
 
@@ -134,6 +138,8 @@ class Store:
         What is kept of all workflows together.
     text_index
         Whether it has an index of texts; ``None`` leaves that as it is.
+    kept_columns
+        Whether the columns of frames are kept, see :mod:`hooknb.store.segments`.
 
     Raises
     ------
@@ -152,6 +158,7 @@ class Store:
         max_kept_response: int | None = None,
         limits: Limits = _NO_LIMITS,
         text_index: bool | None = None,
+        kept_columns: bool = False,
     ) -> None:
         check_setting(text_index)
         self._clock = clock or Clock()
@@ -168,12 +175,13 @@ class Store:
             self._files = {self.path: database.identity, log: file_identity(log)}
         self._retention = Retention(self._clock, limits)
         self._index = TextIndex(is_on=is_indexed(database.writing))
+        self._segments = Segments(is_on=kept_columns)
         self._writer = Writer(
             database.writing,
             database.guard,
             stored,
             self._clock,
-            (self._retention, self._index),
+            (self._retention, self._index, self._segments),
             is_there=None if database.path is None else lambda: self.is_there,
             max_kept_response=max_kept_response,
         )
@@ -363,6 +371,26 @@ class Store:
         """
         self._retention.limit(workflow_id, limits)
         self._writer.submit([])  # one that waits for nothing looks
+
+    def keep_columns(self, workflow_id: int, variables: Variables | None) -> None:
+        """Set which variables of a workflow are kept by columns; returns at once.
+
+        They are made in the background. ``None`` makes no more of them.
+        """
+        self._segments.keep(workflow_id, variables)
+        self._writer.submit([])  # one that waits for nothing looks
+
+    def make_segments(self) -> None:
+        """Make all segments that can be made, also while many send; blocks until then."""
+        steps: list[Iterator[None]] = []
+
+        def take_step(connection: Connection, transaction: Transaction) -> bool:
+            if not steps:
+                steps.append(self._segments.make_all(connection, transaction))
+            return next(steps[0], self) is not self
+
+        while self._writer.run(take_step):
+            pass  # senders come between the steps
 
     def delete(self, name: str) -> None:
         """Delete a workflow with its revisions and everything it received.

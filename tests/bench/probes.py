@@ -166,6 +166,7 @@ def growth(folder: str, only: str = "") -> dict[str, Any]:
             "table": lambda: look(hook.panel),
             "parquet": lambda: hook.export(path / "bench.parquet"),
             "jsonl": lambda: hook.export(path / "bench.jsonl"),
+            "kept": runtime._store.make_segments,
         }.items():
             if only in {"", name}:
                 sender.take_longest()

@@ -358,6 +358,7 @@ GROWTH = {
     "table": "the panel's table, first seen",
     "parquet": "export to Parquet",
     "jsonl": "export to JSON lines",
+    "kept": "keeping the columns that the next process reads",
 }
 MAX_REPEATED = 100_000  # deliveries of the stores that are read in several turns
 

@@ -6,12 +6,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from hooknb.errors import SettingError
-from hooknb.history.frames.chunks import read_of
 from hooknb.history.frames.collection import collection_held_off
 from hooknb.history.frames.record_frames import DeliveryRows, ExecutionRows, JobRows
 from hooknb.history.frames.typed_arrays import objects
 from hooknb.history.frames.variable_frame import VariableRows, variable_key
-from hooknb.store import queries
 from hooknb.workflow.variables import split_column
 
 if TYPE_CHECKING:
@@ -170,8 +168,7 @@ class Frames:
     def _variable_window(
         self, key: Key, ids: Sequence[int], columns: Sequence[str] | None
     ) -> pd.DataFrame:
-        read = read_of(ids, queries.read_listed_variable_rows)
-        rows = VariableRows(self._store, self._workflow_id, read)
+        rows = VariableRows(self._store, self._workflow_id, ids)
         if columns is None:
             return rows.read(key)
         if key:

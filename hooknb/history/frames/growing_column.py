@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from hooknb.history.frames.typed_arrays import as_objects, concatenated, joined, objects, text
+from hooknb.history.frames.typed_arrays import (
+    as_objects,
+    concatenated,
+    joined,
+    objects,
+    packed_text,
+    text,
+)
 from hooknb.paths import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hooknb.history.frames.typed_arrays import Array
+    from hooknb.store.kept_values import KeptValues
 
 __all__ = ["Column"]
 
@@ -32,6 +40,8 @@ _EXACT: Final = 2**53
 _MIN_TEXTS: Final = 256  # values of a piece; an array of fewer takes longer than it saves
 _NOTHING: Final = frozenset({NoneType, Missing})
 _SEEN: Final[dict[type, int]] = {int: _INT, bool: _BOOL, float: _FLOAT, str: _TEXT}
+_KEPT: Final = {"int": "<i8", "float": "<f8", "bool": "?"}
+_KEPT_SEEN: Final = {"int": _INT, "float": _FLOAT, "bool": _BOOL}
 
 Kind: TypeAlias = Literal[
     "int", "int with gaps", "bool", "bool with gaps", "float", "int or float", "text", "object"
@@ -90,6 +100,27 @@ class Column:
             rows = np.fromiter(rows, dtype=np.int64, count=len(rows))  # type: ignore[assignment]
         self._filled += len(values)
         self._pieces.append((rows, self._compact(values, kinds)))  # type: ignore[arg-type]
+
+    def add_kept(self, start: int, kept: KeptValues) -> None:
+        """Put what the store keeps of a range of deliveries into rows, as :meth:`add` does."""
+        rows: range | np.ndarray[Any, Any] = range(start, start + kept.number)
+        if kept.places is not None:
+            rows = start + np.frombuffer(kept.places, dtype="<u2").astype(np.int64)
+        if kept.kind == "object":
+            if kept.number:
+                self.add(rows, kept.objects)  # type: ignore[arg-type]
+            return
+        values: Array
+        if kept.kind == "text":
+            values = packed_text(kept) if kept.number >= _MIN_TEXTS else objects(kept.texts())
+            self._seen |= _TEXT
+        else:
+            values = np.frombuffer(kept.data, dtype=_KEPT[kept.kind])
+            self._seen |= _KEPT_SEEN[kept.kind]
+            if kept.kind == "int" and (values.max() > _EXACT or values.min() < -_EXACT):
+                self._seen |= _WIDE
+        self._filled += kept.number
+        self._pieces.append((rows, values))
 
     def _compact(self, values: Sequence[Any], kinds: set[type]) -> Array:
         count = len(values)

@@ -12,6 +12,8 @@ from hooknb.history.frames.growing_column import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hooknb.store import segments
+
 __all__ = ["Leaf", "Leaves"]
 
 
@@ -129,15 +131,39 @@ class Leaves:
                 work.extend(_entries(leaf, rows, values))
         return firsts
 
+    def may_add(self, kept: segments.Leaf) -> bool:
+        """Tell whether what the store keeps is all that stands in the columns.
+
+        Objects are not kept, and stand in a column where other deliveries have a leaf.
+        """
+        leaf = self._root
+        for key in kept.keys[:-1]:
+            below = leaf.children.get(key)
+            if below is None:
+                return True
+            if below.column is not None:
+                return False
+            leaf = below
+        return True
+
+    def add_kept(self, start: int, kept: segments.Leaf) -> None:
+        """Add what the store keeps of a leaf in a range of deliveries, the first of them in a row.
+
+        The leaves of a range are added in order, and only if all of them may be.
+        """
+        leaf = self._root
+        for key in kept.keys:
+            leaf = leaf.children.get(key) or leaf.children.setdefault(key, Leaf(key, leaf))
+        self._prepare(leaf).add_kept(start, kept.values)
+        leaf.times += kept.times
+        if leaf.order is None:
+            leaf.order = next(self._numbers)
+
     def _fill(
         self, leaf: Leaf, rows: Sequence[int], values: Sequence[Any], times: int
     ) -> list[int]:
         """Put values into a column, ``times`` of which are leaves; return the first leaf's row."""
-        if leaf.column is None:
-            leaf.column = Column()
-            self._all.append(leaf)
-            self.stale = self.stale or (bool(leaf.children) and leaf is not self._root)
-        leaf.column.add(rows, values)
+        self._prepare(leaf).add(rows, values)
         is_first = not leaf.times
         leaf.times += times
         if not is_first:
@@ -149,6 +175,13 @@ class Leaves:
                 if not (type(value) is dict and value)
             )
         ]
+
+    def _prepare(self, leaf: Leaf) -> Column:
+        if leaf.column is None:
+            leaf.column = Column()
+            self._all.append(leaf)
+            self.stale = self.stale or (bool(leaf.children) and leaf is not self._root)
+        return leaf.column
 
     def number(self, value: Any) -> None:
         """Give each leaf of a value that has none its order, as in the document."""

@@ -11,6 +11,8 @@ from pandas.api.extensions import ExtensionArray
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from hooknb.store.kept_values import KeptValues
+
 __all__ = [
     "Array",
     "as_objects",
@@ -21,6 +23,7 @@ __all__ = [
     "joined",
     "milliseconds",
     "objects",
+    "packed_text",
     "repeated",
     "text",
     "times",
@@ -72,6 +75,22 @@ def repeated(values: Sequence[str | None], codes: np.ndarray[Any, np.dtype[np.in
         for start in range(0, max(1, len(codes)), _MAX_VALUES)
     ]
     return concatenated(parts)
+
+
+def packed_text(values: KeptValues) -> Array:
+    """Make an array of text out of what the store keeps of it."""
+    dtype = pd.StringDtype(na_value=np.nan)
+    if dtype.storage != "pyarrow":
+        return text(values.texts())
+    import pyarrow as pa  # as above
+
+    offsets = np.zeros(values.number + 1, dtype=np.int64)
+    offsets[1:] = np.frombuffer(values.ends, dtype="<u4")
+    arrow = pa.LargeStringArray.from_buffers(
+        values.number, pa.py_buffer(offsets), pa.py_buffer(values.data)
+    )
+    array: ExtensionArray = pd.array(arrow, dtype=dtype)
+    return array
 
 
 def as_objects(array: Array) -> np.ndarray[Any, Any]:

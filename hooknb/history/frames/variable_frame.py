@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
-from hooknb import paths, payloads
-from hooknb.history.frames.chunks import Read, chunks
+from hooknb import payloads
+from hooknb.history.frames.chunks import Read, chunks, read_of
 from hooknb.history.frames.growing_column import Column
 from hooknb.history.frames.leaves import Leaves
-from hooknb.history.frames.typed_arrays import frame, joined, times
+from hooknb.history.frames.typed_arrays import frame, joined, times, times_of
 from hooknb.paths import MISSING
-from hooknb.payloads.headers import HeaderMap, masked, parse_head
 from hooknb.records import read_body
-from hooknb.store import queries
+from hooknb.store import queries, segments
+from hooknb.store.segments import Segment
 from hooknb.workflow.variables import Variable, column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -31,6 +33,8 @@ __all__ = ["VariableRows", "variable_key"]
 
 _MAX_COLUMNS: Final = 500
 _EARLY: Final = 5_000  # rows that are better read again at once than after all the others
+
+_Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 Key = tuple[tuple[str, str, str], ...]
 """Part, path and column of every configured variable."""
@@ -51,6 +55,9 @@ class _Source(Protocol):
     def add(self, start: int, rows: Sequence[tuple[Any, ...]]) -> None:
         """Take them out of rows of `read_variable_rows`, the first of which is number ``start``."""
 
+    def add_kept(self, start: int, segment: Segment) -> bool:
+        """Take what the store keeps of rows in their place; return whether that was possible."""
+
     @property
     def stale(self) -> bool:
         """Whether every row must be added once more."""
@@ -69,16 +76,14 @@ class VariableRows:
     ----------
     store, workflow_id
         What to read.
-    read_rows
-        Reads rows as :func:`hooknb.store.queries.read_variable_rows` does.
+    ids
+        Of the rows, in order; ``None`` for all.
     """
 
-    def __init__(
-        self, store: Store, workflow_id: int, read_rows: Read = queries.read_variable_rows
-    ) -> None:
+    def __init__(self, store: Store, workflow_id: int, ids: Sequence[int] | None = None) -> None:
         self._store = store
         self._workflow_id = workflow_id
-        self._read_rows = read_rows
+        self._wanted = ids
         self.reset()
 
     def reset(self, key: Key = ()) -> None:
@@ -119,19 +124,56 @@ class VariableRows:
 
     def _extend(self) -> None:
         """Read what is new, or stop where starting again is faster."""
-        ids: list[int] = []
-        moments: list[int] = []
-        start = len(self._ids)
-        for rows in chunks(self._store, self._read_rows, self._workflow_id, after=self._last):
-            self._source.add(start + len(ids), rows)
-            ids += [row[0] for row in rows]
-            moments += [row[2] for row in rows]
-            if self._source.stale and start + len(ids) <= _EARLY:
+        ids, moments = [self._ids], []
+        for new, received in self._add_new():
+            ids.append(new)
+            moments.append(received)
+            if self._source.stale and sum(map(len, ids)) <= _EARLY:
                 break
-        if ids:
-            self._last = ids[-1]
-            self._ids = np.concatenate((self._ids, np.asarray(ids, dtype=np.int64)))
-            self._times = joined(self._times, times(moments))
+        if moments:
+            self._last = int(ids[-1][-1])
+            self._ids = np.concatenate(ids)
+            self._times = joined(self._times, times_of(np.concatenate(moments)))
+
+    def _add_new(self) -> Iterator[tuple[_Numbers, _Numbers]]:
+        """Add what is new, whole ranges from what is kept of them; yield ids and times of each."""
+        row, after = len(self._ids), self._last
+        ranges = segments.read_ranges(self._store, self._workflow_id, after)
+        for first, last in [*ranges, (queries.MAX_ID, queries.MAX_ID)]:
+            read = self._rows_before(first)
+            for rows in chunks(self._store, read, self._workflow_id, after=after):
+                self._source.add(row, rows)
+                row += len(rows)
+                after = rows[-1][0]
+                yield _numbers(rows, 0), _numbers(rows, 2)
+            segment = self._read_segment(first, last)
+            # What does not come out of one is read from the bodies, before the next one.
+            if segment is not None and self._source.add_kept(row, segment):
+                ids = np.frombuffer(segment.ids, dtype="<i8")
+                row += len(ids)
+                after = last
+                yield ids, np.frombuffer(segment.times, dtype="<i8")
+
+    def _rows_before(self, before: int) -> Read:
+        if self._wanted is None:
+            return partial(queries.read_variable_rows, before=before)
+        ids = self._wanted[: bisect_left(self._wanted, before)]
+        return read_of(ids, queries.read_listed_variable_rows)
+
+    def _read_segment(self, first: int, last: int) -> Segment | None:
+        """Read what is kept of a range, where all of it is wanted."""
+        if first == queries.MAX_ID:
+            return None
+        wanted = self._wanted
+        if wanted is not None:
+            wanted = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+            if not wanted or (wanted[0], wanted[-1]) != (first, last):
+                return None
+        variables = tuple((part, path) for part, path, _ in self._key)
+        segment = segments.read_segment(self._store, self._workflow_id, first, variables)
+        if segment is None or wanted is None:
+            return segment
+        return segment if np.array_equal(np.frombuffer(segment.ids, dtype="<i8"), wanted) else None
 
     def _make_frame(self) -> pd.DataFrame:
         columns, left_out = self._source.columns()
@@ -179,6 +221,14 @@ class _Inferred:
             if bodies[number - start] is not MISSING:
                 self._body.number(bodies[number - start])
 
+    def add_kept(self, start: int, segment: Segment) -> bool:
+        parts = {"query": self._query, "body": self._body}
+        if not all(parts[leaf.part].may_add(leaf) for leaf in segment.leaves):
+            return False
+        for leaf in segment.leaves:
+            parts[leaf.part].add_kept(start, leaf)
+        return True
+
     def columns(self) -> tuple[dict[str, Column], int]:
         leaves = [("query", leaf) for leaf in self._query.all()]
         leaves += [("body", leaf) for leaf in self._body.all()]
@@ -206,29 +256,24 @@ class _Configured:
             "headers": [], "query": [], "body": []
         }  # fmt: skip
         for part, path, name in self._key:
-            taker = _header(path) if part == "headers" else paths.compile(path)
-            self._takers[part].append((taker, self._columns[name]))
+            self._takers[part].append((segments.make_getter(part, path), self._columns[name]))
 
     def add(self, start: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        parts: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-            "headers": lambda row: HeaderMap(parse_head(row[3])),
-            "query": lambda row: payloads.parse_query_string(row[4]),
-            "body": lambda row: read_body(row[7], row[5], row[6], size=row[1], is_accepted=True),
-        }
         numbers = range(start, start + len(rows))
         for part, takers in self._takers.items():
             if takers:
-                values = list(map(parts[part], rows))
+                values = list(map(segments.READ_PART[part], rows))
                 for take, filled in takers:
                     filled.add(numbers, list(map(take, values)))
+
+    def add_kept(self, start: int, segment: Segment) -> bool:
+        for (*_, name), values in zip(self._key, segment.variables, strict=True):
+            self._columns[name].add_kept(start, values)
+        return True
 
     def columns(self) -> tuple[dict[str, Column], int]:
         return self._columns, 0
 
 
-def _header(name: str) -> Callable[[HeaderMap], Any]:
-    def take(headers: HeaderMap) -> Any:
-        value = headers.get(name)
-        return None if value is None else masked(name, value)
-
-    return take
+def _numbers(rows: Sequence[tuple[Any, ...]], place: int) -> _Numbers:
+    return np.fromiter((row[place] for row in rows), dtype=np.int64, count=len(rows))
