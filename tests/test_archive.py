@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -326,3 +327,120 @@ def test_without_pyarrow_an_archive_names_the_extra(
     with pytest.raises(SettingError, match=r'pip install "hooknb\[parquet\]"'):
         runtime.webhook("orders").archive(tmp_path / "orders")
     assert not (tmp_path / "orders").exists()
+
+
+def test_what_is_deleted_while_an_archive_is_written_stays_in_it(
+    runtime: hooknb.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = runtime.webhook("orders", body=["n"], nodes=[hooknb.Calculation("body.n")])
+    path = tmp_path / "orders"
+    for n in (1, 2):
+        hook.send(json={"n": n})
+        hook.wait()
+        hook.archive(path)
+    with hooknb.open(path) as opened:
+        check_same(opened, hook)
+    before = {name: getattr(hook, name) for name in FRAMES}
+    hook.send(json={"n": 3})
+    hook.wait()
+    real = archives.read_archived
+
+    def read(*arguments: Any) -> Any:
+        hook.clear()
+        return real(*arguments)
+
+    monkeypatch.setattr(archives, "read_archived", read)
+    hook.archive(path)
+    with hooknb.open(path) as opened:
+        for name in FRAMES:
+            pd.testing.assert_frame_equal(getattr(opened, name), before[name])
+
+
+def test_an_execution_that_ends_while_it_is_archived_is_archived_again(
+    runtime: hooknb.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    hook = runtime.webhook("orders", nodes=[hooknb.Code(lambda _: go.wait(60))])
+    path = tmp_path / "orders"
+    real = archives.read_archived
+
+    def read(*arguments: Any) -> Any:
+        yield from real(*arguments)
+        go.set()
+        hook.wait()
+        assert len(hook.jobs) == 1  # it is in the store by now
+
+    hook.send(json=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "read_archived", read)
+        hook.archive(path)
+    hook.archive(path)
+    with hooknb.open(path) as opened:
+        check_same(opened, hook)
+
+
+def test_an_archive_goes_on_where_it_was_killed_before_it_had_a_manifest(
+    by_month: hooknb.Hook, tmp_path: Path
+) -> None:
+    path = tmp_path / "orders"
+    path.mkdir()
+    (path / ".archive.json.0a1b2c3d").write_bytes(b'{"version"')
+    assert by_month.archive(path) == 3
+    with hooknb.open(path) as opened:
+        check_same(opened, by_month)
+
+
+def test_an_archive_goes_on_where_it_was_interrupted_before_a_month(
+    by_month: hooknb.Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "orders"
+    real = Path.mkdir
+
+    def mkdir(made: Path, *arguments: Any, **settings: Any) -> None:
+        real(made, *arguments, **settings)
+        if made.parent == path:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", mkdir)
+        with pytest.raises(KeyboardInterrupt):
+            by_month.archive(path)
+    assert by_month.archive(path) == 3
+
+
+@pytest.mark.parametrize("kind", ["deliveries", "executions", "jobs"])
+def test_a_file_that_was_moved_away_is_archived_again(
+    runtime: hooknb.Runtime, tmp_path: Path, kind: str
+) -> None:
+    hook = runtime.webhook("orders", body=["n"], nodes=[hooknb.Calculation("body.n")])
+    hook.send(json={"n": 1})
+    hook.wait()
+    path = tmp_path / "orders"
+    hook.archive(path)
+    [file] = (path / kind).iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(SettingError, match=rf"{file.name}' cannot be read.*move it away"):
+        hooknb.open(path)
+    hook.send(json={"n": 2})
+    hook.wait()
+    with pytest.raises(SettingError, match=rf"{file.name}' cannot be read.*move it away"):
+        hook.archive(path)
+    file.rename(tmp_path / "damaged")
+    hook.archive(path)
+    with hooknb.open(path) as opened:
+        check_same(opened, hook)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"n": [1]}, {"id": ["a"]}, {"id": [1], "received_at": ["today"]}, {"id": [None]}, {"id": [7]}],
+)
+def test_parquet_of_something_else_is_not_read_as_an_archive(
+    by_month: hooknb.Hook, tmp_path: Path, columns: dict[str, list[Any]]
+) -> None:
+    path = tmp_path / "orders"
+    by_month.archive(path)
+    file = path / "deliveries" / "2026-02.parquet"
+    pq.write_table(pa.table(columns), file)
+    with pytest.raises(SettingError, match=r"2026-02.parquet' cannot be read"):
+        hooknb.open(path)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hooknb.store.store import Store
 
-__all__ = ["ARCHIVED_COLUMNS", "read_archived", "restore_rows"]
+__all__ = ["ARCHIVED_COLUMNS", "REQUIRED_COLUMNS", "read_archived", "restore_rows"]
 
 _MAX_EXECUTIONS: Final = 50  # whose jobs are read at once
 _NOT_KEPT: Final = frozenset({"workflow_id", "owner"})
@@ -61,6 +61,17 @@ ARCHIVED_COLUMNS: Final[dict[str, dict[str, type]]] = {
     "jobs": _own(jobs),
 }
 """The columns of each kind of record and their types; ``None`` may stand in any of them."""
+
+
+REQUIRED_COLUMNS: Final = {
+    kind: frozenset(
+        column.name
+        for column in table.columns
+        if column.name not in _NOT_KEPT and not column.nullable and column.server_default is None
+    )
+    for kind, table in _TABLES.items()
+}
+"""Those that an archive of any hooknb has; the others may have been added since."""
 
 
 def _prepared(kind: str) -> Prepared:

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import weakref
 from array import array
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,13 +33,13 @@ from hooknb.history.exports.writing import replacing
 from hooknb.payloads.headers import Headers, is_secret_header, parse_head
 from hooknb.records import Status
 from hooknb.store import Store, queries
-from hooknb.store.archived import ARCHIVED_COLUMNS, read_archived, restore_rows
+from hooknb.store.archived import ARCHIVED_COLUMNS, REQUIRED_COLUMNS, read_archived, restore_rows
 from hooknb.workflow import Trigger
 from hooknb.workflow.variables import PARTS, Variable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -48,7 +49,9 @@ __all__ = ["Archive", "archive", "open"]
 
 _VERSION: Final = 1
 _MANIFEST: Final = "archive.json"
-_KINDS: Final = ("jobs", "executions", "deliveries")  # in the order in which they are written
+# In the order in which they are written: an execution that had ended has all its jobs by then.
+_KINDS: Final = ("executions", "jobs", "deliveries")
+_DELIVERY: Final = {"executions": "id", "jobs": "execution_id", "deliveries": "id"}
 _TIMES: Final = frozenset({"received_at", "started_at", "finished_at"})
 _OPEN: Final = b"hooknb.open"  # whether an execution had not ended when it was written
 _MAX_IDS: Final = 5_000  # read at once
@@ -116,19 +119,23 @@ def _parquet() -> tuple[Any, Any]:
 def _prepare(folder: Path, manifest: _Manifest) -> None:
     """Make the folder, unless it is that of another hook, or no archive."""
     try:
-        if folder.is_dir() and any(folder.iterdir()):
+        # A run that was killed may have left its manifest unfinished.
+        if folder.is_dir() and any(
+            not it.name.startswith(f".{_MANIFEST}.") for it in folder.iterdir()
+        ):
             found = _read_manifest(folder)
             if found.hook != manifest.hook:
                 raise SettingError(
                     "path", f"{str(folder)!r} is the archive of another hook, {found.name!r}"
                 )
-        for made in (folder, *(folder / kind for kind in _KINDS)):
-            made.mkdir(mode=0o700, parents=made == folder, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with replacing(folder / _MANIFEST) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        for kind in _KINDS:
+            (folder / kind).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         problem = f"{str(folder)!r} cannot be written: {error.strerror or error}"
         raise SettingError("path", problem) from error
-    with replacing(folder / _MANIFEST) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
 
 
 def _read_manifest(folder: Path) -> _Manifest:
@@ -177,10 +184,10 @@ class _Month:
     def write(self, store: Store, workflow_id: int, ids: Sequence[int], *, secrets: bool) -> int:
         """Write it, where it is not complete by now; return how many deliveries are new in it."""
         known, is_open = self._known()
-        new = set(ids) - known
+        asked = set(ids)
+        new = asked - known
         if not new and not is_open:
             return 0
-        kept = set(ids)
         is_open = False
         for kind in _KINDS:
             path = self._paths[kind]
@@ -189,35 +196,42 @@ class _Month:
                 replacing(path) as file,
                 self._parquet.ParquetWriter(file, schema, compression="zstd") as writer,
             ):
-                # What the store has deleted meanwhile stays in the archive.
-                for table in self._old(kind, kept):
+                # What the store deleted stays in the archive, also what it deletes meanwhile.
+                for table in self._old(kind, lambda number: number not in asked):
                     writer.write_table(_with_all(self._arrow, schema, table))
+                gone = set(asked)
+                at = list(ARCHIVED_COLUMNS[kind]).index(_DELIVERY[kind])
                 for rows in read_archived(store, workflow_id, kind, ids):
                     is_open |= _has_open(kind, rows)
+                    gone.difference_update(row[at] for row in rows)
                     writer.write_table(self._table(kind, schema, rows, secrets=secrets))
+                for table in self._old(kind, gone.__contains__):
+                    writer.write_table(_with_all(self._arrow, schema, table))
                 if kind == "deliveries":
                     writer.add_key_value_metadata({_OPEN: b"1" if is_open else b"0"})
         return len(new)
 
     def _known(self) -> tuple[set[int], bool]:
+        """Return the deliveries that it has, and whether it is to be written in any case."""
         path = self._paths["deliveries"]
         if not path.exists():
             return set(), True
-        with self._parquet.ParquetFile(path) as file:
+        with _reading(self._arrow, self._parquet, path, "deliveries") as file:
             metadata = file.metadata.metadata or {}
             ids = file.read(["id"])["id"].to_pylist()
-        return set(ids), metadata.get(_OPEN) != b"0"
+        is_whole = all(it.exists() for it in self._paths.values())
+        return set(ids), metadata.get(_OPEN) != b"0" or not is_whole
 
-    def _old(self, kind: str, replaced: set[int]) -> Iterator[Any]:
-        """Yield what the file has of deliveries that are not among those that are written anew."""
+    def _old(self, kind: str, is_meant: Callable[[int], bool]) -> Iterator[Any]:
+        """Yield what the file has of some deliveries."""
         path = self._paths[kind]
         if not path.exists():
             return
-        column = "execution_id" if kind == "jobs" else "id"
-        with self._parquet.ParquetFile(path) as file:
+        with _reading(self._arrow, self._parquet, path, kind) as file:
             for group in range(file.num_row_groups):
+                column = _DELIVERY[kind]
                 numbers = file.read_row_group(group, [column])[column].to_pylist()
-                mask = [number not in replaced for number in numbers]
+                mask = list(map(is_meant, numbers))
                 if any(mask):
                     yield file.read_row_group(group).filter(self._arrow.array(mask))
 
@@ -229,6 +243,22 @@ class _Month:
             columns["response_headers"] = tuple(map(_masked_pairs, columns["response_headers"]))
         arrays = [self._arrow.array(columns[field.name], field.type) for field in schema]
         return self._arrow.Table.from_arrays(arrays, schema=schema)
+
+
+@contextmanager
+def _reading(arrow: Any, parquet: Any, path: Path, kind: str) -> Iterator[Any]:
+    """Open a file of an archive; what is wrong with it is an error of its path."""
+    try:
+        with parquet.ParquetFile(path) as file:
+            there = {(field.name, field.type) for field in file.schema_arrow}
+            names = {name for name, _ in there}
+            known = {(field.name, field.type) for field in _schema(arrow, kind)}
+            if not (names >= REQUIRED_COLUMNS[kind] and there <= known):
+                raise ValueError(f"its columns are not those of archived {kind}")  # noqa: TRY301 - a reason among others
+            yield file
+    except (OSError, ValueError) as error:
+        problem = f"{str(path)!r} cannot be read: {error}; move it away, and archive the hook again"
+        raise SettingError("path", problem) from error
 
 
 def _schema(arrow: Any, kind: str) -> Any:
@@ -300,7 +330,7 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        _, parquet = _parquet()
+        arrow, parquet = _parquet()
         self.path = Path(path)
         manifest = _read_manifest(self.path)
         self.name = manifest.name
@@ -320,8 +350,8 @@ class Archive:
         try:
             made = self._store.define(self.name, b"{}", enabled=False)
             self._workflow_id = made.workflow_id
-            for kind in reversed(_KINDS):
-                restore_rows(self._store, self._workflow_id, kind, self._rows(parquet, kind))
+            for kind in ARCHIVED_COLUMNS:  # deliveries first, to which the others belong
+                restore_rows(self._store, self._workflow_id, kind, self._rows(arrow, parquet, kind))
         except BaseException:
             self.close()
             raise
@@ -329,20 +359,14 @@ class Archive:
 
         self._frames: Frames = Frames(self._store, self._workflow_id)
 
-    def _rows(self, parquet: Any, kind: str) -> Iterable[list[dict[str, Any]]]:
-        of = "execution_id" if kind == "jobs" else "id"
+    def _rows(self, arrow: Any, parquet: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
         for path in sorted((self.path / "deliveries").glob("*.parquet")):
-            beside = self.path / kind / path.name
-            try:
-                # What an interrupted run wrote of deliveries that it did not reach is left out.
-                there = set(parquet.read_table(path, columns=["id"])["id"].to_pylist())
-                with parquet.ParquetFile(beside) as file:
-                    for batch in file.iter_batches(batch_size=500):
-                        rows = _as_stored(batch)
-                        yield [row for row in rows if row[of] in there]
-            except (OSError, ValueError) as error:
-                problem = f"{str(beside)!r} cannot be read: {error}; archive the hook again"
-                raise SettingError("path", problem) from error
+            with _reading(arrow, parquet, path, "deliveries") as file:
+                there = set(file.read(["id"])["id"].to_pylist())
+            with _reading(arrow, parquet, self.path / kind / path.name, kind) as file:
+                for batch in file.iter_batches(batch_size=500):
+                    # What an interrupted run wrote of deliveries that it did not reach is left out.
+                    yield [row for row in _as_stored(batch) if row[_DELIVERY[kind]] in there]
 
     @property
     def deliveries(self) -> pd.DataFrame:
