@@ -190,12 +190,7 @@ class TextIndex:
 
     def switch(self, _connection: Connection, transaction: Transaction, *, on: bool) -> None:
         """Begin an index of the whole store, or delete it; by the writer."""
-        if on:
-            transaction(_metadata.create_all)
-        else:
-            for workflow_id in transaction(_indexed):
-                transaction(partial(forget_all, workflow_id=workflow_id))
-            transaction(_metadata.drop_all)
+        transaction(_metadata.create_all if on else _delete)
         self.is_on = on
 
     def run(self, _connection: Connection, transaction: Transaction) -> Iterator[None]:
@@ -206,11 +201,13 @@ class TextIndex:
             yield
 
 
-def _indexed(connection: Connection) -> list[int]:
-    """Return the workflows that have an index."""
-    if not _is_there(connection):
-        return []
-    return list(connection.execute(select(_indexes.c.workflow_id)).scalars())
+def _delete(connection: Connection) -> None:
+    """Delete the index of the whole store at once: another process may keep it up meanwhile."""
+    if _has_trigrams():
+        found = "SELECT name FROM sqlite_master WHERE name GLOB 'text_of_*' AND sql LIKE '%fts5(%'"
+        for name in connection.exec_driver_sql(found).scalars().all():
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+    _metadata.drop_all(connection)
 
 
 def _behind(connection: Connection) -> list[int]:
@@ -420,8 +417,9 @@ def is_indexed(connection: Connection) -> bool:
 
 
 def _has_index(store: Store, workflow_id: int) -> bool:
-    found = "SELECT 1 FROM sqlite_master WHERE name = ?"
-    return bool(store.rows(found, (_table(workflow_id),)))
+    # One without the other is left by a process whose SQLite could not delete it.
+    found = "SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)"
+    return store.rows(found, (_indexes.name, _table(workflow_id))) == [(2,)]
 
 
 def _candidates(workflow_id: int, *, newest: bool) -> str:

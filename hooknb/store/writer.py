@@ -248,7 +248,7 @@ class Writer:
                 for _ in work.run(self._connection, self._transaction):
                     yield work
                 self._faults.discard(work.fault)
-            except (SQLAlchemyError, self._failed, StoreError) as error:
+            except Exception as error:  # noqa: BLE001 - senders wait for this thread
                 if work.fault not in self._faults:
                     _LOG.warning("%s: %s", work.fault, error)
                 self._faults.add(work.fault)

@@ -277,6 +277,63 @@ def test_where_sqlite_has_no_trigrams_the_setting_says_what_to_do(
         Runtime(tmp_path / "store.db", port=0, text_index="yes")
 
 
+def test_an_index_is_switched_off_while_another_process_keeps_it_up(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with (
+        closing(Store(path, lambda _: None, text_index=True)) as other,
+        closing(Store(path, lambda _: None)) as store,
+    ):
+        source = Source(store)
+        number = source.send("some words")
+        index_all(other)
+
+        def switch(connection: Any, transaction: Any) -> None:
+            def and_index(work: Any) -> Any:
+                made = transaction(work)
+                index_all(other)
+                return made
+
+            store._index.switch(connection, and_index, on=False)
+
+        store._writer.run(switch)
+        assert store.rows("SELECT name FROM sqlite_master WHERE name LIKE 'text%'") == []
+        assert matching_ids(store, source.id, compile_filter("some words")) == [number]
+
+
+def test_an_index_that_was_switched_off_without_fts5_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "store.db"
+    with closing(Store(path, lambda _: None, text_index=True)) as store:
+        source = Source(store)
+        number = source.send("some words")
+        index_all(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(text_index, "_has_trigrams", lambda: False)
+        Store(path, lambda _: None, text_index=False).close()
+    asked = compile_filter("some words")
+    with closing(Store(path, lambda _: None)) as store:
+        assert matching_ids(store, source.id, asked) == [number]
+    with closing(Store(path, lambda _: None, text_index=True)) as store:
+        index_all(store)
+        assert candidates(Source(store), "some words") == [number]
+
+
+def test_the_writer_goes_on_where_a_text_cannot_be_indexed(
+    monkeypatch: pytest.MonkeyPatch, indexed: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Any) -> str:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(text_index, "searched_text", refuse)
+    number = indexed.send("some words")
+    while "texts cannot be indexed: unforeseen" not in caplog.text:
+        assert indexed.store._writer._thread.is_alive()
+        time.sleep(0.01)
+    assert indexed.send("some more") == number + 1
+    assert matching_ids(indexed.store, indexed.id, compile_filter("some words")) == [number]
+
+
 # -- interrupts -----------------------------------------------------------------------------------
 
 
