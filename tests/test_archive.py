@@ -444,3 +444,11 @@ def test_parquet_of_something_else_is_not_read_as_an_archive(
     pq.write_table(pa.table(columns), file)
     with pytest.raises(SettingError, match=r"2026-02.parquet' cannot be read"):
         hooknb.open(path)
+
+
+def test_a_closed_archive_says_so(by_month: hooknb.Hook, tmp_path: Path) -> None:
+    by_month.archive(tmp_path / "orders")
+    with hooknb.open(tmp_path / "orders") as opened:
+        assert len(opened.deliveries) == 3
+    with pytest.raises(hooknb.StoreError, match=r"the archive is closed; open it again"):
+        _ = opened.deliveries

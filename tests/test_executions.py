@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import hooknb
-from hooknb import Response, Runtime, Status
+from hooknb import Response, Runtime, Status, _clock
 from hooknb.records import ReceivedRequest
 
 
@@ -439,3 +439,20 @@ def test_of_a_long_queue_a_part_alone_stays_in_memory(runtime: Runtime) -> None:
     hook.wait()
     assert held < 280
     assert seen == list(range(300))
+
+
+def test_an_execution_takes_the_time_when_its_turn_comes(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour, ahead = 3_600_000_000, [0]  # microseconds
+    real = _clock.now
+    monkeypatch.setattr(_clock, "now", lambda: real() + ahead[0])
+    release = threading.Event()
+    hook = runtime.webhook("orders", concurrency=1, nodes=[hooknb.Code(lambda _: release.wait(60))])
+    for number in range(2):
+        hook.send(json=number)
+    ahead[0] = hour  # the machine sleeps, or somebody sets the clock
+    release.set()
+    hook.wait()
+    first, second = hook.executions["started_at"].astype("int64")
+    assert second - first >= hour

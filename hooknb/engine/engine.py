@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from hooknb._clock import Clock
@@ -203,13 +204,17 @@ class Run:
         self._is_started = is_started
         self._recovered = recovered
         self._on_end = on_end
-        self._clock = engine.clock_of(id)
         self._started_at: int | None = None
         self._context: Context | None = None
         self._is_dropped = False
         self._over: Future[None] | None = None  # for the one who waits
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
+
+    @cached_property
+    def _clock(self) -> Clock:
+        # Made when it begins: it counts on from there, and not while the machine sleeps.
+        return self._engine.clock_of(self.id)
 
     def forget_request(self) -> None:
         """Have the delivery read from the store once it is this one's turn."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from hooknb.errors import SettingError
+from hooknb.errors import SettingError, StoreError
 from hooknb.history.exports.values import shown
 from hooknb.history.exports.writing import replacing
 from hooknb.payloads.headers import Headers, is_secret_header, parse_head
@@ -391,6 +391,8 @@ class Archive:
         return self._described("jobs", self._frames.jobs)
 
     def _described(self, kind: str, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        if not self._end.alive:
+            raise StoreError("the archive is closed; open it again")
         frame = read()
         frame.attrs |= {
             "hook": self.name,
