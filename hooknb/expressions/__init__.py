@@ -25,7 +25,7 @@ characters and its values at most 500 levels, since CEL crashes the process on d
 
 from __future__ import annotations
 
-from hooknb.expressions.cel import compile_expression, evaluate
+from hooknb.expressions.cel import TEXT, compile_expression, evaluate
 from hooknb.expressions.cel_values import MAX_VALUES, TooManyValuesError
 
-__all__ = ["MAX_VALUES", "TooManyValuesError", "compile_expression", "evaluate"]
+__all__ = ["MAX_VALUES", "TEXT", "TooManyValuesError", "compile_expression", "evaluate"]

@@ -21,7 +21,7 @@ from hooknb.expressions import templates
 from hooknb.expressions.cel_values import MAX_VALUES, Budget, TooManyValuesError, handed_over
 from hooknb.paths import MISSING
 
-__all__ = ["compile_expression", "evaluate"]
+__all__ = ["TEXT", "compile_expression", "evaluate"]
 
 _MAX_CHARACTERS: Final = 4_000
 _MAX_SECONDS: Final = 1.0
@@ -38,11 +38,17 @@ _OF_OTHERS: Final = {
     "|": "||",
 }
 _WORD: Final = re.compile(r"\w+|[=!&|]+")
+
+TEXT: Final = r"""(?P<text>
+    (?:[bB]?[rR][bB]?(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*'))
+    |(?:[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}
+               |"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')))
+"""
+"""A text in an expression, for patterns with ``re.VERBOSE`` and ``re.DOTALL``."""
+
 _TOKEN: Final = re.compile(
-    r"""(?P<blank>\s+|//[^\n]*)
-    |(?P<text>(?:[bB]?[rR][bB]?(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*'))
-      |(?:[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}
-                 |"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')))
+    rf"""(?P<blank>\s+|//[^\n]*)
+    |{TEXT}
     |(?P<number>0[xX][0-9a-fA-F]+[uU]?|[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?[uU]?)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<sign>.)""",

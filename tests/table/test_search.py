@@ -429,6 +429,9 @@ def test_what_acts_on_all_that_is_found_does_nothing_when_it_is_interrupted(
         "status == 'x' && true",
         "!(status == 200) && body.n >= 0",
         "true && status in [404, 500]",
+        r"r'\' != '&& status == 404 && '",
+        r'R"""\""" != "&& status == 404 && "',
+        r'"""\"""&& status == 404 &&\"""" != "x"',
     ],
 )
 def test_what_the_store_compares_is_what_the_expression_says(source: Source, text: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from hooknb.errors import HooknbError, SettingError
-from hooknb.expressions import compile_expression, evaluate
+from hooknb.expressions import TEXT, compile_expression, evaluate
 from hooknb.history.delivery import StoredRequest
 from hooknb.records import Delivery
 from hooknb.store.queries import ANY, Comparison, Condition
@@ -223,14 +223,14 @@ _PLAIN: Final = re.compile(
     re.VERBOSE,
 )
 _PART: Final = re.compile(
-    r"""(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-    |(?P<sign>&&|\|\||//|[?()\[\]{}])""",
+    rf"""{TEXT}
+    |(?P<sign>&&|\|\||//|[?()\[\]{{}}])""",
     re.VERBOSE | re.DOTALL,
 )
 _NUMBERS: Final = frozenset({"status", "size"})
 # A name stands for a value unless it is a key, or is called.
 _NAME: Final = re.compile(
-    r"""(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    rf"""{TEXT}
     |(?P<key>\.\s*\??\s*[A-Za-z_]\w*)
     |(?P<name>[A-Za-z_]\w*)(?!\s*\()
     |(?P<called>[A-Za-z_]\w*)""",
