@@ -625,12 +625,12 @@ class Hook:
         :func:`hooknb.open` reads it back as frames, and so does whatever reads Parquet: there are
         ``deliveries/2026-11.parquet`` (bodies and heads byte for byte, with their responses),
         ``executions/2026-11.parquet`` and ``jobs/2026-11.parquet``, by the month in which the
-        delivery was received, UTC. Called again, only months that have something new are written.
-        What the store has deleted meanwhile stays in the archive, and nothing is deleted from the
-        store: ``keep_days``,
-        ``keep_deliveries`` and ``keep_bytes`` do that. Files are readable by their owner only, and
-        each is whole: where this is interrupted, it can be called again. Blocks until all is
-        written. Needs ``pip install "hooknb[parquet]"``.
+        delivery was received, UTC. Called again, only months that have something new, or lack a
+        file, are written. What the store has deleted meanwhile stays in the archive, and nothing is
+        deleted from the store: ``keep_days``, ``keep_deliveries`` and ``keep_bytes`` do that. Files
+        are readable by their owner only, and each is whole: where this is interrupted, it can be
+        called again; one process at a time writes an archive. Blocks until all is written. Needs
+        ``pip install "hooknb[parquet]"``.
 
         Parameters
         ----------
@@ -650,8 +650,8 @@ class Hook:
         Raises
         ------
         SettingError
-            The folder cannot be written, is not an archive or that of another hook, or pyarrow is
-            not installed.
+            The folder cannot be written, is not an archive or that of another hook, a file in it
+            is damaged, or pyarrow is not installed.
         StoreError
             The store cannot be read.
         """

@@ -298,6 +298,9 @@ def test_an_archive_is_of_one_hook(runtime: hooknb.Runtime, tmp_path: Path) -> N
     with pytest.raises(SettingError, match="archive of another hook, 'orders'"):
         runtime.webhook("payments").archive(tmp_path / "orders")
     hooknb.open(tmp_path / "orders").close()
+    runtime.delete("orders")
+    with pytest.raises(SettingError, match="archive of an earlier hook, 'orders'"):
+        runtime.webhook("orders").archive(tmp_path / "orders")
 
 
 def test_what_is_not_an_archive_is_said(runtime: hooknb.Runtime, tmp_path: Path) -> None:

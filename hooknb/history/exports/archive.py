@@ -125,8 +125,9 @@ def _prepare(folder: Path, manifest: _Manifest) -> None:
         ):
             found = _read_manifest(folder)
             if found.hook != manifest.hook:
+                of = "an earlier" if found.name == manifest.name else "another"
                 raise SettingError(
-                    "path", f"{str(folder)!r} is the archive of another hook, {found.name!r}"
+                    "path", f"{str(folder)!r} is the archive of {of} hook, {found.name!r}"
                 )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(folder / _MANIFEST) as file:

@@ -56,7 +56,9 @@ class Frames:
     Every frame is oldest first, indexed by an ``int64`` index named ``id``, and has the same
     columns and types when it is empty. Each call reads what is new and returns a frame of the
     user's own: what is done to it reaches neither the next one nor the store. Only the lists and
-    dicts in cells are shared between the frames returned, as between any frame and its copy.
+    dicts in cells are shared between the frames returned, as between any frame and its copy, and
+    what is written into the array of a column (``frame["size"].array[0] = 1``), by which pandas
+    does not copy.
 
     What was submitted to the store is seen after :meth:`~hooknb.store.Store.flush`. Methods may be
     called from any thread, read in the calling one, and wait for one another.
