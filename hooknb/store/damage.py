@@ -189,7 +189,7 @@ def _checked(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> tuple[
     source, target = store_path(old), store_path(new)
     if source is None or target is None:
         raise StoreError("a store in memory cannot be rescued, and saves nothing; name two files")
-    if not source.exists():
+    if not source.is_file():
         raise StoreError(f"there is no store at {source}; name the damaged one first, then the new")
     for suffix in ("", "-wal"):
         taken = target.with_name(f"{target.name}{suffix}")

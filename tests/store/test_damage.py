@@ -187,8 +187,9 @@ def test_random_flips_end_in_a_sound_store_or_are_said(tmp_path: Path) -> None:
 
 def test_what_cannot_be_rescued_is_refused_with_the_remedy(tmp_path: Path) -> None:
     old, new = tmp_path / "old.db", tmp_path / "new.db"
-    with pytest.raises(StoreError, match="there is no store at"):
-        rescue(old, new)
+    for missing in (old, tmp_path):
+        with pytest.raises(StoreError, match="there is no store at"):
+            rescue(missing, new)
     with Runtime(old, port=0) as runtime:
         runtime.webhook("orders")
         with pytest.raises(StoreError, match=r"is served by process .*; stop it"):
