@@ -343,7 +343,7 @@ def test_what_is_deleted_while_an_archive_is_written_stays_in_it(
         hook.archive(path)
     with hooknb.open(path) as opened:
         check_same(opened, hook)
-    before = {name: getattr(hook, name) for name in FRAMES}
+    before = {name: frame_of(hook, name) for name in FRAMES}
     hook.send(json={"n": 3})
     hook.wait()
     real = archives.read_archived

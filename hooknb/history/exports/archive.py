@@ -21,7 +21,6 @@ import weakref
 from array import array
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -372,8 +371,11 @@ class Archive:
     @property
     def deliveries(self) -> pd.DataFrame:
         """As :meth:`hooknb.Hook.frame` of ``deliveries`` with ``body=True``, read each time."""
-        ids = queries.read_ids(self._store, self._workflow_id)
-        read = partial(self._frames.window, "deliveries", self._trigger, ids)
+
+        def read() -> pd.DataFrame:
+            ids = queries.read_ids(self._store, self._workflow_id)
+            return self._frames.window("deliveries", self._trigger, ids)
+
         return self._described("deliveries", read)
 
     @property
