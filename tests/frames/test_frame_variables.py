@@ -357,7 +357,7 @@ def named(path: tuple[str, ...]) -> str:
     return "body" + ("" if not text or text.startswith("[") else ".") + text
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(bodies, st.data())
 def test_every_value_is_what_the_standard_library_reads(texts: list[str], data: Any) -> None:
     store = Store(":memory:", stored=lambda _deliveries: None)

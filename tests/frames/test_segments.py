@@ -172,7 +172,7 @@ def receive(hook: Hook, deliveries: list[tuple[str, Any, str]]) -> None:
             hook.send(raw=raw, query=query)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.tuples(received, received), st.tuples(paths, paths), st.integers(1, 7), st.data())
 def test_frames_with_segments_are_those_without(
     parts: tuple[Any, Any], configurations: tuple[Any, Any], size: int, data: Any

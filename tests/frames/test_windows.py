@@ -92,7 +92,7 @@ asked_windows = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(received, asked_windows, st.integers(1, 4), st.data())
 def test_a_window_equals_the_slice_of_the_whole_frame(
     kinds: list[tuple[int, str]], asked: dict[str, Any], size: int, data: Any
