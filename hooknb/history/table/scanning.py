@@ -122,8 +122,8 @@ class Search:
     """Finds deliveries, newest first; an interrupt (Ctrl-C) leaves what was found so far.
 
     Blocks while it reads: 100,000 small deliveries take a tenth of a second for a status or an
-    outcome, a second or two for an expression, and for a text where there is no index. Bodies are
-    read a few megabytes at a time. From a second on it shows how far it is.
+    outcome, and a second or two for an expression, or for a text without an index. Bodies are read
+    a few megabytes at a time. A search that takes longer than a second shows its progress.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Search:
     Attributes
     ----------
     stopped
-        Where it was interrupted, as a sentence; ``None`` where it came to its end.
+        Where it was interrupted, as a sentence; ``None`` if it was not.
     """
 
     def __init__(
